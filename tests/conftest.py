@@ -1,0 +1,22 @@
+"""Fixtures for every test: the reference data, and a seeded generator."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+
+@pytest.fixture(scope="session")
+def reference_data():
+    """Folder of the reference data, or skip: it is not part of the project."""
+    folder = os.environ.get("THESIS_REFERENCE_DATA", "")
+    if not folder or not Path(folder).is_dir():
+        pytest.skip("THESIS_REFERENCE_DATA names no folder: reference data not at hand")
+    return Path(folder)
+
+
+@pytest.fixture
+def rng():
+    """Random generator with a fixed seed."""
+    return np.random.default_rng(0)
