@@ -1,0 +1,357 @@
+"""Fetching corpora and weights: resumed, checked, whole or not at all.
+
+Archives of a corpus run to gigabytes (thesis 8.1 and 8.2 need some 20 GB), so
+a transfer that breaks off goes on where it stopped, by HTTP Range. pooch, which
+librosa uses as well, computes the checksums; its own downloader starts again from
+the first byte and knows no shortened checksum (as in the names of torchvision's
+weights), so the transfer itself is written here.
+
+The order is always: fetch aside, compare the checksum, rename into place. A file
+under its final name is therefore complete and right.
+"""
+
+import contextlib
+import os
+import shutil
+import stat
+import tarfile
+import tempfile
+import time
+import zipfile
+import zlib
+from pathlib import Path, PurePosixPath
+
+import pooch
+import requests
+from filelock import FileLock
+from tqdm.auto import tqdm
+
+from thesislib.errors import CorpusError, ParameterError, ThesisError
+from thesislib.store import write_atomically
+
+_BLOCK = 1 << 20
+_N_ATTEMPTS = 4  # in a row without a single new byte
+_TIMEOUT_S = (15, 60)
+# Audio compresses little; deflate cannot exceed about 1000:1, which only a bomb comes near.
+_MAX_RATIO = 100
+_ALWAYS_SANE_BYTES = 50 << 20
+
+
+class DownloadError(ThesisError, OSError):
+    """A file cannot be fetched, or what came is not what was asked for."""
+
+
+def fetch_file(
+    url, target, *, sha256=None, md5=None, sha256_prefix=None, size=None, progress=True
+) -> Path:
+    """Fetch a file over HTTP, going on with a partial one, and check it.
+
+    Parameters
+    ----------
+    url : str
+        ``http://`` or ``https://`` address.
+    target : str or Path
+        Where the finished file shall stand. The partial file beside it,
+        ``.<name>.part``, outlives a broken connection and a killed process.
+    sha256, md5, sha256_prefix : str, optional
+        Expected checksums in hexadecimal; at least one is compulsory, all given
+        ones are compared. ``sha256_prefix`` is the beginning of the SHA-256.
+    size : int, optional
+        Expected size in bytes; a server that offers another is refused at once.
+    progress : bool
+        Show a progress bar if a terminal is there.
+
+    Returns
+    -------
+    Path
+        ``target``. If it was there with the right checksums, nothing is fetched.
+
+    Raises
+    ------
+    ParameterError
+        Without any checksum, or with one that is not hexadecimal.
+    DownloadError
+        If the server refuses, the connection breaks off repeatedly, or the
+        checksum is wrong (nothing is left then); names the address, the file,
+        what was found and what was expected.
+
+    Examples
+    --------
+    >>> fetch_file("https://example.org/a.zip", "a.zip")
+    Traceback (most recent call last):
+    ...
+    thesislib.errors.ParameterError: https://example.org/a.zip: found no checksum, expected
+    sha256, md5 or sha256_prefix
+    """
+    target = Path(target)
+    wanted = _check_sums(url, sha256=sha256, md5=md5, sha256_prefix=sha256_prefix)
+    if target.is_file() and _mismatch(target, wanted) is None:
+        return target
+    part = target.with_name(f".{target.name}.part")
+    lock = target.with_name(f".{target.name}.lock")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(lock):
+            # Another process may have fetched it while this one waited.
+            if target.is_file() and _mismatch(target, wanted) is None:
+                return target
+            resumed = part.exists()
+            _fetch_rest(url, part, size, progress)
+            problem = _mismatch(part, wanted)
+            if problem and resumed:
+                # The server's file may have changed since: once more, from the first byte.
+                part.unlink()
+                _fetch_rest(url, part, size, progress)
+                problem = _mismatch(part, wanted)
+            if problem:
+                part.unlink()
+                raise DownloadError(f"{url}: not kept as {target}: {problem}")
+            os.replace(part, target)
+    except OSError as error:
+        if isinstance(error, DownloadError):
+            raise
+        raise DownloadError(f"{url}: cannot be written to {target} ({error})") from error
+    finally:
+        # Whoever still waits for the removed lock finds the finished file.
+        if not part.exists():
+            with contextlib.suppress(OSError):
+                lock.unlink(missing_ok=True)
+    return target
+
+
+def _check_sums(url, **sums):
+    wanted = {name: value.lower() for name, value in sums.items() if value}
+    if not wanted:
+        raise ParameterError(f"{url}: found no checksum, expected sha256, md5 or sha256_prefix")
+    shortest = {"sha256": 64, "md5": 32, "sha256_prefix": 8}
+    for name, value in wanted.items():
+        if set(value) - set("0123456789abcdef") or len(value) < shortest[name]:
+            raise ParameterError(
+                f"{url}: {name}: found {value!r}, expected {shortest[name]} hexadecimal digits"
+            )
+    return wanted
+
+
+def _mismatch(path, wanted):
+    """What is wrong with the file's checksums, in words; None if nothing."""
+    for name, value in wanted.items():
+        found = pooch.file_hash(str(path), alg=name.removesuffix("_prefix"))
+        if not (found.startswith(value) if name == "sha256_prefix" else found == value):
+            return f"{name}: found {found} ({path.stat().st_size} bytes), expected {value}"
+    return None
+
+
+def _fetch_rest(url, part, size, progress):
+    """Bring ``part`` to its full length, however often the connection breaks off."""
+    failures = 0
+    while True:
+        have = part.stat().st_size if part.exists() else 0
+        try:
+            return _stream(url, part, have, size, progress)
+        except requests.exceptions.InvalidURL as error:
+            raise DownloadError(f"{url}: not an address ({error})") from error
+        except requests.RequestException as error:
+            reason = error
+        kept = part.stat().st_size if part.exists() else 0
+        failures = 0 if kept > have else failures + 1
+        if failures == _N_ATTEMPTS:
+            raise DownloadError(
+                f"{url}: no connection in {failures} attempts ({reason}); {kept} bytes are kept "
+                f"in {part}, the next call goes on from there"
+            )
+        time.sleep(0.1 * 4**failures)
+
+
+def _stream(url, part, have, size, progress):
+    headers = {"Accept-Encoding": "identity"}  # the checksum is that of the bytes as stored
+    if have:
+        headers["Range"] = f"bytes={have}-"
+    with requests.get(url, stream=True, headers=headers, timeout=_TIMEOUT_S) as response:
+        status = response.status_code
+        if have and status == 416:
+            return  # nothing is missing: killed between the last byte and the checksum
+        if status == 429 or status >= 500:
+            raise requests.ConnectionError(f"HTTP status {status}")
+        if status not in (200, 206):
+            raise DownloadError(f"{url}: found HTTP status {status}, expected 200 ({part.name})")
+        if status == 200:
+            have = 0  # a server without Range sends everything again
+        elif not response.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
+            part.unlink()
+            raise requests.ConnectionError("the server answered with another range")
+        rest = response.headers.get("Content-Length")
+        total = have + int(rest) if rest else None
+        if size is not None and total is not None and total != size:
+            raise DownloadError(f"{url}: found {total} bytes on the server, expected {size}")
+        free = shutil.disk_usage(part.parent).free
+        if rest and int(rest) > free:
+            raise DownloadError(f"{part}: found {free} bytes free on disk, expected {rest}")
+        hidden = None if progress else True  # None: shown on a terminal only
+        bar = tqdm(
+            total=total, initial=have, unit="B", unit_scale=True, desc=part.name, disable=hidden
+        )
+        with bar, open(part, "ab" if have else "wb") as file:
+            for block in response.iter_content(_BLOCK):
+                file.write(block)
+                bar.update(len(block))
+    if total is not None and part.stat().st_size < total:
+        raise requests.ConnectionError(f"ended at {part.stat().st_size} of {total} bytes")
+
+
+def unpack_archive(path, folder) -> Path:
+    """Unpack a zip or tar archive, after looking at every member.
+
+    Parameters
+    ----------
+    path : str or Path
+        ``.zip``, ``.tar``, ``.tar.gz``, ``.tar.bz2`` or ``.tar.xz``, told by content.
+    folder : str or Path
+        Where the members go; other files in it stay (archives of one corpus
+        share a folder). Members are unpacked aside and moved into place one
+        by one, so no file is ever half there.
+
+    Returns
+    -------
+    Path
+        ``folder``.
+
+    Raises
+    ------
+    CorpusError
+        If the archive is damaged or of another kind, or any member has an
+        absolute name, a ``..``, is a device or a link that leaves the folder,
+        or sizes are beyond belief; nothing is unpacked then.
+    """
+    path, folder = Path(path), Path(folder)
+    if zipfile.is_zipfile(path):
+        opener, members = zipfile.ZipFile, _zip_members
+    elif path.is_file() and tarfile.is_tarfile(path):
+        opener, members = tarfile.open, _tar_members
+    else:
+        raise CorpusError(f"{path}: found no such archive, expected zip or tar")
+    folder.mkdir(parents=True, exist_ok=True)
+    aside = Path(tempfile.mkdtemp(prefix=".unpack-", dir=folder))
+    try:
+        with opener(path) as archive:
+            _check_members(path, list(members(archive)), folder)
+            if opener is zipfile.ZipFile:
+                archive.extractall(aside)
+            else:
+                archive.extractall(aside, filter="data")
+        for source in sorted(aside.rglob("*")):
+            place = folder / source.relative_to(aside)
+            if source.is_dir() and not source.is_symlink():
+                place.mkdir(exist_ok=True)
+            else:
+                os.replace(source, place)
+    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, RuntimeError) as error:
+        raise CorpusError(f"{path}: damaged or unsafe archive ({error})") from error
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    return folder
+
+
+def _zip_members(archive):
+    """Yield name, bytes, kind and link target of each member."""
+    for info in archive.infolist():
+        mode = info.external_attr >> 16
+        # zipfile writes a link as a plain file, which no corpus wants either.
+        kind = "link" if stat.S_ISLNK(mode) else "file"
+        yield info.orig_filename, info.file_size, kind, "/" if kind == "link" else ""
+
+
+def _tar_members(archive):
+    for info in archive:
+        kind = "file" if info.isfile() or info.isdir() else "device"
+        target = ""
+        if info.issym() or info.islnk():
+            kind = "link"
+            # A symbolic link starts from its own folder, a hard link from the archive's root.
+            base = PurePosixPath(info.name).parent if info.issym() else PurePosixPath()
+            target = str(base / info.linkname)
+        yield info.name, info.size, kind, target
+
+
+def _check_members(path, members, folder):
+    total = 0
+    for name, size, kind, target in members:
+        if _escapes(name):
+            raise CorpusError(f"{path}: member {name!r} leaves the folder, nothing was unpacked")
+        if kind == "device":
+            raise CorpusError(f"{path}: member {name!r} is a device, nothing was unpacked")
+        if kind == "link" and _escapes(target):
+            raise CorpusError(f"{path}: link {name!r} leaves the folder, nothing was unpacked")
+        total += size
+    limit = max(_MAX_RATIO * path.stat().st_size, _ALWAYS_SANE_BYTES)
+    limit = min(limit, shutil.disk_usage(folder).free)
+    if total > limit:
+        raise CorpusError(f"{path}: found {total} bytes of content, expected at most {limit}")
+
+
+def _escapes(name):
+    depth = 0
+    for piece in name.replace("\\", "/").split("/"):
+        depth += {"..": -1, ".": 0, "": 0}.get(piece, 1)
+        if depth < 0:
+            return True
+    # An inner '..' that stays inside is refused too where it is a member's own name.
+    return name.startswith(("/", "\\")) or ":" in name.split("/")[0] or "\0" in name
+
+
+def fetch_archives(files, folder, base_url=None, *, keep=False, progress=True) -> Path:
+    """Fetch the files of a corpus and unpack those that are archives.
+
+    Parameters
+    ----------
+    files : list of dict
+        ``name``; ``url`` unless ``base_url`` is given; ``md5`` or ``sha256``;
+        optional ``size`` in bytes.
+    folder : str or Path
+        Folder of the corpus. What is finished is noted in ``.fetched/``: a
+        second call, or one after a kill, does the rest only.
+    base_url : str, optional
+        Address that ``name`` is appended to.
+    keep : bool
+        Keep the archives (in ``.fetched/``) after unpacking.
+
+    Returns
+    -------
+    Path
+        ``folder``.
+
+    Raises
+    ------
+    DownloadError, CorpusError
+        As `fetch_file` and `unpack_archive`, and before the first transfer if
+        the disk is too small for what is missing.
+    """
+    folder = Path(folder)
+    notes = folder / ".fetched"
+    notes.mkdir(parents=True, exist_ok=True)
+    rows = []
+    for row in files:
+        sums = {key: row[key] for key in ("sha256", "md5") if row.get(key)}
+        done = notes / f"{row['name']}.done"
+        if not (done.is_file() and done.read_text() == repr(sums)):
+            rows.append((row, sums, done))
+    # Unpacked content is at least as large as the archive, of which one exists at a time.
+    missing = sum(int(row.get("size") or 0) for row, _, _ in rows)
+    free = shutil.disk_usage(folder).free
+    if missing > free:
+        raise DownloadError(f"{folder}: found {free} bytes free on disk, expected {missing}")
+    for row, sums, done in rows:
+        name = row["name"]
+        if Path(name).name != name:
+            raise ParameterError(f"name: found {name!r}, expected a file name without folders")
+        url = row.get("url") or f"{(base_url or '').rstrip('/')}/{name}"
+        size = int(row["size"]) if row.get("size") else None
+        archive = fetch_file(url, notes / name, size=size, progress=progress, **sums)
+        if zipfile.is_zipfile(archive) or tarfile.is_tarfile(archive):
+            unpack_archive(archive, folder)
+            if not keep:
+                archive.unlink()
+        else:
+            os.replace(archive, folder / name)
+        with write_atomically(done) as temporary:
+            temporary.write_text(repr(sums))
+    return folder
