@@ -1,0 +1,300 @@
+"""Transfers are resumed, checked, whole or absent; archives cannot leave their folder."""
+
+import hashlib
+import http.server
+import io
+import multiprocessing
+import os
+import tarfile
+import threading
+import time
+import zipfile
+
+import numpy as np
+import pytest
+
+from thesislib.corpora.download import DownloadError, fetch_archives, fetch_file, unpack_archive
+from thesislib.errors import CorpusError, ParameterError
+
+CONTENT = np.random.default_rng(0).bytes(300_000)
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+MD5 = hashlib.md5(CONTENT).hexdigest()
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    """Serve ``server.files``; optionally cut the first answers, or know no Range."""
+
+    def do_GET(self):
+        server = self.server
+        content = server.files.get(self.path.lstrip("/"))
+        server.requests.append((self.path, self.headers.get("Range")))
+        if content is None:
+            return self.send_error(404)
+        if server.n_busy > 0:
+            server.n_busy -= 1
+            return self.send_error(503)
+        start = 0
+        if server.knows_range and self.headers.get("Range"):
+            start = int(self.headers["Range"].removeprefix("bytes=").rstrip("-"))
+        if start >= len(content):
+            return self.send_error(416)
+        self.send_response(206 if start else 200)
+        if start:
+            self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
+        body = content[start:]
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        time.sleep(server.delay_s)
+        if server.n_cuts > 0:
+            server.n_cuts -= 1
+            body = body[: len(body) // 2]
+        self.wfile.write(body)
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture
+def server(monkeypatch):
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as httpd:
+        httpd.files = {"a.bin": CONTENT}
+        httpd.requests, httpd.n_cuts, httpd.n_busy = [], 0, 0
+        httpd.knows_range, httpd.delay_s = True, 0
+        httpd.url = f"http://127.0.0.1:{httpd.server_port}"
+        threading.Thread(target=httpd.serve_forever, args=(0.01,), daemon=True).start()
+        yield httpd
+        httpd.shutdown()
+
+
+def listing(folder):
+    return sorted(path.name for path in folder.rglob("*"))
+
+
+@pytest.mark.parametrize(
+    "sums", [{"sha256": SHA256}, {"md5": MD5}, {"sha256_prefix": SHA256[:8]}, {"md5": MD5.upper()}]
+)
+def test_a_file_arrives_whole_and_is_not_fetched_twice(server, tmp_path, sums):
+    target = tmp_path / "deep" / "a.bin"
+    for _ in range(2):
+        assert fetch_file(f"{server.url}/a.bin", target, **sums) == target
+    assert target.read_bytes() == CONTENT
+    assert len(server.requests) == 1
+    assert listing(target.parent) == ["a.bin"]
+
+
+def test_a_broken_connection_is_taken_up_where_it_ended(server, tmp_path):
+    server.n_cuts = 2
+    fetch_file(f"{server.url}/a.bin", tmp_path / "a.bin", sha256=SHA256)
+    assert (tmp_path / "a.bin").read_bytes() == CONTENT
+    # 150 000 bytes came at first; of them at most a block of 65 536 bytes is asked for again.
+    starts = [int(wanted[len("bytes=") : -1]) for _, wanted in server.requests[1:]]
+    assert len(starts) == 2
+    assert 150_000 - 65_536 < starts[0] <= 150_000
+    assert starts[0] < starts[1] < 300_000
+
+
+def test_a_killed_transfer_goes_on_and_a_complete_part_needs_no_byte(server, tmp_path):
+    part = tmp_path / ".a.bin.part"
+    part.write_bytes(CONTENT[:1000])
+    fetch_file(f"{server.url}/a.bin", tmp_path / "a.bin", sha256=SHA256)
+    (tmp_path / "a.bin").rename(part)
+    fetch_file(f"{server.url}/a.bin", tmp_path / "a.bin", sha256=SHA256)
+    assert [wanted for _, wanted in server.requests] == ["bytes=1000-", "bytes=300000-"]
+    assert listing(tmp_path) == ["a.bin"]
+
+
+def test_a_part_of_another_version_is_thrown_away(server, tmp_path):
+    (tmp_path / ".a.bin.part").write_bytes(b"of last year")
+    fetch_file(f"{server.url}/a.bin", tmp_path / "a.bin", md5=MD5)
+    assert (tmp_path / "a.bin").read_bytes() == CONTENT
+    assert [wanted for _, wanted in server.requests] == ["bytes=12-", None]
+
+
+def test_a_server_without_range_sends_everything_again(server, tmp_path):
+    server.knows_range, server.n_cuts = False, 1
+    fetch_file(f"{server.url}/a.bin", tmp_path / "a.bin", sha256=SHA256)
+    assert (tmp_path / "a.bin").read_bytes() == CONTENT
+    assert len(server.requests) == 2
+
+
+def test_a_busy_server_is_asked_again_an_absent_file_is_not(server, tmp_path):
+    server.n_busy = 1
+    fetch_file(f"{server.url}/a.bin", tmp_path / "a.bin", sha256=SHA256)
+    with pytest.raises(DownloadError, match=r"b\.bin: found HTTP status 404, expected 200"):
+        fetch_file(f"{server.url}/b.bin", tmp_path / "b.bin", sha256=SHA256)
+    assert len(server.requests) == 3
+    assert listing(tmp_path) == ["a.bin"]
+
+
+@pytest.mark.parametrize("name", ["sha256", "md5"])
+def test_a_wrong_checksum_is_refused_and_leaves_nothing(server, tmp_path, name):
+    wrong = {"sha256": "0" * 64, "md5": "0" * 32}[name]
+    found = {"sha256": SHA256, "md5": MD5}[name]
+    with pytest.raises(DownloadError, match=rf"{server.url}/a\.bin.*{found}.*expected {wrong}"):
+        fetch_file(f"{server.url}/a.bin", tmp_path / "a.bin", **{name: wrong})
+    assert listing(tmp_path) == []
+
+
+def test_a_damaged_target_is_replaced(server, tmp_path):
+    (tmp_path / "a.bin").write_bytes(b"damaged")
+    fetch_file(f"{server.url}/a.bin", tmp_path / "a.bin", sha256=SHA256)
+    assert (tmp_path / "a.bin").read_bytes() == CONTENT
+
+
+def test_an_unexpected_size_is_refused_before_the_transfer(server, tmp_path):
+    with pytest.raises(DownloadError, match="found 300000 bytes on the server, expected 7"):
+        fetch_file(f"{server.url}/a.bin", tmp_path / "a.bin", sha256=SHA256, size=7)
+
+
+def test_checksums_are_compulsory_and_hexadecimal(tmp_path):
+    with pytest.raises(ParameterError, match="found no checksum"):
+        fetch_file("http://127.0.0.1/a", tmp_path / "a")
+    with pytest.raises(ParameterError, match="md5: found 'abc', expected 32 hexadecimal"):
+        fetch_file("http://127.0.0.1/a", tmp_path / "a", md5="abc")
+
+
+def test_no_server_is_said_with_what_is_kept(tmp_path, server, monkeypatch):
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+    url = server.url
+    server.shutdown()
+    server.socket.close()
+    (tmp_path / ".a.bin.part").write_bytes(b"12345")
+    with pytest.raises(DownloadError, match=r"5 bytes are kept in .*\.a\.bin\.part"):
+        fetch_file(f"{url}/a.bin", tmp_path / "a.bin", sha256=SHA256)
+
+
+@pytest.mark.parametrize("url", ["http://", "a.zip", "ftp://127.0.0.1/a.zip"])
+def test_what_is_no_address_is_said_at_once(tmp_path, url):
+    with pytest.raises(DownloadError, match=r"not an http\(s\) address"):
+        fetch_file(url, tmp_path / "a.bin", sha256=SHA256)
+
+
+def test_two_processes_at_once_fetch_it_once(server, tmp_path):
+    server.delay_s = 0.5
+    context = multiprocessing.get_context("fork")
+    workers = [
+        context.Process(
+            target=fetch_file,
+            args=(f"{server.url}/a.bin", tmp_path / "a.bin"),
+            kwargs={"sha256": SHA256},
+        )
+        for _ in range(2)
+    ]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert [worker.exitcode for worker in workers] == [0, 0]
+    assert (tmp_path / "a.bin").read_bytes() == CONTENT
+    assert len(server.requests) == 1
+
+
+def make_zip(members):
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return stream.getvalue()
+
+
+def make_tar(*infos, mode="w:gz"):
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode=mode) as archive:
+        for info in infos:
+            info.size = 5 if info.isfile() else 0
+            archive.addfile(info, io.BytesIO(b"hello"))
+    return stream.getvalue()
+
+
+def tar_member(name, kind=tarfile.REGTYPE, linkname=""):
+    info = tarfile.TarInfo(name)
+    info.type, info.linkname = kind, linkname
+    return info
+
+
+@pytest.mark.parametrize("mode", ["zip", "w", "w:gz", "w:bz2", "w:xz"])
+def test_archives_share_a_folder(tmp_path, mode):
+    folder = tmp_path / "corpus"
+    (folder / "audio").mkdir(parents=True)
+    (folder / "audio" / "old.wav").write_bytes(b"old")
+    if mode == "zip":
+        content = make_zip({"audio/new.wav": b"hello", "empty/": b""})
+    else:
+        content = make_tar(
+            tar_member("audio/new.wav"), tar_member("empty", tarfile.DIRTYPE), mode=mode
+        )
+    (tmp_path / "archive").write_bytes(content)
+    unpack_archive(tmp_path / "archive", folder)
+    assert listing(folder) == ["audio", "empty", "new.wav", "old.wav"]
+    assert (folder / "audio" / "new.wav").read_bytes() == b"hello"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (make_zip({"good": b"1", "../evil": b"2"}), r"'\.\./evil' leaves the folder"),
+        (make_zip({"a/../../evil": b"2"}), "leaves the folder"),
+        (make_zip({"/evil": b"2"}), "leaves the folder"),
+        (make_zip({"..\\evil": b"2"}), "leaves the folder"),
+        (make_zip({"C:\\evil": b"2"}), "leaves the folder"),
+        (make_tar(tar_member("good"), tar_member("../evil")), "leaves the folder"),
+        (make_tar(tar_member("/evil")), "leaves the folder"),
+        (make_tar(tar_member("evil", tarfile.SYMTYPE, "../..")), "link or device"),
+        (make_tar(tar_member("evil", tarfile.LNKTYPE, "/etc/passwd")), "link or device"),
+        (make_tar(tar_member("evil", tarfile.CHRTYPE)), "link or device"),
+        (make_tar(tar_member("evil", tarfile.FIFOTYPE)), "link or device"),
+        (make_zip({"bomb": bytes(60 << 20)}), "bytes of content, expected at most"),
+        (make_zip({"a": b"hello" * 99})[:-40], "found no such archive"),
+        (make_zip({"a": b"hello"}).replace(b"a", b"b", 1), "damaged"),
+        (b"no archive", "expected zip or tar"),
+    ],
+)
+def test_unsafe_and_damaged_archives_leave_nothing(tmp_path, content, message):
+    (tmp_path / "archive").write_bytes(content)
+    with pytest.raises(CorpusError, match=message):
+        unpack_archive(tmp_path / "archive", tmp_path / "corpus" / "deep")
+    assert set(listing(tmp_path)) <= {"archive", "corpus", "deep"}
+
+
+def manifest(files):
+    return [
+        {"name": name, "md5": hashlib.md5(content).hexdigest(), "size": len(content)}
+        for name, content in files.items()
+    ]
+
+
+def test_a_corpus_is_fetched_unpacked_and_taken_up_after_a_failure(server, tmp_path):
+    files = {
+        "1.zip": make_zip({"corpus/audio/1.wav": b"one"}),
+        "2.zip": make_zip({"corpus/audio/2.wav": b"two"}),
+        "readme.txt": b"read me",
+    }
+    server.files = {name: files[name] for name in ("1.zip", "readme.txt")}
+    with pytest.raises(DownloadError, match=r"2\.zip: found HTTP status 404"):
+        fetch_archives(manifest(files), tmp_path, server.url)
+    server.files = files
+    server.requests.clear()
+    fetch_archives(manifest(files), tmp_path, server.url + "/")
+    assert [path for path, _ in server.requests] == ["/2.zip", "/readme.txt"]
+    server.requests.clear()
+    fetch_archives(manifest(files), tmp_path, server.url)
+    assert server.requests == []
+    assert sorted(os.listdir(tmp_path / "corpus" / "audio")) == ["1.wav", "2.wav"]
+    assert (tmp_path / "readme.txt").read_bytes() == b"read me"
+    assert sorted(os.listdir(tmp_path / ".fetched")) == [
+        "1.zip.done",
+        "2.zip.done",
+        "readme.txt.done",
+    ]
+
+
+def test_a_disk_too_small_is_said_first(tmp_path):
+    rows = [{"name": "a.zip", "md5": MD5, "size": 10**18}]
+    with pytest.raises(DownloadError, match="bytes free on disk, expected 10000"):
+        fetch_archives(rows, tmp_path, "http://127.0.0.1:9")
+
+
+def test_a_name_with_folders_is_refused(tmp_path):
+    with pytest.raises(ParameterError, match="expected a file name without folders"):
+        fetch_archives([{"name": "../a.zip", "md5": MD5}], tmp_path, "http://127.0.0.1:9")
