@@ -88,10 +88,11 @@ def check_option(name, value, options):
 
     Examples
     --------
-    >>> check_option("kind", "mell", ["spectrogram", "mel", "chroma"])
+    >>> check_option("kind", "mell", ["mel", "chroma"])
     Traceback (most recent call last):
     ...
-    thesislib.errors.ParameterError: kind: found 'mell', expected one of spectrogram, mel, chroma (did you mean 'mel'?)
+    thesislib.errors.ParameterError: kind: found 'mell', expected one of mel, chroma
+    (did you mean 'mel'?)
     """
     options = list(options)
     if value in options:

@@ -1,5 +1,6 @@
 """Any folder with an ``index.csv`` is a corpus: the user's own data, and corpora
-that have no public layout (G2AME, CAS2T vocalisations, Movie Review Dataset)."""
+that have no public layout (G2AME, CAS2T vocalisations, Movie Review Dataset).
+"""
 
 import json
 from pathlib import Path
@@ -43,7 +44,7 @@ def read_description(root):
 
 
 def load(root, *, index="index.csv"):
-    """Read a folder's ``index.csv``.
+    r"""Read a folder's ``index.csv``.
 
     Parameters
     ----------
@@ -66,7 +67,7 @@ def load(root, *, index="index.csv"):
     --------
     >>> import tempfile
     >>> root = Path(tempfile.mkdtemp())
-    >>> _ = (root / "index.csv").write_text("file,label\\na.wav,cat\\nb.wav,dog\\n")
+    >>> _ = (root / "index.csv").write_text("file,label\na.wav,cat\nb.wav,dog\n")
     >>> load(root).classes
     ['cat', 'dog']
     """

@@ -288,9 +288,7 @@ def _find_index_problems(index):
                 problems.append(f"row {row + 1}: found {found}, expected {low} < {high}")
         if low in index:
             for row in np.flatnonzero(index[low] < 0):
-                problems.append(
-                    f"row {row + 1}: {low} is {index[low].iloc[row]:g}, expected >= 0"
-                )
+                problems.append(f"row {row + 1}: {low} is {index[low].iloc[row]:g}, expected >= 0")
     if index["label"].isna().all():
         problems.append("no row has a label")
     return problems

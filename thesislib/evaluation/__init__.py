@@ -1,0 +1,1 @@
+"""Stage 4: classifiers, selection, fusion, scores and tests."""

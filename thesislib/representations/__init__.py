@@ -1,0 +1,1 @@
+"""Stage 3: representations as scikit-learn estimators."""

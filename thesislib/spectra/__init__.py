@@ -1,0 +1,1 @@
+"""Stage 2: from signals to spectra and audio plots."""
