@@ -1,0 +1,391 @@
+"""The one training loop, shared by every network of the thesis (chapters 5, 6 and 7).
+
+Conventions
+-----------
+A *step* turns one batch into scalar losses; the loop does the rest: gradients, clipping,
+optimisers, schedules, early stopping, checkpoints, the log. An *epoch* is one pass over
+``batches``. Training is a function of its inputs and ``seed`` alone: it neither reads nor
+leaves a trace in torch's global random generators, and on a CPU a training that was killed
+and called again ends with the bits of one that was left alone.
+
+Networks are kept as safetensors, checkpoints as tensors and plain values read with
+``weights_only``: reading either runs no code that somebody else could have written.
+"""
+
+import contextlib
+import csv
+import hashlib
+import json
+import math
+import pickle
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from tqdm import tqdm
+
+from thesislib.errors import ParameterError, WeightsError, check_number
+from thesislib.store import hash_parameters, write_atomically
+
+
+def train(
+    modules,
+    step,
+    batches,
+    *,
+    n_epochs,
+    optimisers,
+    seed,
+    validate=None,
+    patience=None,
+    min_epochs=0,
+    min_improvement=0.0,
+    schedulers=(),
+    clip_value=None,
+    clip_norm=None,
+    mixed_precision=False,
+    checkpoint=None,
+    log=None,
+    progress=False,
+):
+    """Train networks in place and return what each epoch cost.
+
+    Parameters
+    ----------
+    modules : dict of str to nn.Module
+        The networks, on the device where they shall be trained.
+    step : callable or dict of str to callable
+        ``step(batch)`` returns a dict of scalar tensors: ``"loss"`` is minimised, the others
+        are only recorded. With several optimisers (a GAN), a dict with a step for each of
+        them, under the same names; they run in the order of ``optimisers``, each after the
+        update of the one before, and their columns carry the name: ``generator_loss``.
+    batches : callable
+        ``batches(generator)`` gives the batches of one epoch, in an order drawn from
+        ``generator`` (a ``torch.Generator`` of its own).
+    n_epochs : int >= 0
+        Epochs at most. 0 leaves the networks as they are: the untrained control.
+    optimisers : dict of str to torch.optim.Optimizer
+        One, or several if ``step`` is a dict.
+    seed : int
+        Of the data's order, and of dropout and noise.
+    validate : callable, optional
+        Called without arguments after each epoch, in evaluation mode, without gradients;
+        returns a dict of numbers, recorded as ``validation_<name>``.
+    patience : int > 0, optional
+        Stop after that many epochs in a row in which ``validation_loss`` did not improve;
+        the weights of the lowest ``validation_loss`` are restored at the end. Without it,
+        the last weights stay.
+    min_epochs : int
+        Never stop before (chapter 8.2: at least 100, then patience 15).
+    min_improvement : float
+        Share of the loss by which it has to fall to count as improved.
+    schedulers : iterable of torch learning-rate schedulers
+        Stepped after each epoch; ``LambdaLR(optimiser, lambda e: 1 / (1 + 0.01 * e))`` is
+        the decay of chapter 8.2.
+    clip_value, clip_norm : float, optional
+        Clip each gradient's elements (chapter 6: 2), or the norm of all together.
+    mixed_precision : bool
+        bfloat16 where a GPU has it; weights stay float32. On a CPU without effect.
+    checkpoint : str or Path, optional
+        File written after each epoch. If it exists, training goes on from it.
+    log : str or Path, optional
+        CSV file with a row an epoch.
+    progress : bool
+        Show a progress bar.
+
+    Returns
+    -------
+    list of dict
+        One for each epoch: ``epoch`` (from 1), the means of the losses over the batches,
+        the validation's numbers, and ``learning_rate`` (of the first optimiser).
+
+    Raises
+    ------
+    ParameterError
+        If a parameter is impossible, or the loss is no longer finite.
+    WeightsError
+        If the checkpoint is damaged, or of another training.
+
+    Examples
+    --------
+    >>> network = torch.nn.Linear(1, 1)
+    >>> x = torch.linspace(-1, 1, 8)[:, None]
+    >>> history = train(
+    ...     {"line": network},
+    ...     lambda rows: {"loss": ((network(x[rows]) - 2 * x[rows]) ** 2).mean()},
+    ...     lambda generator: torch.randperm(8, generator=generator).split(4),
+    ...     n_epochs=50,
+    ...     optimisers={"adam": torch.optim.Adam(network.parameters(), lr=0.1)},
+    ...     seed=0,
+    ... )
+    >>> history[-1]["loss"] < 0.01 < history[0]["loss"]
+    True
+    """
+    check_number("n_epochs", n_epochs, low=0, integer=True)
+    if patience is not None:
+        check_number("patience", patience, low=1, integer=True)
+        if validate is None:
+            raise ParameterError("patience: found no validate, expected one to stop early by")
+    steps = step if isinstance(step, dict) else dict.fromkeys(optimisers, step)
+    if set(steps) != set(optimisers) or not (isinstance(step, dict) or len(optimisers) == 1):
+        raise ParameterError(
+            f"step: found {sorted(steps) if isinstance(step, dict) else 'one step'}, "
+            f"expected one for each optimiser of {sorted(optimisers)}"
+        )
+    device = next(p.device for m in modules.values() for p in m.parameters())
+    autocast = device.type == "cuda" and mixed_precision and torch.cuda.is_bf16_supported()
+    # Two streams: the order of the data must not be correlated with the dropout masks.
+    order_seed, noise_seed = (int(s) for s in np.random.SeedSequence(seed).generate_state(2))
+    order = torch.Generator().manual_seed(order_seed)
+    schedulers, history, best = list(schedulers), [], None
+
+    with seeded(noise_seed, device):
+        if checkpoint is not None and Path(checkpoint).exists():
+            saved = _read_checkpoint(checkpoint, modules, optimisers, seed)
+            for scheduler, state in zip(schedulers, saved["schedulers"], strict=True):
+                scheduler.load_state_dict(state)
+            history, best = saved["history"], saved["best"]
+            order.set_state(saved["order"])
+            torch.set_rng_state(saved["noise"])
+            if device.type == "cuda":
+                torch.cuda.set_rng_state(saved["noise_cuda"], device)
+
+        with tqdm(total=n_epochs, initial=len(history), disable=not progress) as bar:
+            while len(history) < n_epochs and not _stalled(
+                history, patience, min_epochs, min_improvement
+            ):
+                row = {"epoch": len(history) + 1}
+                _set_mode(modules, training=True)
+                row |= _run_epoch(
+                    steps, batches(order), optimisers, clip_value, clip_norm, autocast, device
+                )
+                row["learning_rate"] = float(next(iter(optimisers.values())).param_groups[0]["lr"])
+                if validate is not None:
+                    _set_mode(modules, training=False)
+                    with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, autocast):
+                        row |= {f"validation_{k}": float(v) for k, v in validate().items()}
+                bad = [k for k, v in row.items() if k.endswith("loss") and not math.isfinite(v)]
+                if bad:
+                    raise ParameterError(
+                        f"{bad[0]}: found {row[bad[0]]} in epoch {row['epoch']}, expected a finite "
+                        "number: lower the learning rate or clip the gradients"
+                    )
+                for scheduler in schedulers:
+                    scheduler.step()
+                if patience is not None and all(
+                    row["validation_loss"] < h["validation_loss"] for h in history
+                ):
+                    best = {n: _cpu_copy(m.state_dict()) for n, m in modules.items()}
+                history.append(row)
+                if checkpoint is not None:
+                    state = {
+                        "seed": seed,
+                        "modules": {n: m.state_dict() for n, m in modules.items()},
+                        "optimisers": {n: o.state_dict() for n, o in optimisers.items()},
+                        "schedulers": [s.state_dict() for s in schedulers],
+                        "history": history,
+                        "best": best,
+                        "order": order.get_state(),
+                        "noise": torch.get_rng_state(),
+                    }
+                    if device.type == "cuda":
+                        state["noise_cuda"] = torch.cuda.get_rng_state(device)
+                    with write_atomically(checkpoint) as temporary:
+                        torch.save(state, temporary)
+                if log is not None:
+                    _write_log(log, history)
+                bar.update()
+                bar.set_postfix({k: f"{v:.4g}" for k, v in row.items() if k.endswith("loss")})
+    if best is not None:
+        for name, module in modules.items():
+            module.load_state_dict(best[name])
+    _set_mode(modules, training=False)
+    return history
+
+
+def _run_epoch(steps, batches, optimisers, clip_value, clip_norm, autocast, device):
+    """One pass over the data; the mean of each recorded scalar over its batches."""
+    recorded = {}
+    for batch in batches:
+        for name, optimiser in optimisers.items():
+            optimiser.zero_grad(set_to_none=True)
+            with torch.autocast(device.type, torch.bfloat16, autocast):
+                losses = steps[name](batch)
+            losses["loss"].backward()
+            parameters = [p for group in optimiser.param_groups for p in group["params"]]
+            if clip_value is not None:
+                torch.nn.utils.clip_grad_value_(parameters, clip_value)
+            if clip_norm is not None:
+                torch.nn.utils.clip_grad_norm_(parameters, clip_norm)
+            optimiser.step()
+            prefix = f"{name}_" if len(steps) > 1 else ""
+            for key, value in losses.items():
+                # Kept as tensors: to read a number each step would make a GPU wait.
+                recorded.setdefault(prefix + key, []).append(torch.as_tensor(value).detach())
+    if not recorded:
+        raise ParameterError("batches: found no batch, expected at least one an epoch")
+    return {k: float(torch.stack(v).float().mean()) for k, v in recorded.items()}
+
+
+def _set_mode(modules, *, training):
+    for module in modules.values():
+        module.train(training)
+
+
+def _cpu_copy(state):
+    return {k: v.detach().cpu().clone() for k, v in state.items()}
+
+
+def _stalled(history, patience, min_epochs, min_improvement):
+    """Whether ``patience`` epochs have gone by without an improvement worth the name."""
+    if patience is None or not history or len(history) < min_epochs:
+        return False
+    since, reference = 0, math.inf
+    for epoch, row in enumerate(history):
+        if row["validation_loss"] < reference * (1 - min_improvement) or epoch == 0:
+            since, reference = epoch, row["validation_loss"]
+    return len(history) - 1 - since >= patience
+
+
+def _read_checkpoint(path, modules, optimisers, seed):
+    """Load networks and optimisers from a checkpoint; return the rest of it."""
+    try:
+        saved = torch.load(path, map_location="cpu", weights_only=True)
+        for name, module in modules.items():
+            module.load_state_dict(saved["modules"][name])
+        for name, optimiser in optimisers.items():
+            optimiser.load_state_dict(saved["optimisers"][name])
+        if saved["seed"] != seed:
+            raise ValueError(f"its seed is {saved['seed']}, not {seed}")
+    except (RuntimeError, ValueError, KeyError, EOFError, pickle.UnpicklingError) as error:
+        raise WeightsError(
+            f"{path}: found no checkpoint of this training ({error}); delete it to begin anew"
+        ) from error
+    return saved
+
+
+def _write_log(path, history):
+    columns = list(dict.fromkeys(key for row in history for key in row))
+    with write_atomically(path) as temporary, open(temporary, "w", newline="") as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows(history)
+
+
+@contextlib.contextmanager
+def seeded(seed, device="cpu"):
+    """Seed torch's global generators for a block and put them back afterwards.
+
+    Examples
+    --------
+    >>> with seeded(0):
+    ...     a = torch.rand(3)
+    >>> with seeded(0):
+    ...     b = torch.rand(3)
+    >>> bool((a == b).all())
+    True
+    """
+    device = torch.device(device)
+    on_gpu = device.type == "cuda"
+    index = device.index if device.index is not None else 0
+    with torch.random.fork_rng(devices=[index] if on_gpu else []):
+        torch.default_generator.manual_seed(seed)
+        if on_gpu:
+            with torch.cuda.device(index):
+                torch.cuda.manual_seed(seed)
+        yield
+
+
+def pick_device(device):
+    """``torch.device`` of a name; ``"auto"`` is the GPU if there is one.
+
+    Raises
+    ------
+    ParameterError
+        If the device is unknown or not there.
+
+    Examples
+    --------
+    >>> pick_device("cpu")
+    device(type='cpu')
+    """
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(device)
+    except (RuntimeError, TypeError) as error:
+        raise ParameterError(f"device: found {device!r}, expected auto, cpu or cuda") from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ParameterError(f"device: found {str(device)!r}, expected one that this machine has")
+    return device
+
+
+def checkpoint_file(folder, name, parameters, arrays):
+    """File of a training in a folder: its name depends on parameters and data.
+
+    So the folds of a cross-validation, which clone one estimator, share a folder and not a
+    checkpoint.
+
+    Parameters
+    ----------
+    folder : str, Path or None
+        None gives None: no checkpoint.
+    name : str
+        Of the estimator.
+    parameters : dict
+        Plain values.
+    arrays : iterable of ndarray
+        All the data that the training sees.
+    """
+    if folder is None:
+        return None
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(str((array.shape, array.dtype.str)).encode())
+        digest.update(np.ascontiguousarray(array).data)
+    key = hash_parameters({"parameters": parameters, "data": digest.hexdigest()})
+    return Path(folder) / f"{name}-{key[:24]}.pt"
+
+
+def save_network(path, module, metadata):
+    """Write a network's state as safetensors, with plain values as JSON beside it.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file, whole or not at all.
+    module : nn.Module
+        Its parameters and buffers are kept.
+    metadata : dict
+        Plain values, kept in the file's header as JSON.
+    """
+    with write_atomically(path) as temporary:
+        save_file(
+            {k: v.contiguous() for k, v in _cpu_copy(module.state_dict()).items()},
+            temporary,
+            {"thesislib": json.dumps(metadata, sort_keys=True)},
+        )
+
+
+def load_network(path):
+    """State and metadata of a file that :func:`save_network` wrote.
+
+    Returns
+    -------
+    dict of str to Tensor, dict
+
+    Raises
+    ------
+    WeightsError
+        If the file is missing, damaged or no file of this library; names it.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = json.loads(file.metadata()["thesislib"])
+            return {k: file.get_tensor(k) for k in file.keys()}, metadata
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise WeightsError(
+            f"{path}: found no network of this library ({error!r}), expected safetensors"
+        ) from error
