@@ -1,0 +1,382 @@
+"""From a corpus to features: where files, workers and the feature store meet (contract 3).
+
+Each row of a corpus goes the same way: read the segment, cut it into chunks if asked,
+turn each chunk into what the estimator takes (an audio plot, a spectrum, or the
+signal itself), and transform it. Reading and plotting run in worker processes while a
+network answers in this one; at most a few clips a worker are in flight, so memory stays
+flat. What is finished is in the store at once, so a run that was killed goes on there.
+"""
+
+import warnings
+from collections import deque
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from thesislib.audio import CHANNELS, chunk, read_audio
+from thesislib.errors import AudioError, ParameterError, check_number, check_option
+from thesislib.store import hash_parameters
+
+#: Raised whenever the bytes of the features would change for the same parameters.
+EXTRACT_VERSION = 1
+#: Clips in flight for each worker: enough that none waits, few enough to stay small.
+AHEAD = 4
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a corpus row becomes signals.
+
+    Parameters
+    ----------
+    sr : int, optional
+        Sampling rate in Hz; the file's own by default.
+    channel : {"mean", "left", "right", "difference"}
+    chunk_s, hop_s : float, optional
+        Chunk length and hop in seconds; the whole row as one chunk by default.
+        ``hop_s`` is ``chunk_s`` unless given.
+    last : {"keep", "pad", "drop"}
+        What becomes of a last chunk that is too short.
+
+    Raises
+    ------
+    ParameterError
+        If a value is impossible.
+
+    Examples
+    --------
+    >>> Reading(chunk_s=5.0).hop_s
+    5.0
+    """
+
+    sr: int | None = None
+    channel: str = "mean"
+    chunk_s: float | None = None
+    hop_s: float | None = None
+    last: str = "keep"
+
+    def __post_init__(self):
+        check_option("channel", self.channel, CHANNELS)
+        check_option("last", self.last, ("keep", "pad", "drop"))
+        if self.sr is not None:
+            check_number("sr", self.sr, low=1, integer=True)
+        if self.chunk_s is None and self.hop_s is not None:
+            raise ParameterError(f"hop_s: found {self.hop_s!r} without chunk_s, expected both")
+        if self.chunk_s is not None:
+            check_number("chunk_s", self.chunk_s, low=0, open_low=True)
+            if self.hop_s is None:
+                object.__setattr__(self, "hop_s", self.chunk_s)
+            check_number("hop_s", self.hop_s, low=0, open_low=True)
+
+    def read(self, path, start_s=None, end_s=None):
+        """Signals of a row and the start of each in the file: ``(list, starts_s, sr)``."""
+        y, sr = read_audio(path, sr=self.sr, channel=self.channel, start_s=start_s, end_s=end_s)
+        if self.chunk_s is None:
+            return [y], np.array([start_s or 0.0]), sr
+        parts, starts_s = chunk(y, sr=sr, window_s=self.chunk_s, hop_s=self.hop_s, last=self.last)
+        return parts, np.asarray(starts_s) + (start_s or 0.0), sr
+
+
+@dataclass(frozen=True)
+class Extracted:
+    """Features of a corpus, row by row.
+
+    ``by_row[i]`` holds the features of row ``i``: ``(n_chunks, n_features)``, or
+    ``(n_frames, n_features)`` for frame features; ``starts_s[i]`` the start of each chunk.
+    ``errors`` tells of rows that could not be read (only with ``on_error="collect"``).
+    """
+
+    by_row: list
+    starts_s: list
+    names: np.ndarray
+    n_computed: int
+    n_reused: int
+    errors: dict = field(default_factory=dict)
+
+    @property
+    def matrix(self):
+        """All chunks, one after the other: ``(n_chunks, n_features)``."""
+        return np.concatenate(self.by_row)
+
+    @property
+    def rows(self):
+        """Corpus row of each row of ``matrix``."""
+        return np.repeat(np.arange(len(self.by_row)), [len(part) for part in self.by_row])
+
+    def columns(self, prefix):
+        """Those features whose names begin with ``prefix``, as another result."""
+        keep = np.array([str(name).startswith(prefix) for name in self.names])
+        if not keep.any():
+            raise ParameterError(
+                f"prefix: found {prefix!r}, expected the beginning of names like {self.names[0]!r}"
+            )
+        return Extracted(
+            [part[:, keep] for part in self.by_row],
+            self.starts_s,
+            self.names[keep],
+            self.n_computed,
+            self.n_reused,
+            self.errors,
+        )
+
+
+def _prepare(path, start_s, end_s, reading, spectrum, estimator):
+    """Work on one row, in a worker: returns (items, starts_s), or the error met."""
+    try:
+        signals, starts_s, sr = reading.read(path, start_s, end_s)
+        if spectrum is None:
+            items = [(y, sr) for y in signals]
+        else:
+            items = [spectrum(y, sr=sr) for y in signals]
+        if estimator is not None:
+            items = [_as_rows(estimator.transform([item])) for item in items]
+        return items, starts_s
+    except AudioError as error:
+        message = str(error)
+        return AudioError(message if str(path) in message else f"{path}: {message}")
+
+
+def _as_rows(answer):
+    """Features of one item as a float32 matrix, whether one vector or one a frame."""
+    return np.asarray(answer[0], dtype=np.float32).reshape(-1, np.shape(answer[0])[-1])
+
+
+def _stream(tasks, n_jobs):
+    """Ordered answers of :func:`_prepare`, with a bounded number of tasks in flight."""
+    if n_jobs == 1:
+        for task in tasks:
+            yield _prepare(*task)
+        return
+    from joblib.externals.loky import get_reusable_executor
+
+    executor = get_reusable_executor(max_workers=n_jobs)
+    pending = deque()
+    try:
+        for task in tasks:
+            pending.append(executor.submit(_prepare, *task))
+            if len(pending) >= AHEAD * n_jobs:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+    finally:
+        for future in pending:
+            future.cancel()
+
+
+def _row_tasks(corpus):
+    for path, record in zip(corpus.paths, corpus.index.to_dict("records")):
+        times = (record.get("start_s"), record.get("end_s"))
+        yield path, *(None if t is None or np.isnan(t) else float(t) for t in times)
+
+
+def read_items(corpus, spectrum=None, *, reading=None, n_jobs=1, progress=False):
+    """Spectra, plots or signals of every row, without an estimator and without the store.
+
+    Parameters
+    ----------
+    corpus : Corpus
+    spectrum : callable, optional
+        ``spectrum(y, sr=sr)``; without it the items are ``(signal, sr)``.
+    reading : Reading, optional
+    n_jobs : int
+    progress : bool
+
+    Returns
+    -------
+    list of list
+        Items of each row, one a chunk.
+
+    Raises
+    ------
+    AudioError
+        Lists every file that could not be read.
+    """
+    reading = reading or Reading()
+    tasks = ((*task, reading, spectrum, None) for task in _row_tasks(corpus))
+    answers = tqdm(
+        _stream(tasks, n_jobs), total=len(corpus), unit="clip", disable=not progress, leave=False
+    )
+    found = list(answers)
+    _raise_all([answer for answer in found if isinstance(answer, AudioError)], corpus.name)
+    return [items for items, _ in found]
+
+
+def _raise_all(errors, name):
+    if errors:
+        lines = "\n".join(f"  - {error}" for error in errors)
+        raise AudioError(f"{name}: {len(errors)} files cannot be used\n{lines}")
+
+
+def cache_key(audio_hash, start_s, end_s, reading, spectrum, estimator):
+    """Key of a row's features: everything that their bytes depend on."""
+    return hash_parameters(
+        {
+            "audio": audio_hash,
+            "start_s": start_s,
+            "end_s": end_s,
+            "reading": asdict(reading),
+            "spectrum": None if spectrum is None else describe(spectrum),
+            "estimator": {"class": type(estimator).__name__, **estimator.cache_parameters()},
+            "extract": EXTRACT_VERSION,
+            "libraries": {
+                name: version(name) for name in ("numpy", "scipy", "librosa", "soundfile", "soxr")
+            },
+        }
+    )
+
+
+def describe(spectrum):
+    """Plain values of a spectrum or audio plot, with its class."""
+    return {"class": type(spectrum).__name__, **asdict(spectrum)}
+
+
+def extract(
+    corpus,
+    estimator,
+    spectrum=None,
+    store=None,
+    *,
+    reading=None,
+    n_jobs=1,
+    on_error="raise",
+    progress=True,
+):
+    """Features of every row of a corpus.
+
+    Parameters
+    ----------
+    corpus : Corpus
+    estimator : estimator
+        Fitted, or in no need of fitting. One with a ``batch_size`` is a network: it
+        answers in this process, in batches across rows. Any other transforms row by
+        row in the workers.
+    spectrum : callable, optional
+        A :class:`~thesislib.spectra.spectrogram.Spectrum` or
+        :class:`~thesislib.spectra.plot.AudioPlot`; without it the estimator gets
+        ``(signal, sr)``.
+    store : FeatureStore, optional
+        Rows that are in it are not computed again.
+    reading : Reading, optional
+    n_jobs : int
+        Worker processes that read and plot. The features do not depend on it.
+    on_error : {"raise", "collect"}
+        Whether a file that cannot be read ends in an error (after all others are done
+        and stored), or in a row without features and an entry in ``errors``.
+    progress : bool
+
+    Returns
+    -------
+    Extracted
+
+    Raises
+    ------
+    AudioError
+        Lists every file that could not be read.
+    """
+    check_option("on_error", on_error, ("raise", "collect"))
+    reading = reading or Reading()
+    tasks = list(_row_tasks(corpus))
+    by_row, starts = [None] * len(tasks), [None] * len(tasks)
+    keys, missing, errors = [None] * len(tasks), [], {}
+    if store is not None:
+        keys = _find_keys(corpus, tasks, reading, spectrum, estimator, errors)
+    for row, key in enumerate(keys):
+        entry = store.get(key) if key is not None else None
+        if entry is not None and {"features", "starts_s"} <= set(entry):
+            by_row[row], starts[row] = entry["features"], entry["starts_s"]
+        elif row not in errors:
+            missing.append(row)
+
+    batched = getattr(estimator, "batch_size", None)
+    in_worker = None if batched else estimator
+    answers = _stream(((*tasks[row], reading, spectrum, in_worker) for row in missing), n_jobs)
+    bar = tqdm(total=len(missing), unit="clip", disable=not progress or not missing, leave=False)
+
+    def finish(row, parts):
+        by_row[row] = np.concatenate(parts)
+        if store is not None:
+            store.put(keys[row], {"features": by_row[row], "starts_s": starts[row]})
+        bar.update()
+
+    waiting = _Batches(estimator, batched, finish)
+    for row, answer in zip(missing, answers):
+        if isinstance(answer, AudioError):
+            errors[row] = answer
+            bar.update()
+            continue
+        items, starts[row] = answer
+        if batched:
+            waiting.add(row, items)
+        else:
+            finish(row, items)
+    waiting.flush()
+    bar.close()
+
+    if errors and on_error == "raise":
+        _raise_all([errors[row] for row in sorted(errors)], corpus.name)
+    good = [row for row in range(len(tasks)) if row not in errors]
+    width = by_row[good[0]].shape[1] if good else 0
+    for row in errors:
+        by_row[row], starts[row] = np.empty((0, width), np.float32), np.empty(0)
+    return Extracted(
+        by_row,
+        starts,
+        np.asarray(estimator.get_feature_names_out(), dtype=object),
+        n_computed=len(missing) - len(set(errors) & set(missing)),
+        n_reused=len(tasks) - len(missing) - len(set(errors) - set(missing)),
+        errors=errors,
+    )
+
+
+def _find_keys(corpus, tasks, reading, spectrum, estimator, errors):
+    """Key of every row; a missing file becomes an error of its row, not of the run."""
+    absent = {path for path in set(corpus.paths) if not path.is_file()}
+    for row, path in enumerate(corpus.paths):
+        if path in absent:
+            errors[row] = AudioError(f"{path}: found nothing, expected an audio file")
+    present = [row for row in range(len(tasks)) if row not in errors]
+    if absent:
+        hashes = corpus.select([row in set(present) for row in range(len(tasks))]).hashes
+    else:
+        hashes = corpus.hashes
+    keys = [None] * len(tasks)
+    for row, value in zip(present, hashes):
+        _, start_s, end_s = tasks[row]
+        keys[row] = cache_key(value, start_s, end_s, reading, spectrum, estimator)
+    return keys
+
+
+class _Batches:
+    """Items of several rows, gathered into the network's batches."""
+
+    def __init__(self, estimator, size, finish):
+        self.estimator, self.size, self.finish = estimator, size, finish
+        self.items, self.owners = [], []
+        self.parts, self.open = {}, {}
+
+    def add(self, row, items):
+        self.parts[row], self.open[row] = [], len(items)
+        self.items += items
+        self.owners += [row] * len(items)
+        while len(self.items) >= self.size:
+            self._answer()
+
+    def flush(self):
+        while self.items:
+            self._answer()
+
+    def _answer(self):
+        items, self.items = self.items[: self.size], self.items[self.size :]
+        owners, self.owners = self.owners[: self.size], self.owners[self.size :]
+        alike = len({np.shape(item) for item in items}) == 1
+        answers = np.asarray(self.estimator.transform(np.stack(items) if alike else items))
+        for row, answer in zip(owners, answers):
+            self.parts[row].append(np.asarray(answer, dtype=np.float32)[None])
+            self.open[row] -= 1
+            if not self.open[row]:
+                if not all(np.isfinite(part).all() for part in self.parts[row]):
+                    warnings.warn(f"row {row}: features are not finite", stacklevel=4)
+                self.finish(row, self.parts.pop(row))
+                del self.open[row]

@@ -1,0 +1,294 @@
+"""Running the notebooks: parameters checked first, then papermill, then a clear verdict.
+
+A value is refused before a kernel starts if its name is unknown, if its type is not
+that of the notebook's default, or if ``notebooks/parameters/limits.yaml`` excludes it.
+"""
+
+import difflib
+import json
+import os
+import time
+from pathlib import Path
+
+import yaml
+
+from thesislib.errors import CorpusError, ParameterError, ThesisError, check_number, check_option
+from thesislib.places import notebooks_folder, results_folder
+from thesislib.reporting.provenance import read_parameters
+
+PROFILES = ("demo", "paper", "public")
+
+
+class NotebookError(ThesisError):
+    """A cell failed; the executed copy holds the traceback."""
+
+
+def list_notebooks():
+    """Names of the experiments, sorted by their section.
+
+    Examples
+    --------
+    >>> "10_2_snore" in list_notebooks()
+    True
+    """
+    names = [path.stem for path in notebooks_folder().glob("[0-9][0-9]_*.ipynb")]
+    return sorted(names, key=lambda name: [int(p) for p in name.split("_") if p.isdigit()])
+
+
+def read_title(name):
+    """First heading of a notebook."""
+    import nbformat
+
+    notebook = nbformat.read(notebooks_folder() / f"{name}.ipynb", as_version=4)
+    for cell in notebook.cells:
+        for line in cell.source.splitlines():
+            if line.startswith("# "):
+                return line[2:].strip()
+    return name
+
+
+def read_profile(name, profile):
+    """Parameters that a profile sets; the demo profile is the notebook's own defaults.
+
+    Raises
+    ------
+    ParameterError
+        If the profile has no values for this notebook, or they are no mapping.
+    """
+    check_option("profile", profile, PROFILES)
+    if profile == "demo":
+        return {}
+    path = notebooks_folder() / "parameters" / profile / f"{name}.yaml"
+    if not path.is_file():
+        raise ParameterError(f"profile: found no {path.name} under parameters/{profile}")
+    return _read_mapping(path)
+
+
+def _read_mapping(path):
+    values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    if not isinstance(values, dict):
+        raise ParameterError(f"{path}: found {type(values).__name__}, expected name: value lines")
+    return values
+
+
+def check_parameters(name, values, *, limits=None):
+    """Return the resolved parameters of a notebook, or refuse them.
+
+    Parameters
+    ----------
+    name : str
+    values : dict
+        What shall differ from the defaults.
+    limits : dict, optional
+        Contents of ``limits.yaml``; read from the project by default.
+
+    Raises
+    ------
+    ParameterError
+        Lists every unknown name (with the nearest valid one) and impossible value.
+
+    Examples
+    --------
+    >>> check_parameters("10_2_snore", {"sed": 1})
+    Traceback (most recent call last):
+    ...
+    thesislib.errors.ParameterError: 10_2_snore: unknown parameter 'sed'; did you mean 'seed'?
+    """
+    declared = read_parameters(name)
+    if limits is None:
+        limits = _read_mapping(notebooks_folder() / "parameters" / "limits.yaml")
+    problems = []
+    for key, value in values.items():
+        if key not in declared:
+            near = difflib.get_close_matches(key, declared, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else f"; it has {', '.join(declared)}"
+            problems.append(f"{name}: unknown parameter {key!r}{hint}")
+            continue
+        try:
+            _check_type(key, value, declared[key])
+            _check_limits(key, value, limits.get(key, {}))
+        except ParameterError as error:
+            problems.append(f"{name}: {error}")
+    if not problems:
+        resolved = {**declared, **values}
+        window, hop = resolved.get("window_s"), resolved.get("hop_s")
+        if window is not None and hop is not None and hop > window:
+            problems.append(f"{name}: hop_s is {hop}, expected at most window_s = {window}")
+    if problems:
+        raise ParameterError("\n".join(problems))
+    return {**declared, **values}
+
+
+def _check_type(key, value, default):
+    if isinstance(default, bool) or isinstance(value, bool):
+        good = isinstance(default, bool) and isinstance(value, bool)
+    elif isinstance(default, float):
+        good = isinstance(value, (int, float))
+    elif isinstance(default, list):
+        good = isinstance(value, list)
+    elif default is None:
+        good = True
+    else:
+        good = isinstance(value, type(default))
+    if not good:
+        raise ParameterError(
+            f"{key}: found {value!r} ({type(value).__name__}), "
+            f"expected a {type(default).__name__} like {default!r}"
+        )
+
+
+def _check_limits(key, value, limits):
+    """Check a value, or each element of a list, against its entry in the limits."""
+    if value is None:
+        return
+    if isinstance(value, list):
+        if not value and not limits.get("may_be_empty"):
+            raise ParameterError(f"{key}: found an empty list, expected at least one value")
+        for element in value:
+            _check_limits(key, element, limits)
+    elif isinstance(value, dict):
+        for element in value.values():
+            _check_limits(key, element, limits)
+    elif "options" in limits:
+        check_option(key, value, limits["options"])
+    elif limits.get("is") == "colour map":
+        from thesislib.spectra.plot import check_colour_map
+
+        check_colour_map(value)
+    elif not isinstance(value, (str, bool)):
+        check_number(
+            key,
+            value,
+            low=limits.get("above", limits.get("low")),
+            high=limits.get("high"),
+            open_low="above" in limits,
+        )
+
+
+def _resolve_paths(values, limits):
+    """Make paths absolute: a notebook runs in its own folder, not in the user's."""
+
+    def resolve(value):
+        if isinstance(value, dict):
+            return {key: resolve(element) for key, element in value.items()}
+        if isinstance(value, str) and value and Path(value).exists():
+            return str(Path(value).resolve())
+        return value
+
+    return {
+        key: resolve(value) if limits.get(key, {}).get("is") == "path" else value
+        for key, value in values.items()
+    }
+
+
+def resolve_run(name, *, profile="demo", corpus=None, jobs=None, parameters=None):
+    """Everything that a run needs, checked: the parameters that differ from the defaults.
+
+    Raises
+    ------
+    ParameterError, CorpusError
+        Before anything runs.
+    """
+    known = list_notebooks()
+    check_option("notebook", name, known)
+    values = {**read_profile(name, profile), "profile": profile}
+    values.update(parameters or {})
+    if corpus is not None:
+        values["corpus"] = str(corpus)
+    if jobs is not None:
+        values["n_jobs"] = jobs
+    limits = _read_mapping(notebooks_folder() / "parameters" / "limits.yaml")
+    check_parameters(name, values, limits=limits)
+    if values.get("corpus") and not Path(values["corpus"]).is_dir():
+        raise CorpusError(f"{values['corpus']}: found no folder, expected a corpus")
+    return _resolve_paths(values, limits)
+
+
+def run_notebook(name, *, profile="demo", corpus=None, jobs=None, parameters=None, progress=True):
+    """Execute a notebook with papermill.
+
+    Parameters
+    ----------
+    name : str
+        Such as ``10_2_snore``.
+    profile : {"demo", "paper", "public"}
+    corpus : path, optional
+        Folder of the corpus; the embedded synthetic one by default.
+    jobs : int, optional
+        Worker processes.
+    parameters : dict, optional
+        Further parameters by name.
+    progress : bool
+        Show a progress bar over the cells.
+
+    Returns
+    -------
+    Path
+        The executed notebook, ``results/<profile>/<name>/executed.ipynb``.
+
+    Raises
+    ------
+    ParameterError, CorpusError
+        Before a kernel starts.
+    NotebookError
+        If a cell fails; names the cell, and the executed copy stays.
+    """
+    values = resolve_run(name, profile=profile, corpus=corpus, jobs=jobs, parameters=parameters)
+    import papermill
+    from papermill.exceptions import PapermillExecutionError
+
+    folder = Path(values.get("results") or results_folder() / profile / name)
+    folder.mkdir(parents=True, exist_ok=True)
+    # papermill saves after each cell: a half-executed copy must not look finished.
+    unfinished = folder / f".executed-{os.getpid()}.ipynb"
+    executed = folder / "executed.ipynb"
+    try:
+        papermill.execute_notebook(
+            notebooks_folder() / f"{name}.ipynb",
+            unfinished,
+            parameters=values,
+            kernel_name="python3",
+            cwd=notebooks_folder(),
+            progress_bar=progress,
+        )
+    except PapermillExecutionError as error:
+        os.replace(unfinished, executed)
+        raise NotebookError(
+            f"{name}: cell {error.cell_index + 1} failed with {error.ename}: {error.evalue}\n"
+            f"executed copy: {executed}"
+        ) from error
+    finally:
+        if unfinished.exists():
+            os.replace(unfinished, executed)
+    return executed
+
+
+def run_all(names, *, report=print, **options):
+    """Run several notebooks one after the other, and report a line each.
+
+    Returns
+    -------
+    dict of str to Exception
+        What failed; the others ran all the same.
+    """
+    for name in names:
+        resolve_run(name, **{k: v for k, v in options.items() if k != "progress"})
+    failed = {}
+    for name in names:
+        started = time.perf_counter()
+        try:
+            executed = run_notebook(name, **options)
+        except ThesisError as error:
+            failed[name] = error
+            report(f"{name}: FAILED after {time.perf_counter() - started:.0f} s\n{error}")
+            continue
+        report(f"{name}: {time.perf_counter() - started:.0f} s → {describe_outputs(executed)}")
+    return failed
+
+
+def describe_outputs(executed):
+    """One line on what a run made."""
+    record = json.loads((executed.parent / "run.json").read_text(encoding="utf-8"))
+    tables = sum(path.endswith(".csv") for path in record["outputs"])
+    figures = sum(path.endswith(".png") for path in record["outputs"])
+    return f"{executed.parent}: {tables} tables, {figures} figures"
