@@ -1,0 +1,182 @@
+"""The network of the sequence-to-sequence autoencoder (thesis chapter 6, Figure 6.2).
+
+Batches are padded clips, shape (batch, time, frequency), with ``lengths``, an integer
+tensor, shape (batch,), on the CPU. What stands behind a clip's length changes nothing.
+"""
+
+import torch
+from torch import nn
+from torch.nn.functional import dropout
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence, pad_sequence
+
+CELLS = {"GRU": nn.GRU, "LSTM": nn.LSTM}
+DECODER_INPUTS = ("teacher", "previous", "none")
+
+
+class Autoencoder(nn.Module):
+    """Encoder, code and one decoder for each direction; parameters as in ``S2SAE``."""
+
+    def __init__(
+        self,
+        n_bands,
+        n_layers,
+        n_units,
+        code_size,
+        *,
+        cell,
+        bidirectional_encoder,
+        bidirectional_decoder,
+        dropout,
+        dropout_on,
+        decoder_input,
+        reverse_target,
+        attention,
+        encoder_noise,
+    ):
+        super().__init__()
+        self.decoder_input, self.reverse_target = decoder_input, reverse_target
+        self.attention, self.encoder_noise = attention, encoder_noise
+        self.dropout_in = dropout if dropout_on == "inputs_and_outputs" else 0.0
+        # Between two layers, an output's and an input's mask make one of the product of
+        # their rates, scaled alike.
+        between = 1 - (1 - dropout) * (1 - self.dropout_in)
+        stack = {
+            "hidden_size": n_units,
+            "num_layers": n_layers,
+            "batch_first": True,
+            "dropout": between if n_layers > 1 else 0.0,
+        }
+        self.encoder = CELLS[cell](n_bands, bidirectional=bidirectional_encoder, **stack)
+        width = n_units * (2 if bidirectional_encoder else 1)
+        n_states = 2 if cell == "LSTM" else 1
+        self.code = nn.Linear(n_layers * width * n_states, code_size)
+        self.decoders = nn.ModuleList(
+            Decoder(
+                CELLS[cell](n_bands, **stack),
+                n_bands,
+                memory_width=width if attention else 0,
+                dropout_in=self.dropout_in,
+                dropout_out=dropout,
+            )
+            for _ in range(2 if bidirectional_decoder else 1)
+        )
+        self.state_shape = (len(self.decoders), n_states, n_layers, n_units)
+
+    def encode(self, x, lengths):
+        """Codes, shape (batch, code size), and what attention looks at (or None)."""
+        x = dropout(x, self.dropout_in, self.training)
+        if self.training and self.encoder_noise:
+            keep = torch.rand(x.shape[:2], device=x.device) >= self.encoder_noise
+            x = x * keep[..., None]
+        if _differ(lengths):
+            packed = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
+            out, final = self.encoder(packed)
+        else:
+            out, final = self.encoder(x)
+        # h or (h, c), each (layers x directions, batch, units) -> (batch, all of them)
+        final = torch.cat(final if isinstance(final, tuple) else (final,))
+        code = torch.tanh(self.code(final.transpose(0, 1).flatten(1)))
+        if not self.attention:
+            return code, None
+        if _differ(lengths):
+            out, _ = pad_packed_sequence(out, batch_first=True)
+        return code, (out, _inside(lengths, x))
+
+    def decode(self, x, lengths, code, memory, decoder_input=None):
+        """Estimate of the target (the input, reversed if so set), shape of ``x``."""
+        target = self.target(x, lengths)
+        # (batch, code size) -> (direction, h or c, layer, batch, unit)
+        states = code.unflatten(1, self.state_shape).permute(1, 2, 3, 0, 4).contiguous()
+        estimates = []
+        for i, decoder in enumerate(self.decoders):
+            own_time = _flip(target, lengths) if i else target
+            out = decoder(own_time, states[i], memory, decoder_input or self.decoder_input)
+            estimates.append(_flip(out, lengths) if i else out)
+        # The mean of two linear maps of either half is one linear map of both.
+        return sum(estimates) / len(estimates)
+
+    def target(self, x, lengths):
+        """What the decoder shall give."""
+        return _flip(x, lengths) if self.reverse_target else x
+
+    def loss(self, x, lengths, code, memory):
+        """Root mean squared error over the frames that are no padding."""
+        out = self.decode(x, lengths, code, memory)
+        squared = (out.float() - self.target(x, lengths)) ** 2
+        if not _differ(lengths):
+            return squared.mean().sqrt()
+        total = (squared * _inside(lengths, x)[..., None]).sum()
+        return (total / (lengths.sum() * x.shape[2])).sqrt()
+
+
+class Decoder(nn.Module):
+    """A stack of recurrent layers in one direction, and its half of the projection."""
+
+    def __init__(self, stack, n_bands, *, memory_width, dropout_in, dropout_out):
+        super().__init__()
+        self.stack, self.dropout_in, self.dropout_out = stack, dropout_in, dropout_out
+        self.query = nn.Linear(stack.hidden_size, memory_width) if memory_width else None
+        self.project = nn.Linear(stack.hidden_size + memory_width, n_bands)
+
+    def forward(self, target, state, memory, decoder_input):
+        """Estimate of ``target`` from the state and, as ``decoder_input`` says, from its past."""
+        state = tuple(state) if isinstance(self.stack, nn.LSTM) else state[0]
+        if decoder_input == "previous":
+            frame, frames = torch.zeros_like(target[:, :1]), []
+            for _ in range(target.shape[1]):
+                frame, state = self._run(frame, state, memory)
+                frames.append(frame)
+            return torch.cat(frames, 1)
+        if decoder_input == "none":
+            given = torch.zeros_like(target)
+        else:
+            given = torch.cat([torch.zeros_like(target[:, :1]), target[:, :-1]], 1)
+        return self._run(given, state, memory)[0]
+
+    def _run(self, given, state, memory):
+        out, state = self.stack(dropout(given, self.dropout_in, self.training), state)
+        out = dropout(out, self.dropout_out, self.training)
+        if self.query is not None:
+            seen, inside = memory
+            # (batch, time, width) x (batch, width, encoder time)
+            scores = self.query(out) @ seen.transpose(1, 2) / seen.shape[2] ** 0.5
+            scores = scores.masked_fill(~inside[:, None], -torch.inf)
+            out = torch.cat([out, scores.softmax(-1) @ seen], -1)
+        return self.project(out), state
+
+
+def buckets(lengths, batch_size, generator):
+    """Batches of clips of about the same length, in random order.
+
+    Lengths are blurred by a tenth, so that clips do not meet the same neighbours each epoch.
+    """
+    blurred = lengths * (0.9 + 0.2 * torch.rand(len(lengths), generator=generator))
+    batches = blurred.argsort().split(batch_size)
+    if not _differ(lengths):
+        batches = torch.randperm(len(lengths), generator=generator).split(batch_size)
+    return [batches[i].tolist() for i in torch.randperm(len(batches), generator=generator)]
+
+
+def pad(clips, device):
+    """Clips as one batch with zeros behind the shorter ones, and their lengths."""
+    x = pad_sequence([torch.from_numpy(clip) for clip in clips], batch_first=True)
+    return x.to(device), torch.tensor([len(clip) for clip in clips])
+
+
+def _differ(lengths):
+    return bool((lengths != lengths[0]).any())
+
+
+def _inside(lengths, x):
+    """True where a frame is no padding, shape (batch, time)."""
+    return torch.arange(x.shape[1], device=x.device) < lengths.to(x.device)[:, None]
+
+
+def _flip(x, lengths):
+    """Each clip backwards in time; padding stays behind."""
+    if not _differ(lengths):
+        return x.flip(1)
+    lengths = lengths.to(x.device)[:, None]
+    time = torch.arange(x.shape[1], device=x.device)
+    index = torch.where(time < lengths, lengths - 1 - time, time)
+    return x[torch.arange(len(x), device=x.device)[:, None], index]

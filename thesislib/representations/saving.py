@@ -1,0 +1,141 @@
+"""What every trained estimator has in common: its key for the store, its file (chapters 5–7)."""
+
+import numbers
+
+import numpy as np
+import torch
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from thesislib.errors import ParameterError, WeightsError, check_option
+from thesislib.training import load_network, pick_device, save_network, seeded
+
+
+class SavedNetwork:
+    """Mixin of an estimator whose fitted state is ``network_``.
+
+    A class names in ``_fitted`` the plain attributes that, with its parameters, determine
+    the network's shapes, offers ``_build()``, which makes the network from them, and raises
+    ``_version`` whenever the same parameters begin to give other features.
+    """
+
+    _version = 1
+    _fitted = ()
+    # Neither changes a feature; a path would besides tell where somebody keeps their files.
+    _without_effect = ("verbose", "checkpoint")
+
+    def cache_parameters(self):
+        """Plain values that, with the data, determine the fitted estimator (contract 3).
+
+        Raises
+        ------
+        ParameterError
+            If ``random_state`` is no integer: what comes out could not be had twice.
+        """
+        if not isinstance(self.random_state, numbers.Integral):
+            raise ParameterError(
+                f"random_state: found {self.random_state!r}, expected an integer for a store's key"
+            )
+        parameters = self.get_params(deep=False) | {"device": pick_device(self.device).type}
+        return {
+            "estimator": type(self).__name__,
+            "version": self._version,
+            "torch": torch.__version__,
+            "parameters": {k: v for k, v in parameters.items() if k not in self._without_effect},
+        }
+
+    def save(self, path):
+        """Write the fitted estimator as safetensors, its parameters as JSON in the header."""
+        check_is_fitted(self)
+        parameters = self.get_params(deep=False)
+        if not isinstance(self.random_state, numbers.Integral):
+            parameters["random_state"] = None
+        metadata = {
+            "estimator": type(self).__name__,
+            "version": self._version,
+            "parameters": {k: v for k, v in parameters.items() if k not in self._without_effect},
+            "fitted": {name: getattr(self, name) for name in self._fitted},
+            "history": self.history_,
+        }
+        save_network(path, self.network_, metadata)
+
+    @classmethod
+    def load(cls, path, *, device="auto"):
+        """Estimator as it was saved, on ``device``.
+
+        Raises
+        ------
+        WeightsError
+            If the file is missing, damaged or of another estimator; names it.
+        """
+        state, metadata = load_network(path)
+        try:
+            check_option("estimator", metadata["estimator"], [cls.__name__])
+            check_option("version", metadata["version"], [cls._version])
+            self = cls(**metadata["parameters"] | {"device": device})
+            for name in cls._fitted:
+                value = metadata["fitted"][name]
+                setattr(self, name, tuple(value) if isinstance(value, list) else value)
+            self._check()
+            self.history_ = metadata["history"]
+            self._place(self._build(), state)
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise WeightsError(f"{path}: found no {cls.__name__} ({error})") from error
+        return self
+
+    def _place(self, network, state=None):
+        """Keep ``network`` as fitted state, on the device, ready to compute features."""
+        self.device_ = str(pick_device(self.device))
+        if state is not None:
+            network.load_state_dict(state)
+        self.network_ = network.to(self.device_).eval()
+
+    def _begin(self):
+        """Draw the seed and build the network from it; returns the seed."""
+        if isinstance(self.random_state, numbers.Integral):
+            seed = int(self.random_state)
+        else:
+            seed = int(check_random_state(self.random_state).randint(2**31))
+        with seeded(seed):  # on the CPU: the same first weights on every device
+            self._place(self._build())
+        return seed
+
+    def _checkpoint_parameters(self, seed):
+        parameters = self.get_params(deep=False) | {
+            "random_state": seed,
+            "device": self.device_,
+            "version": self._version,
+            "torch": torch.__version__,
+        }
+        return {k: v for k, v in parameters.items() if k not in self._without_effect}
+
+
+def check_spectrogram(x, name, *, n_bands=None):
+    """Return a spectrogram as float32 if it is two-dimensional, finite and in [-1, 1].
+
+    Raises
+    ------
+    ParameterError
+        Names it, what was found and what was expected.
+
+    Examples
+    --------
+    >>> check_spectrogram(np.full((3, 2), 7.0), "X[4]")
+    Traceback (most recent call last):
+    ...
+    thesislib.errors.ParameterError: X[4]: found values from 7 to 7, expected finite ones in [-1, 1]
+    """
+    x = np.asarray(x)
+    if x.ndim != 2 or 0 in x.shape or not np.issubdtype(x.dtype, np.number):
+        raise ParameterError(
+            f"{name}: found shape {x.shape} of {x.dtype}, expected two axes of numbers, none empty"
+        )
+    if n_bands is not None and x.shape[1] != n_bands:
+        raise ParameterError(f"{name}: found {x.shape[1]} bands, expected {n_bands}")
+    low, high = x.min(), x.max()
+    # A rounding error is not a mistake; decibels are. The comparison is false for NaN.
+    if not (low >= -1.001 and high <= 1.001):
+        raise ParameterError(
+            f"{name}: found values from {low:g} to {high:g}, expected finite ones in [-1, 1]"
+        )
+    return np.ascontiguousarray(x, dtype=np.float32)
