@@ -1,0 +1,63 @@
+# Targets of the project; `make` alone prints them.
+
+PYTHON ?= python3
+# Index with CPU builds of torch, where the default one offers only CUDA builds
+# (Linux). Its address stands on PyTorch's "Get started" page: choose pip and CPU.
+TORCH_INDEX ?=
+JOBS ?=
+NOTEBOOKS ?= all
+ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+torch_version := $(shell grep '^torch==' constraints.txt)
+torchvision_version := $(shell grep '^torchvision==' constraints.txt)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup reproduce paper test test-all lint format lab clean clean-results
+
+help:  ## print this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+setup: $(READY)  ## build .venv with everything pinned, and its Jupyter kernel
+
+# torch comes first and alone: otherwise another package may bring a CUDA build.
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, found " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet $(torch_version) -c constraints.txt $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX))
+	$(BIN)/python -m pip install --quiet --no-deps $(torchvision_version) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX))
+	$(BIN)/python -m pip install --quiet -e '.[dev]' -c constraints.txt
+	$(BIN)/python -m ipykernel install --sys-prefix --name thesis --display-name "Python (thesis)" >/dev/null
+	touch $@
+
+reproduce: setup  ## run every notebook on the embedded synthetic corpora (no download)
+	$(BIN)/thesis run $(NOTEBOOKS) $(if $(JOBS),--jobs $(JOBS)) $(ARGS)
+
+paper: setup  ## run every notebook with the thesis's values, on the thesis's corpora in data/
+	$(BIN)/thesis run $(NOTEBOOKS) --profile paper $(if $(JOBS),--jobs $(JOBS)) $(ARGS)
+
+test: setup  ## run the tests (a few minutes)
+	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+
+test-all: setup  ## run all tests, the slow ones too
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: setup  ## check style of code and notebooks
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: setup  ## format code and notebooks
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lab: setup  ## open JupyterLab on the notebooks (localhost, with its token)
+	$(BIN)/jupyter lab --ServerApp.ip=127.0.0.1 notebooks
+
+clean-results:  ## remove results, the feature store and synthetic corpora
+	find results -mindepth 1 ! -name .gitkeep -delete
+	rm -rf data/store data/synthetic
+
+clean: clean-results  ## remove the environment too
+	rm -rf $(VENV)
