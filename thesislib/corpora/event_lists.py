@@ -1,0 +1,213 @@
+"""Lists of events: what TUT Rare Sound Events 2017 ships beside its audio (thesis 8.2.1.1).
+
+Sources (``cv_setup``, ``bg_screening.csv``), recipes and event lists, as tables. Files of
+:mod:`thesislib.corpora.mixtures` have the same layout.
+"""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from thesislib.errors import CorpusError, check_number
+
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def index_recipes(recipes, *, label, folder):
+    """Recipes of one class as a corpus index.
+
+    Parameters
+    ----------
+    recipes : DataFrame
+        As from `read_recipes`.
+    label : str
+        The class that the mixtures are for; that of event-free ones too.
+    folder : str
+        Put before the file names.
+
+    Returns
+    -------
+    DataFrame
+        ``file``, ``label``, ``event_present``, ``onset_s``, ``offset_s`` (NaN where there is no
+        event), ``ebr_db``, ``background``.
+    """
+    rows = recipes.reindex(columns=["event_start_in_mixture_seconds", "event_length_seconds"])
+    onset_s, length_s = (rows[column].astype(float) for column in rows)
+    return pd.DataFrame(
+        {
+            "file": f"{folder}/" + recipes["mixture_audio_filename"],
+            "label": label,
+            "event_present": recipes["event_present"].astype(bool),
+            "onset_s": onset_s,
+            "offset_s": onset_s + length_s,
+            "ebr_db": recipes["ebr"].astype(float) if "ebr" in recipes else np.nan,
+            "background": recipes["bg_classname"],
+        }
+    )
+
+
+def read_recipes(path):
+    """Recipes of one class and subset (``mixture_recipes_<subset>_<class>.yaml``).
+
+    Returns
+    -------
+    DataFrame
+        The file's own keys as columns, a row a mixture; ``ebr`` is -inf and the event's columns
+        are NaN where there is no event.
+
+    Raises
+    ------
+    CorpusError
+        If the file is missing or no list of recipes; names it.
+    """
+    recipes = _read_yaml(path)
+    needed = {"mixture_audio_filename", "event_present", "bg_path"}
+    if not isinstance(recipes, list) or not all(
+        isinstance(r, dict) and needed <= set(r) for r in recipes
+    ):
+        raise CorpusError(f"{path}: expected a list of recipes with {', '.join(sorted(needed))}")
+    return pd.DataFrame(recipes)
+
+
+def read_event_list(path):
+    """Event list of one class and subset (``event_list_<subset>_<class>.csv``).
+
+    Returns
+    -------
+    DataFrame
+        ``file`` (name of the mixture), ``onset_s``, ``offset_s``, ``label``; NaN and None where
+        the mixture holds no event.
+
+    Raises
+    ------
+    CorpusError
+        If the file is missing or a line has neither one nor four fields; names the line.
+    """
+    rows = []
+    try:
+        lines = Path(path).read_text().splitlines()
+    except OSError as error:
+        raise CorpusError(f"{path}: cannot be read ({error.strerror})") from error
+    for number, line in enumerate(lines, start=1):
+        fields = line.rstrip("\t ").split("\t")
+        try:
+            if len(fields) == 4:
+                rows.append((fields[0], float(fields[1]), float(fields[2]), fields[3]))
+            elif len(fields) == 1 and fields[0]:
+                rows.append((fields[0], np.nan, np.nan, None))
+            elif line.strip():
+                raise ValueError(f"{len(fields)} fields")
+        except ValueError as error:
+            raise CorpusError(
+                f"{path}, line {number}: found {line!r}, expected a file name, or name, onset, "
+                "offset and label with tabs between"
+            ) from error
+    return pd.DataFrame(rows, columns=["file", "onset_s", "offset_s", "label"])
+
+
+def read_sources(root, subset):
+    """Events and backgrounds of a subset, from the lists that the corpus ships.
+
+    Parameters
+    ----------
+    root : str or Path
+        The corpus's ``data/source_data``.
+    subset : str
+        ``devtrain``, ``devtest`` or ``evaltest``.
+
+    Returns
+    -------
+    events, backgrounds : DataFrame
+        For `synthesize_mixtures`, with ``events_root=root / "events"`` and
+        ``backgrounds_root=root / "bgs"``. Events have the recording as ``group``.
+
+    Notes
+    -----
+    ``bg_screening.csv`` may have a column a class, or rows that name a background and classes
+    (all of them, where a row names none).
+    """
+    root = Path(root)
+    setup = _read_yaml(root / "cv_setup" / f"events_{subset}.yaml")
+    events = [
+        {
+            "file": f"{label}/{Path(entry['audio_filename']).name}",
+            "label": label,
+            "onset_s": float(entry["segment"][0]),
+            "offset_s": float(entry["segment"][1]),
+            "group": Path(entry["audio_filename"]).stem,
+        }
+        for label, entries in setup.items()
+        for entry in entries
+    ]
+    screening, excluded = root / "bgs" / "bg_screening.csv", {}
+    if screening.exists():
+        rows = [re.split(r"[,;\t]", line) for line in screening.read_text().splitlines()]
+        columns = {i: field.strip() for i, field in enumerate(rows[0]) if field.strip() in setup}
+        for row in rows:
+            if columns:
+                classes = {c for i, c in columns.items() if row[i].strip() not in ("", "0")}
+            else:
+                classes = {field.strip() for field in row} & set(setup) or set(setup)
+            for name in (Path(field.strip()).name for field in row if ".wav" in field):
+                excluded.setdefault(name, set()).update(classes)
+    backgrounds = [
+        {
+            "file": entry["filepath"],
+            "label": entry["classname"],
+            "excluded": ",".join(sorted(excluded.get(Path(entry["filepath"]).name, ()))),
+        }
+        for entry in _read_yaml(root / "cv_setup" / f"bgs_{subset}.yaml")
+    ]
+    return pd.DataFrame(events), pd.DataFrame(backgrounds)
+
+
+def split_sources(table, *, share=0.2, seed=0):
+    """Part sources in two, so that validation mixtures have sources of their own.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Events or backgrounds; a ``group`` (or else a file) goes to one side as a whole.
+    share : float in (0, 1)
+        Share of each label's groups that goes to the second part, at least one.
+    seed : int
+        Of the draw.
+
+    Returns
+    -------
+    kept, held_out : DataFrame
+
+    Raises
+    ------
+    CorpusError
+        If a label has one group only, or a group has two labels.
+    """
+    check_number("share", share, low=0, high=1, open_low=True)
+    rng = np.random.default_rng(seed)
+    group = table["group"] if "group" in table and table["group"].notna().all() else table["file"]
+    held_out = np.zeros(len(table), dtype=bool)
+    for label in sorted(table["label"].unique()):
+        mine = (table["label"] == label).to_numpy()
+        groups = sorted(group[mine].astype(str).unique())
+        if len(groups) < 2:
+            raise CorpusError(f"sources: {label} has {len(groups)} group, expected at least 2")
+        n_drawn = min(len(groups) - 1, max(1, round(share * len(groups))))
+        drawn = rng.choice(groups, size=n_drawn, replace=False)
+        held_out |= mine & group.astype(str).isin(drawn).to_numpy()
+    leaks = set(group[held_out]) & set(group[~held_out])
+    if leaks:
+        raise CorpusError(f"sources: groups with several labels: {sorted(map(str, leaks))[:5]}")
+    return table[~held_out], table[held_out]
+
+
+def _read_yaml(path):
+    try:
+        with open(path) as file:
+            return yaml.load(file, Loader=_Loader)
+    except OSError as error:
+        raise CorpusError(f"{path}: cannot be read ({error.strerror})") from error
+    except yaml.YAMLError as error:
+        raise CorpusError(f"{path}: found no plain YAML ({error})") from error
