@@ -23,6 +23,7 @@ What the thesis leaves open or says twice, and the choice:
   a multiple of 2^n_layers.
 """
 
+import itertools
 import warnings
 
 import numpy as np
@@ -305,7 +306,7 @@ class Generator(nn.Module):
             nn.BatchNorm2d(maps[0]),
             nn.ReLU(),
         ]
-        for below, above in zip(maps, maps[1:]):
+        for below, above in itertools.pairwise(maps):
             layers += [
                 nn.ConvTranspose2d(below, above, 4, stride=2, padding=1, bias=False),
                 nn.BatchNorm2d(above),
