@@ -341,6 +341,11 @@ def _probe_files(corpus):
         if isinstance(error, AudioError)
     ]
     good = {name: info for name, info in found.items() if not isinstance(info, AudioError)}
+    problems += [
+        f"row {rows[name] + 1}: {name} has {info.n_channels} channels, expected 1 or 2"
+        for name, info in good.items()
+        if info.n_channels > 2
+    ]
     for row, record in enumerate(corpus.index.to_dict("records")):
         info = good.get(record["file"])
         for column in ("start_s", "end_s", "onset_s", "offset_s"):

@@ -1,0 +1,77 @@
+"""Scores against scikit-learn, and intervals against what they must cover."""
+
+import numpy as np
+import pytest
+from sklearn.metrics import balanced_accuracy_score
+
+from thesislib.errors import ParameterError
+from thesislib.evaluation.metrics import (
+    accuracy,
+    bootstrap_interval,
+    confusion,
+    score_folds,
+    unweighted_average_recall,
+)
+
+
+def test_uar_equals_scikit_learn_s_balanced_accuracy(rng):
+    y_true, y_pred = rng.choice(list("abc"), 200), rng.choice(list("abc"), 200)
+    found = unweighted_average_recall(y_true, y_pred)
+    assert found == pytest.approx(balanced_accuracy_score(y_true, y_pred), abs=1e-12)
+
+
+def test_uar_ignores_how_often_a_class_occurs():
+    y_true, y_pred = ["a"] * 90 + ["b"] * 10, ["a"] * 100
+    assert unweighted_average_recall(y_true, y_pred) == 0.5
+    assert accuracy(y_true, y_pred) == 0.9
+
+
+def test_lengths_that_differ_are_refused():
+    with pytest.raises(ParameterError, match=r"found shapes \(2,\) and \(1,\)"):
+        unweighted_average_recall(["a", "b"], ["a"])
+
+
+def test_interval_covers_the_true_score_about_as_often_as_it_says():
+    generator = np.random.default_rng(3)
+    covered = 0
+    for trial in range(60):
+        y_true = np.repeat(["a", "b"], 60)
+        right = generator.random(120) < 0.7
+        y_pred = np.where(right, y_true, np.where(y_true == "a", "b", "a"))
+        low, high = bootstrap_interval(y_true, y_pred, n_resamples=200, seed=trial)
+        covered += low <= 0.7 <= high
+    assert 50 <= covered <= 60
+
+
+def test_interval_over_groups_is_wider_when_groups_stand_and_fall_together():
+    y_true = np.tile(["a", "b"], 120)
+    groups = np.repeat(np.arange(24), 10)
+    y_pred = np.where((groups % 4) > 0, y_true, np.where(y_true == "a", "b", "a"))
+    low, high = bootstrap_interval(y_true, y_pred, groups=groups)
+    low_clips, high_clips = bootstrap_interval(y_true, y_pred)
+    assert high - low > 1.5 * (high_clips - low_clips)
+
+
+def test_same_seed_same_interval():
+    y_true = np.tile(["a", "b", "c"], 20)
+    y_pred = np.roll(y_true, 1)
+    y_pred[:30] = y_true[:30]
+    one = bootstrap_interval(y_true, y_pred, n_resamples=50, seed=1)
+    assert one == bootstrap_interval(y_true, y_pred, n_resamples=50, seed=1)
+    assert one != bootstrap_interval(y_true, y_pred, n_resamples=50, seed=2)
+
+
+def test_fold_scores_pool_and_average(rng):
+    y_true, y_pred = rng.choice(list("ab"), 60), rng.choice(list("ab"), 60)
+    folds = np.repeat([1, 2, 3], 20)
+    found = score_folds(y_true, y_pred, folds)
+    assert found["pooled"] == unweighted_average_recall(y_true, y_pred)
+    assert found["mean"] == pytest.approx(np.mean(found["scores"]))
+    assert found["deviation"] == pytest.approx(np.std(found["scores"], ddof=0))
+
+
+def test_confusion_counts_every_clip_once(rng):
+    y_true, y_pred = rng.choice(list("abc"), 99), rng.choice(list("abc"), 99)
+    found = confusion(y_true, y_pred, list("abc"))
+    assert found.to_numpy().sum() == 99
+    assert found.loc["a", "b"] == np.sum((y_true == "a") & (y_pred == "b"))

@@ -1,0 +1,158 @@
+"""Selection: what is chosen sees only what it may see."""
+
+import numpy as np
+import pytest
+
+from thesislib.errors import CorpusError, ParameterError
+from thesislib.evaluation.classifiers import build_svm, decision_values, upsample
+from thesislib.evaluation.metrics import unweighted_average_recall
+from thesislib.evaluation.selection import (
+    evaluate_folds,
+    evaluate_partitions,
+    fuse_decisions,
+)
+
+
+def make_problem(rng, n=120, n_features=20, distance=1.5):
+    y = np.array(list("abc"))[np.arange(n) % 3]
+    X = rng.normal(size=(n, n_features))
+    X[:, :3] += distance * np.eye(3)[np.arange(n) % 3]
+    return X, y
+
+
+@pytest.mark.parametrize("solver", ["liblinear", "smo"])
+@pytest.mark.parametrize("scale", ["none", "standard", "minmax"])
+def test_svm_learns_and_gives_a_value_a_class(rng, solver, scale):
+    X, y = make_problem(rng, distance=4)
+    machine = build_svm(0.1, solver=solver, scale=scale).fit(X, y)
+    values = decision_values(machine, X)
+    assert values.shape == (120, 3)
+    predicted = machine.classes_[values.argmax(axis=1)]
+    assert unweighted_average_recall(y, predicted) > 0.9
+
+
+def test_svm_refuses_impossible_values():
+    with pytest.raises(ParameterError, match="complexity: found 0, expected a number > 0"):
+        build_svm(0)
+    with pytest.raises(ParameterError, match="did you mean 'liblinear'"):
+        build_svm(1.0, solver="libliner")
+
+
+def test_upsampling_makes_classes_about_equal_and_keeps_every_row():
+    labels = np.repeat(list("VOTE"), [168, 76, 8, 30])
+    rows = upsample(labels)
+    assert set(rows) == set(range(282))
+    _, counts = np.unique(labels[rows], return_counts=True)
+    assert counts.min() >= 0.8 * counts.max()
+    for name in "VOTE":
+        repeats = np.bincount(rows)[labels == name]
+        assert len(set(repeats)) == 1
+
+
+def test_partitions_choose_on_development_and_score_on_test(rng):
+    X, y = make_problem(rng)
+    parts = np.split(np.arange(120), 3)
+    names = dict(zip(("train", "devel", "test"), parts))
+    found = evaluate_partitions(X, y, **names, complexities=[1e-6, 1e-2, 1.0])
+    best = found.best("devel")
+    assert found.devel[best].score() == max(d.score() for d in found.devel.values())
+    assert found.test[best].rows.tolist() == parts[2].tolist()
+    assert found.best("test") in found.test
+
+
+def test_development_rows_do_not_reach_the_model_that_is_scored_on_them(rng):
+    X, y = rng.normal(size=(90, 300)), rng.choice(list("ab"), 90)
+    parts = dict(zip(("train", "devel", "test"), np.split(np.arange(90), 3)))
+    found = evaluate_partitions(X, y, **parts, complexities=[10.0])
+    assert found.devel[10.0].score() < 0.8
+    assert found.test[10.0].score() < 0.8
+
+
+def test_features_made_inside_the_training_part_see_only_it(rng):
+    X, y = make_problem(rng)
+    seen = []
+
+    def features(rows):
+        seen.append(set(rows.tolist()))
+        return X - X[rows].mean(axis=0)
+
+    train, devel, test = np.split(np.arange(120), 3)
+    evaluate_partitions(features, y, train=train, devel=devel, test=test, complexities=[1.0, 2.0])
+    assert seen == [set(train.tolist()), set(train.tolist()) | set(devel.tolist())]
+
+
+def test_permuted_labels_score_at_chance(rng):
+    X, y = make_problem(rng, n=300)
+    rows = np.arange(300)
+    folds = {k: (rows[rows % 5 != k], rows[rows % 5 == k]) for k in range(5)}
+    true = evaluate_folds(X, y, folds, groups=rows, complexities=[0.01, 0.1]).nested.score()
+    shuffled = rng.permutation(y)
+    chance = evaluate_folds(X, shuffled, folds, groups=rows, complexities=[0.01, 0.1])
+    assert true > 0.6
+    assert abs(chance.nested.score() - 1 / 3) < 0.1
+
+
+def test_the_published_choice_is_never_below_the_honest_one_of_one_complexity(rng):
+    X, y = make_problem(rng, distance=0.5)
+    rows = np.arange(120)
+    folds = {k: (rows[rows // 30 != k], rows[rows // 30 == k]) for k in range(4)}
+    found = evaluate_folds(X, y, folds, groups=rows, complexities=[1e-3, 1e-1, 10.0])
+    best = found.by_complexity[found.best()].score()
+    assert best == max(d.score() for d in found.by_complexity.values())
+    assert set(found.chosen) == set(folds)
+    assert set(found.chosen.values()) <= {1e-3, 1e-1, 10.0}
+
+
+def test_number_of_jobs_changes_nothing(rng):
+    X, y = make_problem(rng, n=60)
+    rows = np.arange(60)
+    folds = {k: (rows[rows // 20 != k], rows[rows // 20 == k]) for k in range(3)}
+    options = {"groups": rows // 2, "complexities": [0.1, 1.0]}
+    one = evaluate_folds(X, y, folds, n_jobs=1, **options)
+    two = evaluate_folds(X, y, folds, n_jobs=2, **options)
+    assert one.nested.values.tobytes() == two.nested.values.tobytes()
+
+
+def test_overlapping_test_folds_are_scored_in_each(rng):
+    X, y = make_problem(rng, n=60)
+    rows = np.arange(60)
+    folds = {"1": (rows[31:], rows[:31]), "2": (rows[:30], rows[30:])}
+    found = evaluate_folds(X, y, folds, groups=rows, complexities=[1.0])
+    assert len(found.nested.rows) == 61
+    assert found.nested.folds.tolist().count("1") == 31
+
+
+def test_bad_features_are_named_before_anything_is_fitted(rng):
+    X, y = make_problem(rng)
+    parts = dict(zip(("train", "devel", "test"), np.split(np.arange(120), 3)))
+    X[7, 3] = np.nan
+    with pytest.raises(ParameterError, match="row 7, column 3 is nan"):
+        evaluate_partitions(X, y, **parts, complexities=[1.0])
+    with pytest.raises(ParameterError, match="all 120 rows are equal"):
+        evaluate_partitions(np.ones((120, 4)), y, **parts, complexities=[1.0])
+    with pytest.raises(ParameterError, match=r"found shape \(119, 20\), expected \(120"):
+        evaluate_partitions(X[:119], y, **parts, complexities=[1.0])
+
+
+def test_a_single_constant_feature_is_no_problem(rng):
+    X, y = make_problem(rng)
+    X[:, 5] = 0
+    parts = dict(zip(("train", "devel", "test"), np.split(np.arange(120), 3)))
+    found = evaluate_partitions(X, y, **parts, complexities=[1.0], machine={"scale": "standard"})
+    assert np.isfinite(found.test[1.0].values).all()
+
+
+def test_a_training_part_without_a_class_is_named(rng):
+    X, y = make_problem(rng)
+    train = np.flatnonzero(y != "c")[:40]
+    test = np.arange(100, 120)
+    with pytest.raises(CorpusError, match="training part holds a, b, lacks c"):
+        evaluate_partitions(X, y, train=train, devel=test, test=test, complexities=[1.0])
+
+
+def test_late_fusion_of_one_is_that_one(rng):
+    X, y = make_problem(rng)
+    parts = dict(zip(("train", "devel", "test"), np.split(np.arange(120), 3)))
+    one = evaluate_partitions(X, y, **parts, complexities=[1.0]).test[1.0]
+    assert fuse_decisions([one]).predicted.tolist() == one.predicted.tolist()
+    assert fuse_decisions([one, one]).tied == 0

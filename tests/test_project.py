@@ -1,0 +1,95 @@
+"""The project file, the pins and the environment agree; nothing private is in git."""
+
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def read_pins():
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    pairs = [line.split("==") for line in lines if line and not line.startswith("#")]
+    return {canonicalize_name(name): version for name, version in pairs}
+
+
+def read_requirements():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    wanted = project["dependencies"] + [line for lines in extras.values() for line in lines]
+    return [Requirement(line) for line in wanted]
+
+
+@pytest.mark.parametrize("requirement", read_requirements(), ids=str)
+def test_every_requirement_has_a_pin_that_satisfies_it(requirement):
+    pins = read_pins()
+    name = canonicalize_name(requirement.name)
+    assert name in pins
+    assert requirement.specifier.contains(pins[name])
+
+
+def test_environment_lists_the_same_pins():
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    lines = next(d["pip"] for d in environment["dependencies"] if isinstance(d, dict))
+    listed = dict(line.split("==") for line in lines if not line.startswith("-"))
+    pins = read_pins()
+    assert listed == {name: pins[name] for name in listed}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    needed = project["dependencies"] + project["optional-dependencies"]["dev"]
+    assert set(listed) == {canonicalize_name(Requirement(line).name) for line in needed}
+    assert "--constraint constraints.txt" in lines
+
+
+def test_owner_s_libraries_are_required():
+    names = {canonicalize_name(requirement.name) for requirement in read_requirements()}
+    fixed = "jupyterlab papermill torch torchvision librosa matplotlib seaborn scikit-learn"
+    assert {*fixed.split(), "pandas", "scipy", "nbval"} <= names
+
+
+def test_make_alone_prints_the_targets():
+    found = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for target in ("setup", "reproduce", "test", "lab"):
+        assert re.search(rf"^{target}\s+\S", found, re.M)
+
+
+def list_tracked():
+    try:
+        found = subprocess.run(
+            ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("not a git checkout")
+    return [ROOT / line for line in found.stdout.splitlines()]
+
+
+def test_results_and_corpora_are_not_in_git():
+    tracked = [path.relative_to(ROOT).as_posix() for path in list_tracked()]
+    stray = [
+        name
+        for name in tracked
+        if (name.startswith("results/") and name != "results/.gitkeep")
+        or (name.startswith("data/") and not re.match(r"data/(README\.md|published/)", name))
+    ]
+    assert stray == []
+
+
+def test_the_stages_import_only_from_the_left():
+    stages = ["corpora", "spectra", "representations", "evaluation", "reporting"]
+    wrong = []
+    for position, stage in enumerate(stages):
+        for path in (ROOT / "thesislib" / stage).glob("*.py"):
+            for other in re.findall(r"(?:from|import) thesislib\.(\w+)", path.read_text()):
+                if other in stages and stages.index(other) > position:
+                    wrong.append(f"{path.name} imports {other}")
+    assert wrong == []
+
+
+def test_the_library_stays_thin():
+    lines = {path: len(path.read_text().splitlines()) for path in ROOT.glob("thesislib/**/*.py")}
+    assert {path.name: n for path, n in lines.items() if n > 450} == {}

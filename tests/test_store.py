@@ -1,0 +1,113 @@
+"""The feature store: whole entries or none, whatever happens."""
+
+import multiprocessing
+import os
+import signal
+import time
+import zipfile
+
+import numpy as np
+import pytest
+
+from thesislib.errors import StoreError
+from thesislib.store import FeatureStore, hash_file, hash_parameters, write_atomically
+
+
+def test_what_is_put_comes_back_bit_by_bit(tmp_path, rng):
+    store = FeatureStore(tmp_path)
+    features = rng.normal(size=(3, 5)).astype(np.float32)
+    store.put("ab" * 32, {"features": features})
+    found = store.get("ab" * 32)["features"]
+    assert found.dtype == np.float32
+    assert found.tobytes() == features.tobytes()
+
+
+def test_an_entry_can_be_opened_without_this_library(tmp_path):
+    store = FeatureStore(tmp_path)
+    store.put("cd" * 32, {"features": np.ones((1, 2), np.float32)})
+    with zipfile.ZipFile(store.path("cd" * 32)) as archive:
+        assert archive.namelist() == ["features.npy"]
+
+
+def test_equal_contents_give_equal_files(tmp_path):
+    one, two = FeatureStore(tmp_path / "1"), FeatureStore(tmp_path / "2")
+    for store in (one, two):
+        store.put("ee" * 32, {"features": np.arange(6.0, dtype=np.float32)})
+    assert hash_file(one.path("ee" * 32)) == hash_file(two.path("ee" * 32))
+
+
+@pytest.mark.parametrize("damage", ["truncate", "flip", "empty", "text"])
+def test_a_damaged_entry_is_reported_and_treated_as_absent(tmp_path, damage, rng):
+    store = FeatureStore(tmp_path)
+    key = "0f" * 32
+    store.put(key, {"features": rng.normal(size=(50, 50)).astype(np.float32)})
+    path = store.path(key)
+    content = bytearray(path.read_bytes())
+    if damage == "truncate":
+        content = content[: len(content) // 2]
+    elif damage == "flip":
+        content[len(content) // 2] ^= 1
+    elif damage == "empty":
+        content = b""
+    else:
+        content = b"no archive at all"
+    path.write_bytes(content)
+    with pytest.warns(UserWarning, match="damaged entry"):
+        assert store.get(key) is None
+    store.put(key, {"features": np.zeros((1, 1), np.float32)})
+    assert store.get(key)["features"].shape == (1, 1)
+
+
+def test_a_pickle_in_an_entry_is_not_loaded(tmp_path):
+    store = FeatureStore(tmp_path)
+    path = store.path("aa" * 32)
+    path.parent.mkdir(parents=True)
+    np.savez(path, features=np.array([{"a": 1}], dtype=object))
+    with pytest.warns(UserWarning, match="damaged entry"):
+        assert store.get("aa" * 32) is None
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_scrap(tmp_path):
+    target = tmp_path / "table.csv"
+    target.write_text("old")
+    with pytest.raises(RuntimeError, match="half way"), write_atomically(target) as temporary:
+        temporary.write_text("ne")
+        raise RuntimeError("half way")
+    assert target.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_full_disk_names_the_file(tmp_path):
+    with pytest.raises(StoreError, match=r"table\.csv: cannot be written \(No space left"):
+        with write_atomically(tmp_path / "table.csv"):
+            raise OSError(28, "No space left on device")
+    assert list(tmp_path.iterdir()) == []
+
+
+def _write_for_ever(root):
+    store = FeatureStore(root)
+    for count in range(10_000):
+        store.put("bb" * 32, {"features": np.full((200, 200), count, np.float32)})
+
+
+def test_a_killed_writer_leaves_whole_entries(tmp_path):
+    process = multiprocessing.get_context("spawn").Process(target=_write_for_ever, args=(tmp_path,))
+    process.start()
+    store = FeatureStore(tmp_path)
+    deadline = time.monotonic() + 60
+    while not store.path("bb" * 32).exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    time.sleep(0.1)
+    os.kill(process.pid, signal.SIGKILL)
+    process.join()
+    found = store.get("bb" * 32)["features"]
+    assert len(np.unique(found)) == 1
+
+
+def test_keys_tell_values_apart_and_refuse_the_ambiguous():
+    assert hash_parameters({"a": 1}) != hash_parameters({"a": 2})
+    assert hash_parameters({"a": 1}) != hash_parameters({"b": 1})
+    with pytest.raises(ValueError, match="JSON"):
+        hash_parameters({"a": float("nan")})
+    with pytest.raises(TypeError, match="serializable"):
+        hash_parameters({"a": np.zeros(3)})
