@@ -187,10 +187,9 @@ class BagOfFeatures(TransformerMixin, BaseEstimator):
             ]
         if self.idf:
             (counts,) = self._count(streams, [(sizes, self._n_assigns())])
-            document_frequency = np.count_nonzero(counts, axis=0).astype(np.float32)
-            with np.errstate(divide="ignore"):
-                ratio = np.float32(len(counts)) / document_frequency
-            self.idf_ = np.log10(ratio, out=np.zeros_like(ratio), where=np.isfinite(ratio))
+            df = np.count_nonzero(counts, axis=0).astype(np.float32)
+            ratio = np.float32(len(counts)) / np.maximum(df, 1)
+            self.idf_ = np.where(df > 0, np.log10(ratio, dtype=np.float64), 0).astype(np.float32)
         return self
 
     def transform(self, X):
@@ -398,7 +397,9 @@ class BagOfFeatures(TransformerMixin, BaseEstimator):
         """Log, idf and norm of term frequencies."""
         bags = counts
         if self.log:
-            bags = np.log10(bags + np.float64(1)).astype(np.float32)
+            # The sum in float32, the logarithm in float64, as openXBOW computes.
+            bags = bags + np.float32(1)
+            np.log10(bags, out=bags, dtype=np.float64, casting="same_kind")
         if self.idf:
             bags = bags * self.idf_
         divisor = None
