@@ -1,0 +1,383 @@
+"""What every detector of events in frames has in common (thesis 7.2, 8.2).
+
+Conventions
+-----------
+- A clip is an array (time, frequency), float32: log mel bands a frame, and where there are
+  derivatives, those behind them along frequency.
+- Labels are 0 and 1 a frame, (time,) or (time, classes); with a softmax class numbers (time,).
+- A network offers ``margin`` (frames that its convolutions look to either side), ``convolve``
+  (batch, time + 2 margins, frequency) to (batch, time, features), and ``decide``, from there
+  to logits (batch, time, outputs).
+- Clips are standardised by band with the training part's mean and deviation, so that the zeros
+  put around a clip (or a chunk) are the mean spectrum.
+"""
+
+import itertools
+
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.base import BaseEstimator, clone
+from sklearn.utils.validation import check_is_fitted
+
+from thesislib.errors import ParameterError, check_number, check_option
+from thesislib.representations.saving import SavedNetwork
+from thesislib.representations.sliding import check_clips, gather_chunks, predict_clips
+from thesislib.training import checkpoint_file, train
+
+VALIDATION_CHUNKS = 256
+
+
+class FrameDetector(SavedNetwork, BaseEstimator):
+    """Base of `CRNN` and `FFNN`: chunks, loss, training and prediction."""
+
+    _fitted = ("n_columns_", "n_outputs_", "positive_share_")
+
+    def fit(self, X, y, X_validation=None, y_validation=None):
+        """Train on chunks of ``chunk_frames`` consecutive frames.
+
+        Parameters
+        ----------
+        X : ndarray, shape (n, time, frequency), or list of n arrays (time, frequency)
+            Log mel spectrograms; those of a list may differ in length.
+        y : ndarray, shape (n, time) or (n, time, classes), or list
+            Frame labels.
+        X_validation, y_validation : optional
+            Clips that decide when to stop. Without them training lasts ``n_epochs``. The thesis
+            leaves open which; they should have sources of their own, never the reported ones.
+
+        Raises
+        ------
+        ParameterError
+            Names the parameter or the clip, what was found and what was expected.
+        """
+        self._check()
+        clips = check_clips(X, "X", min_frames=self.chunk_frames)
+        self.n_columns_ = clips[0].shape[1]
+        labels, self.n_outputs_ = _check_labels(y, clips, "y", self.output)
+        counts = sum(_count(label, self.n_outputs_, self.output) for label in labels)
+        shares = counts / sum(map(len, clips))
+        self.positive_share_ = tuple(float(share) for share in shares)
+        seed = self._begin()
+        self._standardise(clips)
+        chunks, has_event = self._cut(clips, labels)
+        loss = self._loss(shares)
+
+        def draw(chunk_rows, from_clips, from_labels):
+            x = self._gather(from_clips, chunk_rows)
+            wanted = np.stack([from_labels[i][a : a + self.chunk_frames] for i, a in chunk_rows])
+            wanted = torch.from_numpy(wanted).to(self.device_)
+            return x, wanted if self.output == "softmax" else wanted.float()
+
+        def batches(order):
+            rows = torch.randperm(len(chunks), generator=order).numpy()
+            if self.n_negative is not None:
+                positive, negative = rows[has_event[rows]], rows[~has_event[rows]]
+                kept = max(1, round(self.n_negative * len(positive)))
+                rows = np.concatenate([positive, negative[:kept]])
+                rows = rows[torch.randperm(len(rows), generator=order).numpy()]
+            for begin in range(0, len(rows), self.batch_size):
+                batch = rows[begin : begin + self.batch_size]
+                # Batch normalisation has no statistics of a single frame.
+                if len(batch) * self.chunk_frames > 1 or begin == 0:
+                    yield draw(chunks[batch], clips, labels)
+
+        def step(batch):
+            x, wanted = batch
+            return {"loss": loss(self.network_(x), wanted)}
+
+        validate, held_out = None, []
+        if X_validation is not None:
+            held_out = check_clips(X_validation, "X_validation", min_frames=self.chunk_frames)
+            held_labels, n = _check_labels(y_validation, held_out, "y_validation", self.output)
+            if held_out[0].shape[1] != self.n_columns_ or n > self.n_outputs_:
+                raise ParameterError(
+                    f"X_validation: found {held_out[0].shape[1]} columns and {n} outputs, expected "
+                    f"{self.n_columns_} and {self.n_outputs_} as in X and y"
+                )
+            held_chunks, _ = self._cut(held_out, held_labels)
+
+            def validate():
+                total = 0.0
+                for begin in range(0, len(held_chunks), VALIDATION_CHUNKS):
+                    rows = held_chunks[begin : begin + VALIDATION_CHUNKS]
+                    total += len(rows) * float(step(draw(rows, held_out, held_labels))["loss"])
+                return {"loss": total / len(held_chunks)}
+
+        optimiser = torch.optim.Adam(self.network_.parameters(), self.learning_rate)
+        decay = self.decay
+        path = checkpoint_file(
+            self.checkpoint,
+            type(self).__name__.lower(),
+            self._checkpoint_parameters(seed),
+            [*clips, *labels, *held_out, *(held_labels if held_out else ())],
+        )
+        self.history_ = train(
+            {"network": self.network_},
+            step,
+            batches,
+            n_epochs=self.n_epochs,
+            optimisers={"adam": optimiser},
+            seed=seed,
+            validate=validate,
+            patience=None if validate is None else self.patience,
+            min_epochs=self.min_epochs,
+            schedulers=[
+                torch.optim.lr_scheduler.LambdaLR(optimiser, lambda epoch: 1 / (1 + decay * epoch))
+            ],
+            checkpoint=path,
+            log=path and path.with_suffix(".csv"),
+            progress=self.verbose,
+        )
+        return self
+
+    def predict_proba(self, X):
+        """Probabilities from consecutive chunks that do not overlap ("without sliding").
+
+        Parameters
+        ----------
+        X : ndarray, shape (n, time, frequency), or list of n arrays (time, frequency)
+
+        Returns
+        -------
+        ndarray, shape (n, time, classes), float32
+            A list of arrays (time, classes) if ``X`` is a list. The last chunk ends with the
+            clip; only those of its frames count that no other chunk has. A clip shorter than
+            a chunk is filled up with the mean spectrum.
+        """
+        return predict_clips(self, X, hop=self.chunk_frames)
+
+    def predict(self, X):
+        """Decisions a frame: probability above 0.5, or (softmax) the likeliest class."""
+        probabilities = self.predict_proba(X)
+        if isinstance(probabilities, list):
+            return [self._decide(clip) for clip in probabilities]
+        return self._decide(probabilities)
+
+    def get_feature_names_out(self, input_features=None):
+        """Names of the columns of `predict_proba`."""
+        check_is_fitted(self)
+        name = type(self).__name__.lower()
+        return np.array([f"{name}_{i}" for i in range(self.n_outputs_)], dtype=object)
+
+    def _decide(self, probabilities):
+        if self.output == "softmax":
+            return probabilities.argmax(-1)
+        return (probabilities > 0.5).astype(np.uint8)
+
+    def _standardise(self, clips):
+        n_frames = sum(map(len, clips))
+        mean = sum(clip.sum(axis=0, dtype=np.float64) for clip in clips) / n_frames
+        variance = sum(((clip - mean) ** 2).sum(axis=0) for clip in clips) / n_frames
+        scale = np.where(variance > 1e-12, np.sqrt(variance), 1.0)
+        self.network_.mean.copy_(torch.from_numpy(mean))
+        self.network_.scale.copy_(torch.from_numpy(scale))
+
+    def _cut(self, clips, labels):
+        """Chunks as rows (clip, first frame), and whether they hold an event."""
+        chunks, has_event, length = [], [], self.chunk_frames
+        for i, clip in enumerate(clips):
+            starts = np.arange(0, len(clip), length)
+            starts[-1] = len(clip) - length
+            chunks += [(i, start) for start in np.unique(starts)]
+            has_event += [labels[i][a : a + length].any() for a in np.unique(starts)]
+        return np.array(chunks), np.array(has_event)
+
+    def _gather(self, clips, chunks):
+        return gather_chunks(
+            self.network_,
+            clips,
+            chunks,
+            n_frames=self.chunk_frames,
+            convolution_context=self.convolution_context,
+        )
+
+    def _loss(self, shares):
+        """Cross entropy with the weights that ``positive_weight`` asks for."""
+        if self.output == "sigmoid":
+            if self.positive_weight == "balanced":
+                weight = (1 - shares) / np.maximum(shares, 1e-6)
+            else:
+                weight = np.full(self.n_outputs_, self.positive_weight or 1.0)
+            weight = torch.tensor(weight, dtype=torch.float32, device=self.device_)
+            return torch.nn.BCEWithLogitsLoss(pos_weight=weight)
+        if self.positive_weight == "balanced":
+            weight = 1 / (len(shares) * np.maximum(shares, 1e-6))
+        else:
+            weight = np.full(self.n_outputs_, self.positive_weight or 1.0)
+            weight[0] = 1.0  # class 0 is the background
+        weight = torch.tensor(weight, dtype=torch.float32, device=self.device_)
+        entropy = torch.nn.CrossEntropyLoss(weight=weight)
+        return lambda logits, wanted: entropy(logits.flatten(0, 1), wanted.flatten())
+
+    def _check(self):
+        check_number("chunk_frames", self.chunk_frames, low=1, integer=True)
+        check_number("n_epochs", self.n_epochs, low=0, integer=True)
+        check_number("min_epochs", self.min_epochs, low=0, integer=True)
+        check_number("patience", self.patience, low=1, integer=True)
+        check_number("batch_size", self.batch_size, low=1, integer=True)
+        check_number("learning_rate", self.learning_rate, low=0, open_low=True)
+        check_number("decay", self.decay, low=0)
+        check_number("dropout", self.dropout, low=0, high=0.99)
+        check_option("output", self.output, ["sigmoid", "softmax"])
+        check_option("convolution_context", self.convolution_context, ["clip", "chunk"])
+        if self.positive_weight not in (None, "balanced"):
+            check_number("positive_weight", self.positive_weight, low=0, open_low=True)
+        if self.n_negative is not None:
+            check_number("n_negative", self.n_negative, low=0)
+
+
+class NothingDetector(BaseEstimator):
+    """The detector that detects nothing: its error rate is 1 whatever the corpus.
+
+    Examples
+    --------
+    >>> NothingDetector().fit([], []).predict_proba(np.zeros((2, 5, 40))).shape
+    (2, 5, 1)
+    """
+
+    def fit(self, X, y, X_validation=None, y_validation=None):
+        """Do nothing."""
+        return self
+
+    def predict_proba(self, X):
+        """Zeros, shape (n, time, 1)."""
+        zeros = [np.zeros((len(clip), 1), np.float32) for clip in X]
+        return np.stack(zeros) if isinstance(X, np.ndarray) else zeros
+
+
+def label_frames(onsets_s, offsets_s, *, n_frames, hop_s):
+    """Frame labels of one clip and class: 1 from onset to offset.
+
+    Parameters
+    ----------
+    onsets_s, offsets_s : sequence of float
+        Events in seconds; those with NaN are none.
+    n_frames : int
+        Frames of the clip.
+    hop_s : float > 0
+        Seconds between frames; frame ``i`` stands for ``i * hop_s``.
+
+    Returns
+    -------
+    ndarray, shape (n_frames,), uint8
+        An event shorter than a hop has one frame at least.
+
+    Examples
+    --------
+    >>> label_frames([0.2, 0.51], [0.4, 0.52], n_frames=7, hop_s=0.1)
+    array([0, 0, 1, 1, 0, 1, 0], dtype=uint8)
+    """
+    check_number("hop_s", hop_s, low=0, open_low=True)
+    labels = np.zeros(n_frames, np.uint8)
+    for onset_s, offset_s in zip(onsets_s, offsets_s, strict=True):
+        if np.isnan(onset_s):
+            continue
+        # 1e-6: an onset on the grid stays there whatever its last bit.
+        first = min(int(np.ceil(onset_s / hop_s - 1e-6)), n_frames - 1)
+        last = int(np.ceil(offset_s / hop_s - 1e-6))
+        if last <= first:
+            first = min(int(onset_s / hop_s), n_frames - 1)
+        labels[first : max(last, first + 1)] = 1
+    return labels
+
+
+def count_shares(labels):
+    """Share of positive and negative frames a class (thesis, Table 8.3).
+
+    Parameters
+    ----------
+    labels : dict of str to array or list of arrays
+        Frame labels 0 and 1 of a class's clips.
+
+    Returns
+    -------
+    DataFrame
+        ``label``, ``positive_percent``, ``negative_percent``.
+
+    Examples
+    --------
+    >>> count_shares({"gunshot": np.array([[0, 1, 0, 0], [0, 0, 0, 0]])})
+         label  positive_percent  negative_percent
+    0  gunshot              12.5              87.5
+    """
+    rows = []
+    for name, clips in labels.items():
+        share = 100 * sum(int(np.sum(c)) for c in clips) / sum(np.size(c) for c in clips)
+        rows.append((name, share, 100 - share))
+    return pd.DataFrame(rows, columns=["label", "positive_percent", "negative_percent"])
+
+
+def search_learning_rate(detector, X, y, *, learning_rates=(0.1, 0.01, 0.001, 0.0001), n_epochs=3):
+    """First step of the thesis's search: regularisation off, one training a rate (8.2.1.2).
+
+    Parameters
+    ----------
+    detector : FrameDetector
+        Cloned; its dropout is switched off.
+    X, y
+        As in `FrameDetector.fit`.
+    learning_rates : sequence of float
+    n_epochs : int > 1
+        "The first few epochs".
+
+    Returns
+    -------
+    DataFrame
+        For each rate, from high to low: ``learning_rate``, ``loss_1`` … (NaN where the loss was no
+        longer finite), ``falls`` (in each of the epochs) and ``chosen``: the highest rate
+        whose loss falls; none if none does.
+    """
+    check_number("n_epochs", n_epochs, low=2, integer=True)
+    rows = []
+    for rate in sorted(learning_rates, reverse=True):
+        trial = clone(detector).set_params(
+            learning_rate=rate, dropout=0.0, n_epochs=n_epochs, checkpoint=None
+        )
+        try:
+            losses = [row["loss"] for row in trial.fit(X, y).history_]
+        except ParameterError as error:
+            if "expected a finite" not in str(error):
+                raise
+            losses = [float("nan")] * n_epochs
+        falls = all(later < earlier for earlier, later in itertools.pairwise(losses))
+        numbered = {f"loss_{i}": loss for i, loss in enumerate(losses, start=1)}
+        rows.append({"learning_rate": rate} | numbered | {"falls": falls})
+    table = pd.DataFrame(rows)
+    table["chosen"] = table["falls"] & (table["falls"].cumsum() == 1)
+    return table
+
+
+def _check_labels(y, clips, name, output):
+    """Labels (time, outputs) uint8, or (time,) int64 for a softmax, and the number of outputs."""
+    labels = [] if y is None else [np.asarray(label) for label in y]
+    if len(labels) != len(clips):
+        raise ParameterError(f"{name}: found {len(labels)} clips, expected {len(clips)} as in X")
+    n_axes = labels[0].ndim
+    for i, (label, clip) in enumerate(zip(labels, clips, strict=True)):
+        if label.ndim not in (1, 2) or len(label) != len(clip) or label.ndim != n_axes:
+            raise ParameterError(
+                f"{name}[{i}]: found shape {label.shape}, expected a label for each of "
+                f"{len(clip)} frames"
+            )
+        whole = np.array_equal(label, np.round(label)) and label.min() >= 0
+        if not whole or ((output == "sigmoid" or label.ndim == 2) and label.max() > 1):
+            raise ParameterError(
+                f"{name}[{i}]: found values from {label.min()} to {label.max()}, expected "
+                + ("0 and 1" if output == "sigmoid" or label.ndim == 2 else "class numbers")
+            )
+        if output == "sigmoid":
+            labels[i] = label.reshape(len(label), -1).astype(np.uint8)
+        elif label.ndim == 2 and (label.sum(axis=1) != 1).any():
+            raise ParameterError(f"{name}[{i}]: found frames without exactly one class (softmax)")
+    if output == "sigmoid":
+        return labels, labels[0].shape[1]
+    n_outputs = labels[0].shape[1] if n_axes == 2 else 1 + max(x.max() for x in labels)
+    labels = [(x.argmax(axis=1) if x.ndim == 2 else x).astype(np.int64) for x in labels]
+    return labels, max(2, int(n_outputs))
+
+
+def _count(label, n_outputs, output):
+    if output == "softmax":
+        return np.bincount(label, minlength=n_outputs)
+    return label.sum(axis=0, dtype=np.int64)

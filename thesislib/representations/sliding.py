@@ -1,0 +1,234 @@
+"""Chunks of a recording and the mean of their overlapping predictions (thesis 7.2.1, 8.2.1.3).
+
+Everything goes through one generator, `stream_probabilities`, whole clips too. It works on
+pieces of a fixed number of frames, whatever the blocks are in which frames arrive, so an
+hour of audio needs the memory of a minute, and gives the same bits in any blocks.
+
+The convolutions run once over a piece. The recurrent layers then see all of its chunks as one
+batch; a frame's probabilities are the mean over the chunks that hold it.
+"""
+
+import numpy as np
+import torch
+from sklearn.utils.validation import check_is_fitted
+
+from thesislib.errors import ParameterError, check_number
+
+PIECE_FRAMES = 1024
+CONVOLUTION_CHUNKS = 64  # at a time, where each chunk is convolved for itself
+
+
+def gather_chunks(network, clips, chunks, *, n_frames, convolution_context):
+    """Standardised chunks with what the convolutions see to either side.
+
+    Parameters
+    ----------
+    network : nn.Module
+        With ``margin``, ``mean`` and ``scale``.
+    clips : sequence of ndarray, shape (time, frequency)
+    chunks : iterable of (clip, first frame)
+    n_frames : int
+        Frames of a chunk.
+    convolution_context : {"clip", "chunk"}
+        Whether the margins hold the clip's frames or zeros; beyond the clip they are zeros.
+
+    Returns
+    -------
+    Tensor, shape (n_chunks, n_frames + 2 * margin, frequency)
+    """
+    margin, mean = network.margin, network.mean.cpu().numpy()
+    reach = margin if convolution_context == "clip" else 0
+    x = np.empty((len(chunks), n_frames + 2 * margin, len(mean)), np.float32)
+    x[:] = mean  # zero, once standardised
+    for row, (i, start) in zip(x, chunks, strict=True):
+        first, last = max(0, start - reach), min(len(clips[i]), start + n_frames + reach)
+        row[first - start + margin : last - start + margin] = clips[i][first:last]
+    return (torch.from_numpy(x).to(network.mean.device) - network.mean) / network.scale
+
+
+def predict_clips(detector, X, *, hop):
+    """`stream_probabilities` of each of several clips: stacked, or a list for a list."""
+    check_is_fitted(detector)
+    clips = check_clips(X, "X", n_columns=detector.n_columns_)
+    predicted = [
+        np.concatenate(list(stream_probabilities(detector, [clip], hop=hop))) for clip in clips
+    ]
+    return np.stack(predicted) if isinstance(X, np.ndarray) else predicted
+
+
+def predict_sliding(detector, X):
+    """Sliding ensemble: overlapping predictions of a frame, averaged (thesis 8.2.1.3).
+
+    Parameters
+    ----------
+    detector : FrameDetector
+        Fitted, with chunks of ``chunk_frames`` frames (the thesis's τ).
+    X : ndarray, shape (n, time, frequency), or list of n arrays (time, frequency)
+
+    Returns
+    -------
+    ndarray, shape (n, time, classes), float32, or list
+        The mean, with equal weights (the thesis leaves them open), over all chunks that hold
+        the frame when chunks move on by one frame.
+    """
+    return predict_clips(detector, X, hop=1)
+
+
+def predict_ensemble(detectors, X, *, sliding=True):
+    """Mean of the probabilities of several detectors (thesis, Table 8.5).
+
+    Parameters
+    ----------
+    detectors : sequence of FrameDetector
+        Fitted, of different ``chunk_frames``: for babycry 5, 9 and 50 in the thesis.
+    X : ndarray, shape (n, time, frequency), or list of n arrays (time, frequency)
+    sliding : bool
+        Average overlapping chunks of each detector too.
+
+    Returns
+    -------
+    ndarray, shape (n, time, classes), float32, or list
+    """
+    if not len(detectors):
+        raise ParameterError("detectors: found none, expected at least one")
+    each = [predict_sliding(d, X) if sliding else d.predict_proba(X) for d in detectors]
+    means = [np.mean(clip, axis=0, dtype=np.float64).astype(np.float32) for clip in zip(*each)]
+    return np.stack(means) if isinstance(X, np.ndarray) else means
+
+
+def check_clips(X, name, *, min_frames=1, n_columns=None):
+    """Clips as float32 arrays (time, frequency), without a copy where they are that already."""
+    clips = [np.asarray(clip) for clip in X]
+    if not clips:
+        raise ParameterError(f"{name}: found no clip, expected at least one")
+    for i, clip in enumerate(clips):
+        wanted = n_columns or clips[0].shape[-1]
+        if clip.ndim != 2 or clip.shape[1] != wanted or not len(clip):
+            raise ParameterError(
+                f"{name}[{i}]: found shape {clip.shape}, expected (time, {wanted}), time > 0"
+            )
+        if len(clip) < min_frames:
+            raise ParameterError(
+                f"{name}[{i}]: found {len(clip)} frames, expected at least a chunk of {min_frames}"
+            )
+        clips[i] = np.asarray(clip, dtype=np.float32)
+        if not np.isfinite(clips[i]).all():
+            raise ParameterError(f"{name}[{i}]: found NaN or infinity, expected finite values")
+    return clips
+
+
+@torch.inference_mode()
+def stream_probabilities(detector, blocks, *, hop=1):
+    """Frame probabilities of a recording of any length, in constant memory.
+
+    Parameters
+    ----------
+    detector : FrameDetector
+        Fitted.
+    blocks : iterable of ndarray, shape (time, frequency)
+        Consecutive log mel frames, in blocks of any length.
+    hop : int
+        Frames from one chunk to the next: 1 is the sliding ensemble, ``chunk_frames`` none.
+
+    Yields
+    ------
+    ndarray, shape (time, classes), float32
+        All together as many frames as came in; a frame goes out when every chunk that holds it
+        has been seen (`PIECE_FRAMES` and a chunk later at most).
+
+    Raises
+    ------
+    ParameterError
+        If a block has another number of columns than the detector was trained on.
+    """
+    network, length = detector.network_, detector.chunk_frames
+    check_number("hop", hop, low=1, high=length, integer=True)
+    if not network.sees_chunks and detector.convolution_context == "clip":
+        hop = length  # a frame's prediction is the same in each chunk
+    n_chunks = max(1, PIECE_FRAMES // hop)
+    step, margin = n_chunks * hop, network.margin
+    frames = np.empty((0, detector.n_columns_), np.float32)  # from ``origin`` on
+    total = _Total(detector.n_outputs_)
+    origin = start = 0  # first frame kept; first frame of the next chunk
+    for block in blocks:
+        block = np.asarray(block, np.float32)
+        if block.ndim != 2 or block.shape[1] != detector.n_columns_:
+            raise ParameterError(
+                f"blocks: found shape {block.shape}, expected (time, {detector.n_columns_})"
+            )
+        frames = np.concatenate([frames, block])
+        while origin + len(frames) >= start + step - hop + length + margin:
+            starts = np.arange(start, start + step, hop)
+            total.add(starts, _predict_chunks(detector, frames, starts - origin))
+            start += step
+            yield total.pop(start)
+            dropped = max(0, start - margin - origin)
+            frames, origin = frames[dropped:], origin + dropped
+    end = origin + len(frames)
+    if start < end or total.end < end:
+        starts = np.arange(start, max(end - length, 0) + 1, hop)
+        for begin in range(0, len(starts), n_chunks):
+            some = starts[begin : begin + n_chunks]
+            total.add(some, _predict_chunks(detector, frames, some - origin))
+        if total.end < end:  # the last chunk ends with the recording
+            last = np.array([max(0, end - length)])
+            probabilities = _predict_chunks(detector, frames, last - origin)
+            fresh = total.end - last[0]
+            total.add(last + fresh, probabilities[:, fresh:])
+        yield total.pop(end)
+
+
+class _Total:
+    """Sums of overlapping predictions, of the frames that are not complete yet."""
+
+    def __init__(self, n_outputs):
+        self.first, self.sums = 0, np.zeros((0, n_outputs))
+        self.counts = np.zeros((0, 1))
+
+    @property
+    def end(self):
+        return self.first + len(self.sums)
+
+    def add(self, starts, probabilities):
+        missing = starts[-1] + probabilities.shape[1] - self.end
+        if missing > 0:
+            self.sums = np.pad(self.sums, ((0, missing), (0, 0)))
+            self.counts = np.pad(self.counts, ((0, missing), (0, 0)))
+        for i in range(probabilities.shape[1]):  # starts differ, so no row is met twice
+            self.sums[starts - self.first + i] += probabilities[:, i]
+            self.counts[starts - self.first + i] += 1
+
+    def pop(self, stop):
+        n = min(stop - self.first, len(self.sums))
+        mean = (self.sums[:n] / self.counts[:n]).astype(np.float32)
+        self.sums, self.counts, self.first = self.sums[n:], self.counts[n:], self.first + n
+        return mean
+
+
+def _predict_chunks(detector, frames, starts):
+    """Probabilities (chunk, time, classes) of the chunks that begin at ``starts`` in ``frames``."""
+    network, length = detector.network_, detector.chunk_frames
+    if detector.convolution_context == "clip":
+        # One convolution over all: chunk by chunk each frame would be convolved ``length`` times.
+        span = int(starts[-1] - starts[0]) + length
+        piece = gather_chunks(
+            network, [frames], [(0, int(starts[0]))], n_frames=span, convolution_context="clip"
+        )
+        features = network.convolve(piece)[0]
+        rows = torch.from_numpy(starts - starts[0])[:, None] + torch.arange(length)
+        features = features[rows.to(features.device)]
+    else:
+        parts = [
+            gather_chunks(
+                network,
+                [frames],
+                [(0, int(start)) for start in starts[begin : begin + CONVOLUTION_CHUNKS]],
+                n_frames=length,
+                convolution_context="chunk",
+            )
+            for begin in range(0, len(starts), CONVOLUTION_CHUNKS)
+        ]
+        features = torch.cat([network.convolve(part) for part in parts])
+    logits = network.decide(features)
+    softmax = detector.output == "softmax"
+    return (logits.softmax(-1) if softmax else logits.sigmoid()).cpu().numpy()
