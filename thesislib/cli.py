@@ -130,22 +130,34 @@ def _add_plot(commands):
 
 
 def _plot(options):
-    from thesislib.spectra.plot import plot_file
+    import numpy as np
 
-    plot_file(
-        options.audio,
-        options.output,
-        style=options.style,
-        kind=options.kind,
-        delta=options.delta,
-        frequency_axis=options.frequency_axis,
+    from thesislib.audio import read_audio
+    from thesislib.errors import ParameterError
+    from thesislib.spectra.plot import DRAWN_PX, AudioPlot, write_png
+    from thesislib.spectra.spectrogram import Spectrum
+    from thesislib.store import write_atomically
+
+    if options.output.suffix not in (".png", ".npy"):
+        raise ParameterError(f"--output: found {options.output.name}, expected .png or .npy")
+    preset = Spectrum.thesis if options.style == "thesis" else Spectrum.deepspectrum
+    settings = {"delta": options.delta, "n_mels": options.n_mels}
+    if options.n_fft is not None:
+        settings |= {"n_fft": options.n_fft, "hop_length": max(1, options.n_fft // 2)}
+    draw = AudioPlot(
+        preset(options.kind, **settings),
         colour_map=options.colour_map,
-        n_mels=options.n_mels,
-        n_fft=options.n_fft,
-        size_px=options.size,
-        start_s=options.start,
-        end_s=options.end,
+        frequency_axis=options.frequency_axis,
+        style=options.style,
+        size_px=options.size or (DRAWN_PX if options.style == "thesis" else 227),
     )
+    y, sr = read_audio(options.audio, start_s=options.start, end_s=options.end)
+    plot = draw(y, sr=sr)
+    if options.output.suffix == ".png":
+        write_png(options.output, plot)
+    else:
+        with write_atomically(options.output) as temporary:
+            np.save(temporary, plot, allow_pickle=False)
 
 
 def _add_corpus(commands):

@@ -152,9 +152,9 @@ def _check_limits(key, value, limits):
     elif "options" in limits:
         check_option(key, value, limits["options"])
     elif limits.get("is") == "colour map":
-        from thesislib.spectra.plot import check_colour_map
+        from thesislib.spectra.plot import colour_table
 
-        check_colour_map(value)
+        colour_table(value)
     elif not isinstance(value, (str, bool)):
         check_number(
             key,
@@ -248,6 +248,7 @@ def run_notebook(name, *, profile="demo", corpus=None, jobs=None, parameters=Non
             unfinished,
             parameters=values,
             kernel_name="python3",
+            language="python",
             cwd=notebooks_folder(),
             progress_bar=progress,
         )

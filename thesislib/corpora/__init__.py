@@ -31,3 +31,41 @@ def load_any(root):
     if (Path(root) / "index.csv").is_file():
         return folder.load(root)
     raise CorpusError(f"{root}: found no index.csv and no known layout, expected one")
+
+
+def open_corpus(name, root="", *, seed=0, **size):
+    """Open a user's corpus, or make and open the embedded synthetic one.
+
+    Parameters
+    ----------
+    name : str
+        Module of the corpus: ``snore``, ``heart``, …
+    root : str or Path
+        Folder of the corpus; empty for the synthetic one, which is written once to
+        ``data/synthetic`` in the real corpus's layout.
+    seed : int
+        Of the synthetic corpus.
+    **size
+        Further arguments of :func:`thesislib.corpora.synthetic.make_corpus`.
+
+    Returns
+    -------
+    Corpus
+        Checked: every file can be read, no group is on both sides of a split.
+
+    Raises
+    ------
+    CorpusError
+        Lists every problem.
+    """
+    from importlib import import_module
+
+    from thesislib.corpora.synthetic import make_corpus
+    from thesislib.places import data_folder
+
+    module = import_module(f"thesislib.corpora.{name}")
+    if not root:
+        shape = "".join(f"-{key}-{value}" for key, value in sorted(size.items()))
+        folder = data_folder() / "synthetic" / f"{name}-seed-{seed}{shape}"
+        root = make_corpus(name, folder, seed=seed, **size)
+    return module.load(root).check()

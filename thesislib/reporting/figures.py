@@ -26,36 +26,37 @@ def use_style():
     )
 
 
-def plot_confusion(confusion, *, title=""):
-    """Confusion matrix: counts, shaded by the share of the true class.
+def plot_confusion(matrices):
+    """Confusion matrices side by side: counts, shaded by the share of the true class.
 
     Parameters
     ----------
-    confusion : pandas.DataFrame
-        From :func:`thesislib.evaluation.metrics.confusion`.
-    title : str
+    matrices : dict of str to pandas.DataFrame
+        Title to matrix, from :func:`thesislib.evaluation.metrics.confusion`.
 
     Returns
     -------
     matplotlib.figure.Figure
     """
-    shares = 100 * confusion.div(confusion.sum(axis=1).clip(lower=1), axis=0)
-    size = 2.6 + 0.55 * len(confusion)
-    figure, axes = plt.subplots(figsize=(size + 1.0, size))
-    sns.heatmap(
-        shares,
-        annot=confusion.to_numpy(),
-        fmt="d",
-        vmin=0,
-        vmax=100,
-        cmap=COLOUR_MAP,
-        square=True,
-        linewidths=0.5,
-        cbar_kws={"label": "share of the true class (%)"},
-        ax=axes,
+    size = 2.8 + 0.5 * len(next(iter(matrices.values())))
+    figure, grid = plt.subplots(
+        1, len(matrices), figsize=((size + 0.9) * len(matrices), size), squeeze=False
     )
-    axes.set(xlabel="predicted class", ylabel="true class", title=title)
-    axes.tick_params(axis="y", rotation=0)
+    for axes, (title, counts) in zip(grid.flat, matrices.items()):
+        sns.heatmap(
+            100 * counts.div(counts.sum(axis=1).clip(lower=1), axis=0),
+            annot=counts.to_numpy(),
+            fmt="d",
+            vmin=0,
+            vmax=100,
+            cmap=COLOUR_MAP,
+            square=True,
+            linewidths=0.5,
+            cbar_kws={"label": "share of the true class (%)"},
+            ax=axes,
+        )
+        axes.set(xlabel="predicted class", ylabel="true class", title=title)
+        axes.tick_params(axis="y", rotation=0)
     return figure
 
 

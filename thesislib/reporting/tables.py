@@ -3,6 +3,7 @@
 import pandas as pd
 
 from thesislib.errors import ParameterError
+from thesislib.evaluation.metrics import bootstrap_interval, unweighted_average_recall
 from thesislib.store import write_atomically
 
 OURS, THESIS = "this run", "thesis"
@@ -54,17 +55,66 @@ def join_published(ours, published, *, keys=(), scores=(), comparable=False):
         ours.insert(0, "source", OURS)
         return ours
     if comparable and keys:
-        printed = published.dropna(subset=list(keys)).drop_duplicates(list(keys), keep=False)
+        theirs = _by_key(published, keys)
+        theirs = theirs[~theirs.index.duplicated(keep=False)]
+        mine = _by_key(ours, keys)
         for score in scores:
-            theirs = printed.set_index(list(keys))[score]
-            index = pd.MultiIndex.from_frame(ours[list(keys)]) if len(keys) > 1 else ours[keys[0]]
-            ours[f"difference_{score}"] = ours[score].to_numpy() - theirs.reindex(index).to_numpy()
+            difference = mine[score] - theirs[score].reindex(mine.index)
+            # A control with random weights has no counterpart in the thesis.
+            if "weights" in mine:
+                difference = difference.where(mine["weights"] != "random")
+            ours[f"difference_{score}"] = difference.to_numpy()
     ours.insert(0, "source", OURS)
     published = published.copy()
     published.insert(0, "source", THESIS)
     columns = list(dict.fromkeys([*ours.columns, *published.columns]))
     records = [*ours.to_dict("records"), *published.to_dict("records")]
     return pd.DataFrame(records, columns=columns)
+
+
+def _by_key(table, keys):
+    """Index a table by what its key columns say, whatever their spelling or number format."""
+    index = [" ".join(_plain(value) for value in row) for row in table[list(keys)].to_numpy()]
+    return table.set_axis(pd.Index(index), axis=0)
+
+
+def _plain(value):
+    if isinstance(value, str):
+        return "".join(sign for sign in value.lower() if sign.isalnum())
+    return f"{value:g}"
+
+
+def describe_score(
+    decisions, *, name="uar_test", groups=None, metric=unweighted_average_recall, seed=0, n=1000
+):
+    """Score of some decisions in percent, with its 95 % bootstrap interval.
+
+    Parameters
+    ----------
+    decisions : Decisions
+    name : str
+        Beginning of the columns' names.
+    groups : array-like, optional
+        Group of every row of the corpus.
+    metric : callable
+    seed, n : int
+        Of the bootstrap, and its number of draws.
+
+    Returns
+    -------
+    dict
+        ``<name>_percent``, ``<name>_low_percent``, ``<name>_high_percent``.
+    """
+    low, high = bootstrap_interval(
+        decisions.truth,
+        decisions.predicted,
+        groups=None if groups is None else groups[decisions.rows],
+        metric=metric,
+        n_resamples=n,
+        seed=seed,
+    )
+    found = {"": decisions.score(metric), "_low": low, "_high": high}
+    return {f"{name}{end}_percent": round(100 * value, 2) for end, value in found.items()}
 
 
 def write_table(table, number, folder, *, caption):

@@ -1,0 +1,160 @@
+"""The runner: refused before a kernel starts, or executed and accounted for."""
+
+import json
+
+import nbformat
+import pytest
+import yaml
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from thesislib.cli import main
+from thesislib.errors import CorpusError, ParameterError
+from thesislib.reporting.provenance import read_parameters
+from thesislib.runner import (
+    NotebookError,
+    check_parameters,
+    list_notebooks,
+    read_title,
+    resolve_run,
+    run_notebook,
+)
+
+PARAMETERS = """\
+profile = "demo"  # demo or paper
+corpus = ""
+results = ""
+seed = 0
+n_jobs = 1
+window_s = 0.016
+hop_s = 0.008
+colour_maps = ["gray", "viridis"]
+weights = {}
+refit = True
+"""
+
+BODY = """\
+import pandas as pd
+from thesislib.reporting.provenance import Run
+run = Run("90_1_example", globals())
+run.table("90.1", pd.DataFrame({"seed": [seed], "hop_s": [hop_s]}), caption="An example.")
+run.finish()
+"""
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A project with one small notebook."""
+    folder = tmp_path / "notebooks"
+    (folder / "parameters" / "paper").mkdir(parents=True)
+    cell = new_code_cell(PARAMETERS, metadata={"tags": ["parameters"]})
+    cells = [new_markdown_cell("# An example"), cell, new_code_cell(BODY)]
+    notebook = new_notebook(cells=cells)
+    nbformat.write(notebook, folder / "90_1_example.ipynb")
+    (folder / "parameters" / "paper" / "90_1_example.yaml").write_text("seed: 7\n")
+    limits = {
+        "seed": {"low": 0},
+        "n_jobs": {"low": 1},
+        "hop_s": {"above": 0},
+        "window_s": {"above": 0, "high": 10},
+        "colour_maps": {"is": "colour map"},
+        "weights": {"is": "path"},
+    }
+    (folder / "parameters" / "limits.yaml").write_text(yaml.safe_dump(limits))
+    monkeypatch.setenv("THESIS_ROOT", str(tmp_path))
+    return tmp_path
+
+
+def test_parameters_are_read_without_running_anything(project):
+    found = read_parameters("90_1_example")
+    assert found["colour_maps"] == ["gray", "viridis"]
+    assert found["refit"] is True
+    assert list_notebooks() == ["90_1_example"]
+    assert read_title("90_1_example") == "An example"
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"hop": 0.1}, "unknown parameter 'hop'; did you mean 'hop_s'"),
+        ({"seed": -1}, "seed: found -1, expected a number >= 0"),
+        ({"seed": 1.5}, r"seed: found 1.5 \(float\), expected a int like 0"),
+        ({"hop_s": 0}, "hop_s: found 0, expected a number > 0"),
+        ({"hop_s": 0.1}, "hop_s is 0.1, expected at most window_s = 0.016"),
+        ({"colour_maps": ["virids"]}, "did you mean 'viridis'"),
+        ({"colour_maps": []}, "colour_maps: found an empty list"),
+        ({"colour_maps": "gray"}, r"found 'gray' \(str\), expected a list"),
+        ({"refit": 1}, r"refit: found 1 \(int\), expected a bool"),
+    ],
+)
+def test_wrong_parameters_are_refused_with_what_was_expected(project, values, message):
+    with pytest.raises(ParameterError, match=message):
+        check_parameters("90_1_example", values)
+
+
+def test_all_wrong_parameters_are_named_at_once(project):
+    with pytest.raises(ParameterError) as caught:
+        check_parameters("90_1_example", {"sed": 1, "hop_s": -1})
+    assert "'sed'" in str(caught.value)
+    assert "hop_s" in str(caught.value)
+
+
+def test_profile_corpus_jobs_and_parameters_are_joined_in_this_order(project):
+    values = resolve_run("90_1_example", profile="paper", jobs=3, parameters={"seed": 9})
+    assert values == {"seed": 9, "profile": "paper", "n_jobs": 3}
+    with pytest.raises(CorpusError, match="found no folder"):
+        resolve_run("90_1_example", corpus=project / "absent")
+    with pytest.raises(ParameterError, match="did you mean '90_1_example'"):
+        resolve_run("90_1_exampel")
+
+
+def test_relative_paths_are_resolved_for_the_notebook(project, monkeypatch):
+    monkeypatch.chdir(project)
+    (project / "w.safetensors").write_bytes(b"x")
+    values = resolve_run("90_1_example", parameters={"weights": {"alexnet": "w.safetensors"}})
+    assert values["weights"]["alexnet"] == str((project / "w.safetensors").resolve())
+
+
+def test_a_run_leaves_notebook_tables_and_provenance(project):
+    executed = run_notebook("90_1_example", parameters={"seed": 5}, progress=False)
+    record = json.loads((executed.parent / "run.json").read_text())
+    assert executed.name == "executed.ipynb"
+    assert record["status"] == "complete"
+    assert record["parameters"]["seed"] == 5
+    assert record["versions"]["numpy"]
+    assert set(record["outputs"]) == {"tables/table_90_1.csv", "tables/table_90_1.tex"}
+    table = (executed.parent / "tables" / "table_90_1.csv").read_text()
+    assert table.splitlines()[0] == "source,seed,hop_s,corpus_kind"
+
+
+def test_a_failing_notebook_names_the_cell_and_leaves_its_copy(project, capsys):
+    path = project / "notebooks" / "90_1_example.ipynb"
+    notebook = nbformat.read(path, as_version=4)
+    notebook.cells.append(new_code_cell("raise ValueError('the reason')"))
+    nbformat.write(notebook, path)
+    with pytest.raises(NotebookError, match="cell 5 failed with ValueError: the reason"):
+        run_notebook("90_1_example", progress=False)
+    folder = project / "results" / "demo" / "90_1_example"
+    assert "the reason" in (folder / "executed.ipynb").read_text()
+    assert (folder / "tables" / "table_90_1.csv").is_file()
+    assert main(["run", "90_1_example", "--quiet"]) == 1
+    assert "FAILED" in capsys.readouterr().out
+
+
+def test_the_command_line_refuses_with_code_2(project, capsys):
+    assert main(["run", "90_1_example", "-p", "sed=1"]) == 2
+    assert "did you mean 'seed'" in capsys.readouterr().err
+    assert main(["run", "90_1_example", "-p", "hop_s=1e9"]) == 2
+    with pytest.raises(SystemExit, match="2"):
+        main(["run", "90_1_example", "-p", "no-equals-sign"])
+
+
+def test_numbers_on_the_command_line_may_be_written_scientifically(project):
+    from thesislib.cli import build_parser
+
+    options = build_parser().parse_args(["run", "x", "-p", "c=[1e-6, 1e-2]", "-p", "w=1e-3"])
+    assert dict(options.parameters) == {"c": [1e-6, 1e-2], "w": 1e-3}
+
+
+def test_list_shows_what_has_results(project, capsys):
+    assert main(["list"]) == 0
+    assert "An example" in capsys.readouterr().out
