@@ -364,15 +364,15 @@ def describe_collapse(history, *, n_epochs=3):
     Returns
     -------
     str or None
-        *Saturated*: it tells more than 99.9 % of real and generated spectrograms apart, so
-        the plain objective has no gradient left. *Constant*: its logits differ by less than
-        0.001 within a batch, so it tells nothing apart.
+        *Saturated*: its cross entropy is below 0.01, so it gives the truth more than 99 %
+        and the plain objective has hardly a gradient left. *Constant*: its logits differ by
+        less than 0.001 within a batch, so it tells nothing apart.
 
     Examples
     --------
-    >>> epoch = {"discriminator_accuracy": 1.0, "discriminator_spread": 9.0}
-    >>> describe_collapse([epoch] * 3)[:40]
-    'the discriminator has collapsed: in the '
+    >>> epoch = {"discriminator_loss": 0.001, "discriminator_spread": 9.0}
+    >>> describe_collapse([epoch] * 3)
+    'the discriminator has collapsed: in the last 3 epochs its loss was below 0.01; ...'
     >>> describe_collapse([epoch] * 2) is None
     True
     """
@@ -380,10 +380,10 @@ def describe_collapse(history, *, n_epochs=3):
     if len(last) < n_epochs:
         return None
     begin = f"the discriminator has collapsed: in the last {n_epochs} epochs "
-    if all(row["discriminator_accuracy"] > 0.999 for row in last):
-        return begin + "it was saturated (accuracy over 0.999); lower the learning rate or n_epochs"
+    if all(row["discriminator_loss"] < 0.01 for row in last):
+        return begin + "its loss was below 0.01; lower the learning rate or n_epochs"
     if all(row["discriminator_spread"] < 1e-3 for row in last):
-        return begin + "its answer was constant (spread of its logits below 0.001)"
+        return begin + "its logits were constant (spread below 0.001)"
     return None
 
 
