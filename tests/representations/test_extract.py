@@ -1,0 +1,204 @@
+"""Extraction: the same bytes however it is run, nothing lost when it is not finished."""
+
+import multiprocessing
+import os
+import signal
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+
+from thesislib.corpora import folder
+from thesislib.errors import AudioError, ParameterError
+from thesislib.representations.extract import Reading, cache_key, extract, read_items
+from thesislib.representations.statistics import BandStatistics
+from thesislib.spectra.spectrogram import Spectrum
+from thesislib.store import FeatureStore
+
+SPECTRUM = Spectrum("mel", window_s=0.032, hop_s=0.016, n_mels=16)
+
+
+class Averages:
+    """A stand-in for a network: answers in batches, and counts what it is asked."""
+
+    batch_size = 3
+
+    def __init__(self):
+        self.asked = []
+
+    def transform(self, X):
+        self.asked.append(len(X))
+        return np.stack([np.asarray(x).mean(axis=1) for x in X])
+
+    def get_feature_names_out(self):
+        return np.array([f"band_{i}" for i in range(16)], dtype=object)
+
+    def cache_parameters(self):
+        return {"version": 1}
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    root = tmp_path / "corpus"
+    root.mkdir()
+    generator = np.random.default_rng(0)
+    rows = []
+    for i in range(10):
+        soundfile.write(root / f"{i}.wav", 0.1 * generator.normal(size=8000 + 400 * i), 8000)
+        rows.append({"file": f"{i}.wav", "label": "ab"[i % 2]})
+    pd.DataFrame(rows).to_csv(root / "index.csv", index=False)
+    return folder.load(root)
+
+
+@pytest.mark.parametrize("estimator", [BandStatistics(n_bands=16), Averages()])
+def test_features_do_not_depend_on_jobs_order_or_company(corpus, estimator):
+    whole = extract(corpus, estimator, SPECTRUM, progress=False).matrix
+    jobs = extract(corpus, estimator, SPECTRUM, n_jobs=2, progress=False).matrix
+    single = [
+        extract(corpus.select(np.arange(10) == i), estimator, SPECTRUM, progress=False).matrix
+        for i in reversed(range(10))
+    ]
+    assert whole.tobytes() == jobs.tobytes()
+    assert whole.tobytes() == np.concatenate(single[::-1]).tobytes()
+
+
+def test_what_is_in_the_store_is_not_computed_again(corpus, tmp_path):
+    store, network = FeatureStore(tmp_path / "store"), Averages()
+    first = extract(corpus.select(np.arange(10) < 4), network, SPECTRUM, store, progress=False)
+    second = extract(corpus, network, SPECTRUM, store, progress=False)
+    assert (first.n_computed, first.n_reused) == (4, 0)
+    assert (second.n_computed, second.n_reused) == (6, 4)
+    assert sum(network.asked) == 10
+    assert second.matrix[:4].tobytes() == first.matrix.tobytes()
+
+
+def test_a_damaged_entry_is_computed_again_with_a_warning(corpus, tmp_path):
+    store = FeatureStore(tmp_path / "store")
+    whole = extract(corpus, Averages(), SPECTRUM, store, progress=False)
+    path = next((tmp_path / "store").rglob("*.npz"))
+    path.write_bytes(path.read_bytes()[:-40])
+    with pytest.warns(UserWarning, match="damaged entry"):
+        again = extract(corpus, Averages(), SPECTRUM, store, progress=False)
+    assert (again.n_computed, again.n_reused) == (1, 9)
+    assert again.matrix.tobytes() == whole.matrix.tobytes()
+
+
+def test_chunks_are_rows_of_their_own_and_know_where_they_start(corpus):
+    reading = Reading(chunk_s=0.5, hop_s=0.25)
+    found = extract(corpus, Averages(), SPECTRUM, reading=reading, progress=False)
+    assert len(found.matrix) == len(found.rows) == sum(map(len, found.starts_s))
+    assert found.starts_s[0].tolist() == [0.0, 0.25, 0.5]
+    assert np.bincount(found.rows).min() >= 3
+
+
+def test_a_segment_of_a_file_is_read_alone(corpus):
+    index = corpus.index.assign(start_s=0.25, end_s=0.75)
+    part = folder.load(corpus.root)
+    object.__setattr__(part, "index", index)
+    ((y, sr),) = read_items(part)[0]
+    whole, _ = soundfile.read(corpus.paths[0], dtype="float32")
+    assert sr == 8000
+    assert np.array_equal(y, whole[2000:6000])
+
+
+def test_all_bad_files_are_named_after_the_good_ones_are_stored(corpus, tmp_path):
+    (corpus.root / "3.wav").write_text("no audio")
+    (corpus.root / "5.wav").unlink()
+    store = FeatureStore(tmp_path / "store")
+    with pytest.raises(AudioError) as caught:
+        extract(corpus, Averages(), SPECTRUM, store, progress=False)
+    assert "2 files cannot be used" in str(caught.value)
+    assert "3.wav" in str(caught.value)
+    assert "5.wav" in str(caught.value)
+    found = extract(corpus, Averages(), SPECTRUM, store, on_error="collect", progress=False)
+    assert sorted(found.errors) == [3, 5]
+    assert (found.n_computed, found.n_reused) == (0, 8)
+    assert len(found.by_row[3]) == 0
+    assert len(found.matrix) == 8
+
+
+def test_a_clip_shorter_than_one_window_is_named(corpus):
+    soundfile.write(corpus.root / "0.wav", np.ones(20) * 0.1, 8000)
+    with pytest.raises(AudioError, match=r"0\.wav"):
+        extract(corpus, Averages(), SPECTRUM, progress=False)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"audio_hash": "1" * 64},
+        {"start_s": 0.5},
+        {"reading": Reading(sr=4000)},
+        {"spectrum": Spectrum("mel", n_mels=17)},
+        {"spectrum": None},
+        {"estimator": BandStatistics(n_bands=17)},
+    ],
+)
+def test_the_key_follows_everything_that_the_features_depend_on(change):
+    base = {
+        "audio_hash": "0" * 64,
+        "start_s": None,
+        "end_s": None,
+        "reading": Reading(),
+        "spectrum": SPECTRUM,
+        "estimator": BandStatistics(n_bands=16),
+    }
+    assert cache_key(**base) != cache_key(**{**base, **change})
+    assert cache_key(**base) == cache_key(**dict(reversed(base.items())))
+
+
+def test_impossible_readings_are_refused():
+    with pytest.raises(ParameterError, match="hop_s: found 1 without chunk_s"):
+        Reading(hop_s=1)
+    with pytest.raises(ParameterError, match="chunk_s: found 0"):
+        Reading(chunk_s=0)
+    with pytest.raises(ParameterError, match="did you mean 'left'"):
+        Reading(channel="lef")
+
+
+class Slow(Averages):
+    batch_size = 1
+
+    def transform(self, X):
+        time.sleep(0.3)
+        return super().transform(X)
+
+
+def _extract_slowly(root, store):
+    extract(folder.load(root), Slow(), SPECTRUM, FeatureStore(store), progress=False)
+
+
+def test_a_killed_extraction_goes_on_where_it_stopped(corpus, tmp_path):
+    undisturbed = extract(corpus, Slow(), SPECTRUM, progress=False)
+    process = multiprocessing.get_context("spawn").Process(
+        target=_extract_slowly, args=(corpus.root, tmp_path / "store")
+    )
+    process.start()
+    deadline = time.monotonic() + 120
+    while len(list((tmp_path / "store").rglob("*.npz"))) < 3 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    process.join()
+    finished = len([p for p in (tmp_path / "store").rglob("*.npz") if p.name[0] != "."])
+    found = extract(corpus, Slow(), SPECTRUM, FeatureStore(tmp_path / "store"), progress=False)
+    assert 3 <= finished < 10
+    assert (found.n_computed, found.n_reused) == (10 - finished, finished)
+    assert found.matrix.tobytes() == undisturbed.matrix.tobytes()
+
+
+def test_two_extractions_at_once_do_not_spoil_each_other(corpus, tmp_path):
+    context = multiprocessing.get_context("spawn")
+    arguments = (corpus.root, tmp_path / "store")
+    both = [context.Process(target=_extract_slowly, args=arguments) for _ in range(2)]
+    for process in both:
+        process.start()
+    for process in both:
+        process.join()
+    assert [process.exitcode for process in both] == [0, 0]
+    found = extract(corpus, Averages(), SPECTRUM, progress=False)
+    store = FeatureStore(tmp_path / "store")
+    kept = extract(corpus, Slow(), SPECTRUM, store, progress=False)
+    assert kept.n_reused == 10
+    assert kept.matrix.tobytes() == found.matrix.tobytes()
