@@ -22,6 +22,8 @@ CHANNELS = ("mean", "left", "right", "difference")
 _ROUNDING_S = 1e-3
 # What a flac encoder that does not know the length leaves in the header reads as this or more.
 _UNKNOWN_LENGTH = 2**62
+# 32 mp3 frames: more than 511 bytes, the farthest that a frame borrows, at any bit rate.
+_MP3_LEAD = 32 * 1152
 
 
 @dataclass(frozen=True)
@@ -53,8 +55,9 @@ def probe_audio(path):
     AudioError
         If the file is missing, empty, no audio, or truncated; names the file, what
         was found and what was expected. A truncated wav is told by its chunk sizes, an
-        ogg by its last page; in flac and mp3 the last sample is decoded (an mp3 whose
-        first frame does not state the length is simply as long as it is).
+        ogg by its last page, flac and mp3 by decoding the last sample. An mp3 whose first
+        frame does not state its length is decoded to count it and cannot be told from a
+        truncated one.
 
     Examples
     --------
@@ -65,13 +68,14 @@ def probe_audio(path):
     >>> info.sr, info.n_channels, info.n_samples, info.duration_s
     (16000, 2, 8000, 0.5)
     """
+    path = Path(path)
     with _open(path) as file:
+        n_samples = _length(path, file)
         # Only these two formats promise a length which libsndfile does not check.
-        if file.format in ("FLAC", "MP3") or file.subtype == "MPEG_LAYER_III":
-            _read(path, file, file.frames - 1, 1)
-        return AudioInfo(
-            str(path), file.samplerate, file.channels, file.frames, file.frames / file.samplerate
-        )
+        if file.format == "FLAC" or _is_mp3(file):
+            _read(path, file, n_samples - 1, 1)
+        sr = file.samplerate
+        return AudioInfo(str(path), sr, file.channels, n_samples, n_samples / sr)
 
 
 def read_audio(path, *, sr=None, channel="mean", start_s=None, end_s=None):
@@ -118,11 +122,12 @@ def read_audio(path, *, sr=None, channel="mean", start_s=None, end_s=None):
     check_option("channel", channel, CHANNELS)
     if sr is not None:
         sr = int(check_number("sr", sr, low=1, integer=True))
+    path = Path(path)
     with _open(path) as file:
         if file.channels > 2:
             raise AudioError(f"{path}: found {file.channels} channels, expected 1 or 2")
         native = file.samplerate
-        start, stop = _segment(path, file.frames, native, start_s, end_s)
+        start, stop = _segment(path, _length(path, file), native, start_s, end_s)
         y = _view(_read(path, file, start, stop - start), channel)
     bad = np.count_nonzero(~np.isfinite(y))
     if bad:
@@ -211,7 +216,6 @@ def chunk(y, *, sr, window_s, hop_s, last="keep"):
 
 def _open(path):
     """Open a file with at least one sample, or say what is wrong with it."""
-    path = Path(path)
     if not path.is_file():
         found = "a folder" if path.is_dir() else "no such file"
         raise AudioError(f"{path}: found {found}, expected an audio file")
@@ -239,9 +243,11 @@ def _open(path):
 
 def _read(path, file, start, n_samples):
     """Read ``n_samples`` frames from ``start``: shape (n_samples, n_channels)."""
+    # An mp3 frame borrows bits from those before it, so decoding has to begin earlier.
+    lead = min(start, _MP3_LEAD) if _is_mp3(file) else 0
     try:
-        file.seek(start)
-        y = file.read(n_samples, dtype="float32", always_2d=True)
+        file.seek(start - lead)
+        y = file.read(lead + n_samples, dtype="float32", always_2d=True)[lead:]
     except sf.LibsndfileError as error:
         raise AudioError(
             f"{path}: truncated or damaged ({error.error_string}): "
@@ -253,6 +259,39 @@ def _read(path, file, start, n_samples):
             f"expected {file.frames}, as its header says"
         )
     return y
+
+
+def _is_mp3(file):
+    return file.subtype == "MPEG_LAYER_III"
+
+
+def _length(path, file):
+    """Samples a channel; an mp3 that does not state them has to be decoded to count them."""
+    if not _is_mp3(file):
+        return file.frames
+    with open(path, "rb") as raw:
+        head = raw.read(10)
+        if head[:3] == b"ID3":  # four bytes of seven bits say how long the notes are
+            a, b, c, d = head[6:10]
+            raw.seek((a << 21) + (b << 14) + (c << 7) + d, 1)
+        else:
+            raw.seek(0)
+        first_frame = raw.read(256)
+        if any(name in first_frame for name in (b"Xing", b"Info", b"VBRI")):
+            return file.frames
+        raw.seek(0)
+        with sf.SoundFile(raw) as whole:
+            n_samples = 0
+            while block := len(whole.read(2**16, dtype="float32", always_2d=True)):
+                n_samples += block
+            left = path.stat().st_size - raw.tell()
+    # libsndfile stops at its estimate: more than a tag behind that is audio it will not give.
+    if n_samples == file.frames and left > 2**13:
+        raise AudioError(
+            f"{path}: found an mp3 of varying bit rate that does not state its length, expected "
+            f"one that does ({left} bytes would go unread): write it anew"
+        )
+    return n_samples
 
 
 def _segment(path, n_samples, sr, start_s, end_s):

@@ -19,11 +19,13 @@ Low frequencies are at the bottom; the colours span the plot's own minimum and m
 import warnings
 from dataclasses import dataclass, field
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 import scipy.sparse
 
-from thesislib.errors import ParameterError, check_number, check_option
+from thesislib.audio import read_audio
+from thesislib.errors import AudioError, ParameterError, check_number, check_option
 from thesislib.spectra.mel import hz_to_mel, mel_points
 from thesislib.spectra.spectrogram import Spectrum
 from thesislib.store import write_atomically
@@ -37,6 +39,8 @@ DRAWN_PX = 387
 
 # What matplotlib has renamed since the thesis.
 _RENAMED = {"vega20b": "tab20b"}
+# The settings of a plot that :func:`plot_file` passes on, as distinct from the spectrum's.
+_DRAWING = ("colour_map", "frequency_axis")
 # Positions of cell borders are rounded to this part of a pixel, as matplotlib's canvas does.
 _SUBPIXELS = 256
 
@@ -223,12 +227,75 @@ def write_png(path, plot):
     from PIL import Image
 
     plot = np.asarray(plot)
-    if plot.dtype != np.uint8 or not (plot.ndim == 2 or plot.ndim == 3 and plot.shape[2] == 3):
+    if plot.dtype != np.uint8 or plot.ndim not in (2, 3) or plot.shape[2:] not in ((), (3,)):
         raise ParameterError(
             f"plot: found {plot.dtype} of shape {plot.shape}, expected uint8 (height, width, 3)"
         )
     with write_atomically(path) as temporary:
         Image.fromarray(plot).save(temporary, format="PNG")
+
+
+def plot_file(
+    path, output, *, style="thesis", size_px=None, start_s=None, end_s=None, n_fft=None, **settings
+):
+    """Draw the audio plot of a recording, or of a segment, into a file.
+
+    Parameters
+    ----------
+    path : str or Path
+        Recording; its channels are averaged.
+    output : str or Path
+        Picture (.png) or array (.npy) to write.
+    style : {"thesis", "deepspectrum"}
+        Of the spectrum and of the plot.
+    size_px : int, optional
+        Side of the picture; None is 387 (thesis) or 227 (deepspectrum).
+    start_s, end_s : float, optional
+        Segment in seconds.
+    n_fft : int, optional
+        Window in samples, with half of it as hop, in place of the style's.
+    **settings
+        ``colour_map`` and ``frequency_axis`` as in :class:`AudioPlot`, all others as in
+        :class:`~thesislib.spectra.spectrogram.Spectrum`.
+
+    Raises
+    ------
+    AudioError, ParameterError, StoreError
+        If the recording, an option or the output is no good.
+    """
+    output = Path(output)
+    check_option("output", output.suffix, (".png", ".npy"))
+    check_option("style", style, STYLES)
+    if n_fft is not None:
+        settings.update(n_fft=n_fft, hop_s=None)
+    drawing = {name: settings.pop(name) for name in _DRAWING if name in settings}
+    preset = Spectrum.thesis if style == "thesis" else Spectrum.deepspectrum
+    if size_px is None:
+        size_px = DRAWN_PX if style == "thesis" else 227
+    draw = AudioPlot(preset(**settings), style=style, size_px=size_px, **drawing)
+    y, sr = read_audio(path, start_s=start_s, end_s=end_s)
+    try:
+        plot = draw(y, sr=sr)
+    except AudioError as error:
+        raise AudioError(f"{path}: {error}") from error
+    if output.suffix == ".png":
+        write_png(output, plot)
+    else:
+        with write_atomically(output) as temporary:
+            np.save(temporary, plot)
+
+
+def check_colour_map(name):
+    """Return ``name`` if it is a colour map, or name the nearest.
+
+    Raises
+    ------
+    ParameterError
+        If matplotlib has no such map.
+    """
+    import matplotlib
+
+    return check_option("colour_map", name, [*matplotlib.colormaps, *_RENAMED])
 
 
 @lru_cache(maxsize=32)
@@ -249,7 +316,7 @@ def colour_table(name):
     """
     import matplotlib
 
-    check_option("colour_map", name, [*matplotlib.colormaps, *_RENAMED])
+    check_colour_map(name)
     colours = matplotlib.colormaps[_RENAMED.get(name, name)]
     table = np.floor(255 * colours(np.arange(colours.N))[:, :3] + 0.5).astype(np.uint8)
     table.flags.writeable = False
