@@ -13,7 +13,6 @@ holds other means and deviations than :class:`BagOfFeatures` learns.
 """
 
 import math
-from pathlib import Path
 
 import numpy as np
 
@@ -54,7 +53,7 @@ def read_frames(path, *, time_column=None):
         if not line.strip():
             continue
         name, fields = _split_name(line)
-        if number == 1 and fields and not _is_number(fields[0]):
+        if number == 1 and fields and all(_parse_floats([field]) is None for field in fields):
             if time_column is None:
                 time_column = fields[0].strip(" '\"").lower() in TIME_COLUMNS
             continue
@@ -143,11 +142,12 @@ def read_codebook(path):
     Examples
     --------
     >>> import tempfile
+    >>> from pathlib import Path
     >>> path = Path(tempfile.mkdtemp()) / "codebook"
     >>> _ = path.write_text("log\ncodebookNumeric\n2;1;1;0.0;0.0\n0.0\n1.0\n")
     >>> bag = read_codebook(path)
-    >>> float(bag.transform([[[0.1], [0.2], [0.9]]])[0, 1].round(5))
-    0.30103
+    >>> bag.transform([[[0.1], [0.2], [0.9]]]).round(3)
+    array([[0.477, 0.301]], dtype=float32)
     """
     lines = [line.strip() for line in _read_lines(path, WeightsError)]
     while lines and not lines[-1]:
@@ -342,7 +342,7 @@ class _CodebookReader:
         fields = self.take("words;features;n_assign;gaussian;off").split(";")
         try:
             n_words, width, n_assign = map(int, fields[:3])
-            gaussian, off = map(float, fields[3:])
+            gaussian, off = (float(np.float32(field)) for field in fields[3:])
         except ValueError:
             self.fail(";".join(fields), "words;features;n_assign;gaussian;off")
         fine = 1 <= n_assign <= n_words and width >= 1
@@ -361,10 +361,10 @@ def _one_or_all(values):
 def _read_lines(path, error):
     try:
         # Names in another encoding than UTF-8 come out as they went in.
-        text = Path(path).read_text(encoding="utf-8", errors="surrogateescape")
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+            yield from file
     except OSError as problem:
         raise error(f"{path}: cannot be read ({problem.strerror})") from problem
-    return text.split("\n")
 
 
 def _open_to_write(path):
@@ -372,7 +372,7 @@ def _open_to_write(path):
 
 
 def _split_name(line):
-    line = line.strip("\ufeff\r")
+    line = line.strip("\ufeff\r\n")
     if line.startswith("'") and "';" in line:
         name, rest = line[1:].split("';", 1)
     else:
@@ -386,17 +386,10 @@ def _quote(name):
     return f"'{name}'"
 
 
-def _is_number(field):
-    try:
-        float(field)
-    except ValueError:
-        return False
-    return True
-
-
 def _parse_floats(fields):
     try:
-        return np.array([float(field) for field in fields], np.float32)
+        with np.errstate(over="ignore"):
+            return np.array([float(field) for field in fields]).astype(np.float32)
     except ValueError:
         return None
 
@@ -404,12 +397,12 @@ def _parse_floats(fields):
 def _parse_row(fields, where):
     row = _parse_floats(fields)
     if row is None or not np.isfinite(row).all():
-        column = next(
-            i for i, f in enumerate(fields) if not _is_number(f) or not math.isfinite(float(f))
-        )
-        raise CorpusError(
-            f"{where}: found {fields[column]!r:.40} as value {column + 1}, expected a finite number"
-        )
+        for column, field in enumerate(fields, start=1):
+            value = _parse_floats([field])
+            if value is None or not np.isfinite(value[0]):
+                raise CorpusError(
+                    f"{where}: found {field!s:.40} as value {column}, expected a finite number"
+                )
     return row
 
 

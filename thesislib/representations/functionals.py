@@ -1,0 +1,328 @@
+"""openSMILE's functionals, and frame features for bags (thesis 8.3, 9.1, 9.2, 10.1, 10.2).
+
+Both estimators take pairs (signal, sampling rate) and learn nothing. openSMILE comes
+from PyPI's ``opensmile``, which holds the configurations; its licence allows research
+and private use, commercial users are referred to audEERING (www.audeering.com). It is
+imported at the first clip, and the extractor is made once a process, so that the
+estimators are small to send to workers.
+
+openSMILE computes from 16-bit samples: signals are limited to [-1, 1 - 1/32768] first,
+since its wrapper would turn a sample of 1 into one of -1.
+"""
+
+import functools
+import importlib.metadata
+import warnings
+
+import numpy as np
+import scipy.fft
+from scipy.ndimage import correlate1d
+from sklearn.base import BaseEstimator, TransformerMixin
+
+from thesislib.errors import AudioError, ParameterError, check_number, check_option
+
+FUNCTIONALS = {"ComParE_2016": 6373, "IS09": 384, "IS10": 1582}
+FRAME_STREAMS = {"ComParE_2016": (65, 65), "IS09": (16, 16), "MFCC39": (39,)}
+
+# The MFCC set of 9.1.1.4.2; HTK's liftering, mel scale (eq. 4.1) and regression deltas.
+WINDOW_S = 0.025
+N_MELS = 26
+FMAX_HZ = 8000
+N_MFCC = 12
+LIFTER = 22
+# Energies below this are silence: its logarithm is finite and the same everywhere.
+ENERGY_FLOOR = 1e-10
+
+
+class _FromSignals(TransformerMixin, BaseEstimator):
+    """What both estimators share: no fitting, checks, resampling."""
+
+    def fit(self, X=None, y=None):
+        """Check the parameters; there is nothing to learn.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ParameterError
+            On an unknown feature set or an impossible rate.
+        """
+        self._check_parameters()
+        return self
+
+    def _check_parameters(self):
+        check_option("feature_set", self.feature_set, self._feature_sets)
+        if self.sr is not None:
+            check_number("sr", self.sr, low=1, integer=True)
+
+    def _signals(self, X):
+        self._check_parameters()
+        for index, item in enumerate(X):
+            try:
+                y, sr = item
+            except (TypeError, ValueError):
+                raise ParameterError(
+                    f"X[{index}]: found {type(item).__name__}, expected (signal, sampling rate)"
+                ) from None
+            y = np.asarray(y)
+            check_number(f"X[{index}], sampling rate", sr, low=1)
+            if y.ndim != 1 or y.dtype.kind != "f":
+                raise AudioError(
+                    f"X[{index}]: found {y.dtype} of shape {y.shape}, expected a mono signal of "
+                    "floats, shape (n_samples,)"
+                )
+            if not np.isfinite(y).all():
+                sample = np.argmin(np.isfinite(y))
+                raise AudioError(
+                    f"X[{index}]: found {y[sample]} at sample {sample}, expected finite samples"
+                )
+            y = y.astype(np.float32)
+            if self.sr is not None and sr != self.sr:
+                import soxr
+
+                y, sr = soxr.resample(y, sr, self.sr, quality="HQ"), self.sr
+            yield index, y, round(sr)
+
+    def cache_parameters(self):
+        """Everything that the features depend on beside the signals, as plain values."""
+        names = ("opensmile", "numpy", "scipy", "librosa", "soxr")
+        libraries = {name: importlib.metadata.version(name) for name in names}
+        return {"version": self._version, **self.get_params(), "libraries": libraries}
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.requires_fit = False
+        return tags
+
+
+class Functionals(_FromSignals):
+    """openSMILE's functionals of a clip: one vector, whatever its length.
+
+    Parameters
+    ----------
+    feature_set : {"ComParE_2016", "IS09", "IS10"}
+        6 373 features (10.1, 10.2), 384 or 1 582 (8.3).
+    sr : int, optional
+        Convert each signal to this rate in Hz first. Default: as it comes. Features of
+        other rates are not comparable, since the bands reach other frequencies.
+
+    Notes
+    -----
+    A silent clip has finite features. The licence of openSMILE is for research: see the
+    module's text.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> t = np.arange(16000) / 16000
+    >>> tone = (0.5 * np.sin(2 * np.pi * 440 * t)).astype(np.float32)
+    >>> Functionals("IS09").fit_transform([(tone, 16000)]).shape
+    (1, 384)
+    """
+
+    _version = 1
+    _feature_sets = tuple(FUNCTIONALS)
+
+    def __init__(self, feature_set="ComParE_2016", sr=None):
+        self.feature_set = feature_set
+        self.sr = sr
+
+    def transform(self, X):
+        """Functionals of signals.
+
+        Parameters
+        ----------
+        X : list of (ndarray, float)
+            Mono signal in [-1, 1] and its sampling rate in Hz.
+
+        Returns
+        -------
+        ndarray, shape (n, n_features), float32
+
+        Raises
+        ------
+        AudioError
+            If a clip is too short for the set (25 to 100 ms are needed), or its samples
+            are not finite; names the clip's index.
+        """
+        rows = [
+            _run_opensmile(self.feature_set, "Functionals", y, sr, index)[0]
+            for index, y, sr in self._signals(X)
+        ]
+        return np.array(rows, np.float32).reshape(len(rows), FUNCTIONALS[self.feature_set])
+
+    def get_feature_names_out(self, input_features=None):
+        """Names that openSMILE gives."""
+        self._check_parameters()
+        names = _load_opensmile(self.feature_set, "Functionals").feature_names
+        return np.array(names, dtype=object)
+
+
+class FrameFeatures(_FromSignals):
+    """Features of a clip's frames: what bags of audio words are made of.
+
+    Parameters
+    ----------
+    feature_set : {"ComParE_2016", "IS09", "MFCC39"}
+        openSMILE's 65 low-level descriptors and their 65 deltas (10.1, 10.2); its
+        16 and their 16 deltas (9.1); or the 39 of 9.1 and 9.2: 12 MFCCs (Hann window
+        of 25 ms, 26 mel bands from 0 to 8 kHz, liftering 22), their first and second
+        deltas, and the logarithmic energy with both of its own.
+    sr : int, optional
+        Convert each signal to this rate in Hz first. Default: as it comes.
+    hop_s : float > 0
+        Of ``MFCC39`` only; openSMILE's sets have 10 ms. Open in 9.1: the text prints
+        "overlap 10 ms", which is a hop of 15 ms; chosen: the customary 10 ms.
+    streams : bool
+        Give a list with one list of arrays a stream (descriptors, deltas) instead of one
+        list of arrays that hold both side by side; ``BagOfFeatures`` takes either, the
+        second with ``stream_widths=features.stream_widths``.
+
+    Attributes
+    ----------
+    stream_widths : tuple of int
+        Number of features of each stream.
+
+    Notes
+    -----
+    openSMILE gives two more frames of deltas than of descriptors, of what follows the
+    clip's end; they are left out. Also open in 9.1, and chosen for ``MFCC39`` as HTK has
+    it: no pre-emphasis, natural logarithms, deltas by regression over five frames whose
+    ends repeat, the energy of the samples before the window. Where half the sampling
+    rate is below 8 kHz, the bands end there. Silence is floored at 1e-10.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> noise = np.random.default_rng(0).normal(0, 0.1, 8000).astype(np.float32)
+    >>> FrameFeatures("MFCC39").fit_transform([(noise, 16000)])[0].shape
+    (48, 39)
+    """
+
+    _version = 1
+    _feature_sets = tuple(FRAME_STREAMS)
+
+    def __init__(self, feature_set="ComParE_2016", sr=None, hop_s=0.010, streams=False):
+        self.feature_set = feature_set
+        self.sr = sr
+        self.hop_s = hop_s
+        self.streams = streams
+
+    @property
+    def stream_widths(self):
+        """Number of features of each stream."""
+        self._check_parameters()
+        return FRAME_STREAMS[self.feature_set]
+
+    def transform(self, X):
+        """Frame features of signals.
+
+        Parameters
+        ----------
+        X : list of (ndarray, float)
+            Mono signal in [-1, 1] and its sampling rate in Hz.
+
+        Returns
+        -------
+        list of ndarray, shape (n_frames, n_features), float32
+            With ``streams``, a list of such lists.
+
+        Raises
+        ------
+        AudioError
+            If a clip is too short for one frame, or its samples are not finite; names
+            the clip's index.
+        """
+        check_number("hop_s", self.hop_s, low=0, open_low=True)
+        frames = [self._frames(y, sr, index) for index, y, sr in self._signals(X)]
+        if not self.streams:
+            return frames
+        edges = np.cumsum(self.stream_widths)[:-1]
+        return [list(stream) for stream in zip(*(np.split(f, edges, axis=1) for f in frames))]
+
+    def _frames(self, y, sr, index):
+        if self.feature_set == "MFCC39":
+            return _mfcc39(y, sr, self.hop_s, index)
+        descriptors, deltas = (
+            _run_opensmile(self.feature_set, level, y, sr, index)
+            for level in ("LowLevelDescriptors", "LowLevelDescriptors_Deltas")
+        )
+        return np.hstack([descriptors, deltas[: len(descriptors)]])
+
+    def get_feature_names_out(self, input_features=None):
+        """Names that openSMILE gives, or ``mfcc_1`` …, ``mfcc_1_de`` …, ``mfcc_1_de_de`` …."""
+        self._check_parameters()
+        if self.feature_set == "MFCC39":
+            names = [f"mfcc_{n}" for n in range(1, N_MFCC + 1)]
+            kinds = ("", "_de", "_de_de")
+            names = [n + kind for part in (names, ["log_energy"]) for kind in kinds for n in part]
+        else:
+            names = [
+                name
+                for level in ("LowLevelDescriptors", "LowLevelDescriptors_Deltas")
+                for name in _load_opensmile(self.feature_set, level).feature_names
+            ]
+        return np.array(names, dtype=object)
+
+
+@functools.cache
+def _load_opensmile(feature_set, level):
+    # The import takes about a second.
+    import opensmile
+
+    return opensmile.Smile(opensmile.FeatureSet[feature_set], opensmile.FeatureLevel[level])
+
+
+def _run_opensmile(feature_set, level, y, sr, index):
+    smile = _load_opensmile(feature_set, level)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Segment too short")
+        values = smile.process_signal(np.clip(y, -1, 32767 / 32768), sr).to_numpy()
+    if not np.isfinite(values).all():
+        raise AudioError(
+            f"X[{index}]: found {len(y)} samples at {sr} Hz ({len(y) / sr:.3f} s), which give no "
+            f"{feature_set} features, expected a longer clip (0.1 s always suffices)"
+        )
+    return values.astype(np.float32)
+
+
+def _mfcc39(y, sr, hop_s, index):
+    window, hop = round(WINDOW_S * sr), max(1, round(hop_s * sr))
+    if len(y) < window:
+        raise AudioError(
+            f"X[{index}]: found {len(y)} samples at {sr} Hz, expected at least the {window} of "
+            "one window of 25 ms"
+        )
+    frames = np.lib.stride_tricks.sliding_window_view(y, window)[::hop]
+    hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(window, dtype=np.float32) / window)
+    n_fft = max(512, 2 ** int(np.ceil(np.log2(window))))
+    power = np.abs(scipy.fft.rfft(frames * hann, n_fft, axis=1)) ** 2
+    bands = _log(power @ _mel_filters(sr, n_fft).T)
+    numbers = np.arange(1, N_MFCC + 1)
+    mfcc = scipy.fft.dct(bands, axis=1, norm="ortho")[:, numbers]
+    mfcc *= 1 + LIFTER / 2 * np.sin(np.pi * numbers / LIFTER)
+    energy = _log(np.einsum("ij,ij->i", frames, frames)[:, None])
+    parts = [each for first in (mfcc, energy) for each in (first, _delta(first), _delta2(first))]
+    return np.hstack(parts).astype(np.float32)
+
+
+@functools.cache
+def _mel_filters(sr, n_fft):
+    import librosa
+
+    fmax = min(FMAX_HZ, sr / 2)
+    return librosa.filters.mel(sr=sr, n_fft=n_fft, n_mels=N_MELS, fmax=fmax, htk=True, norm=None)
+
+
+def _log(energies):
+    return np.log(np.maximum(energies, ENERGY_FLOOR))
+
+
+def _delta(values):
+    return correlate1d(values, np.array([-2, -1, 0, 1, 2]) / 10, axis=0, mode="nearest")
+
+
+def _delta2(values):
+    return _delta(_delta(values))
