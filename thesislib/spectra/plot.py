@@ -193,6 +193,10 @@ def draw_plot(
     index = _colour_index(S, len(colours))
     if row_edges is None:
         row_edges = np.linspace(0, 1, len(S) + 1)
+    if len(row_edges) != len(S) + 1:
+        raise ParameterError(
+            f"row_edges: found {len(row_edges)} edges, expected {len(S) + 1} for {len(S)} bands"
+        )
     drawn = size_px if style == "deepspectrum" else drawn_px
     columns, rows = _cells_of_columns(S.shape[1], drawn), _cells_of_rows(row_edges, drawn)
     if drawn == size_px:

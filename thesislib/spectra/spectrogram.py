@@ -364,8 +364,8 @@ def scale_to_unit(S):
     low, high = S.min(), S.max()
     if low == high:
         return np.full_like(S, -1)
-    # Rounding must not carry the ends out of the range that tanh can reach.
-    return np.clip((S - low) * (np.float32(2) / (high - low)) - np.float32(1), -1, 1)
+    # Divided before it is doubled, so that the ends are -1 and 1 exactly.
+    return (S - low) / (high - low) * np.float32(2) - np.float32(1)
 
 
 def delta(S):
