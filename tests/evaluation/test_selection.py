@@ -7,9 +7,11 @@ from thesislib.errors import CorpusError, ParameterError
 from thesislib.evaluation.classifiers import build_svm, decision_values, upsample
 from thesislib.evaluation.metrics import unweighted_average_recall
 from thesislib.evaluation.selection import (
+    choose_nested,
     evaluate_folds,
     evaluate_partitions,
     fuse_decisions,
+    vote_chunks,
 )
 
 
@@ -156,3 +158,35 @@ def test_late_fusion_of_one_is_that_one(rng):
     one = evaluate_partitions(X, y, **parts, complexities=[1.0]).test[1.0]
     assert fuse_decisions([one]).predicted.tolist() == one.predicted.tolist()
     assert fuse_decisions([one, one]).tied == 0
+
+
+def test_choice_among_settings_is_made_inside_each_training_part(rng):
+    X, y = make_problem(rng, distance=3)
+    rows = np.arange(120)
+    folds = {k: (rows[rows // 30 != k], rows[rows // 30 == k]) for k in range(4)}
+    options = {"groups": rows, "complexities": [0.01, 0.1]}
+    noise = rng.normal(size=X.shape)
+    results = {
+        "noise": evaluate_folds(noise, y, folds, **options),
+        "signal": evaluate_folds(X, y, folds, **options),
+    }
+    decisions, chosen = choose_nested(results)
+    assert {setting for setting, _ in chosen.values()} == {"signal"}
+    assert sorted(decisions.rows) == rows.tolist()
+    for fold, (setting, complexity) in chosen.items():
+        inner = {s: r.inner[fold] for s, r in results.items()}
+        assert inner[setting][complexity] == max(max(v.values()) for v in inner.values())
+
+
+def test_chunks_vote_for_their_clip(rng):
+    clips = np.repeat(np.arange(40), 3)
+    labels = np.array(list("ab"))[clips % 2]
+    X = rng.normal(size=(120, 4)) + 1.2 * (labels == "b")[:, None]
+    folds = {"x": (np.flatnonzero(clips >= 20), np.flatnonzero(clips < 20))}
+    found = evaluate_folds(X, labels, folds, groups=clips, complexities=[0.1]).nested
+    voted = vote_chunks(found, clips)
+    assert voted.rows.tolist() == list(range(20))
+    assert voted.truth.tolist() == np.array(list("ab"))[np.arange(20) % 2].tolist()
+    assert voted.score() >= found.score() - 0.05
+    by_hand = [found.predicted[clips[found.rows] == c] for c in range(20)]
+    assert all(np.sum(p == w) >= 2 for p, w in zip(by_hand, voted.predicted))

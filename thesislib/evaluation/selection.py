@@ -14,7 +14,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from thesislib.errors import CorpusError, ParameterError, check_option
 from thesislib.evaluation.classifiers import build_svm, decision_values, upsample
-from thesislib.evaluation.fusion import vote
+from thesislib.evaluation.fusion import vote, vote_by_clip
 from thesislib.evaluation.metrics import unweighted_average_recall
 
 REFITS = ("train", "train+devel")
@@ -194,11 +194,16 @@ def evaluate_partitions(
 
 @dataclass(frozen=True)
 class FoldResult:
-    """Decisions of all folds for every complexity, and with the nested choice."""
+    """Decisions of all folds for every complexity, and with the nested choice.
+
+    ``chosen[fold]`` is the complexity that the nested choice took, and
+    ``inner[fold][complexity]`` the score of each inside that fold's training part.
+    """
 
     by_complexity: dict
     nested: Decisions
     chosen: dict
+    inner: dict
 
     def best(self, metric=unweighted_average_recall):
         """Complexity with the best score on the reported folds; the smallest of equals."""
@@ -271,13 +276,11 @@ def evaluate_folds(
             truth, predicted = inner.setdefault((name, complexity), ([], []))
             truth.append(labels[test])
             predicted.append(answer[0])
-    chosen = {
-        name: max(
-            sorted(complexities),
-            key=lambda c, name=name: metric(*map(np.concatenate, inner[name, c])),
-        )
+    inner = {
+        name: {c: metric(*map(np.concatenate, inner[name, c])) for c in sorted(complexities)}
         for name in folds
     }
+    chosen = {name: max(scores, key=scores.get) for name, scores in inner.items()}
     rows = np.concatenate([test for _, test in folds.values()])
     fold_of_row = np.concatenate([[name] * len(test) for name, (_, test) in folds.items()])
 
@@ -292,9 +295,8 @@ def evaluate_folds(
             fold_of_row,
         )
 
-    return FoldResult(
-        {c: gather(lambda _, c=c: c) for c in complexities}, gather(chosen.get), chosen
-    )
+    by_complexity = {c: gather(lambda _, c=c: c) for c in complexities}
+    return FoldResult(by_complexity, gather(chosen.get), chosen, inner)
 
 
 def _split_inside(labels, groups, train, n_inner, seed):
@@ -315,6 +317,71 @@ def _split_inside(labels, groups, train, n_inner, seed):
     if not parts:
         raise CorpusError("nested choice: no inner split keeps every class in its training part")
     return parts
+
+
+def choose_nested(results):
+    """Choose among several settings inside each fold's training part.
+
+    Parameters
+    ----------
+    results : dict of hashable to FoldResult
+        Setting (codebook size, colour map, …) to result, all over the same folds.
+
+    Returns
+    -------
+    decisions : Decisions
+        Each fold answered by the setting and complexity with the best inner score.
+    chosen : dict
+        Fold to ``(setting, complexity)``; the first setting of equals.
+    """
+    first = next(iter(results.values()))
+    chosen, parts = {}, []
+    for fold in first.inner:
+        settings = [(s, c) for s, result in results.items() for c in result.inner[fold]]
+        chosen[fold] = max(settings, key=lambda sc, fold=fold: results[sc[0]].inner[fold][sc[1]])
+        setting, complexity = chosen[fold]
+        parts.append((results[setting].by_complexity[complexity], fold))
+    masks = [part.folds == fold for part, fold in parts]
+    joined = {
+        name: np.concatenate([getattr(part, name)[m] for (part, _), m in zip(parts, masks)])
+        for name in ("rows", "truth", "predicted", "values", "folds")
+    }
+    return Decisions(**joined, classes=first.nested.classes), chosen
+
+
+def vote_chunks(decisions, clip_of_chunk):
+    """Decisions on clips from those on their chunks, by majority vote.
+
+    Parameters
+    ----------
+    decisions : Decisions
+        Rows are chunks.
+    clip_of_chunk : ndarray of int, shape (n_chunks,)
+        Corpus row of every chunk.
+
+    Returns
+    -------
+    Decisions
+        Rows are corpus rows; ``values`` are summed over the chunks.
+    """
+    clips = np.asarray(clip_of_chunk)[decisions.rows]
+    folds = np.zeros(len(clips), int) if decisions.folds is None else decisions.folds
+    parts = []
+    for fold in dict.fromkeys(folds.tolist()):
+        mask = folds == fold
+        names, winners, tied = vote_by_clip(
+            decisions.predicted[mask], decisions.values[mask], clips[mask], decisions.classes
+        )
+        position = {clip: i for i, clip in enumerate(names)}
+        order = np.array([position[clip] for clip in clips[mask]])
+        values = np.zeros((len(names), len(decisions.classes)))
+        np.add.at(values, order, decisions.values[mask])
+        truth = np.empty(len(names), dtype=decisions.truth.dtype)
+        truth[order] = decisions.truth[mask]
+        parts.append((names, truth, winners, values, np.full(len(names), fold), tied))
+    rows, truth, winners, values, voted, tied = map(np.concatenate, zip(*parts))
+    kept = None if decisions.folds is None else voted
+    return Decisions(rows, truth, winners, values, decisions.classes, kept, float(tied.mean()))
 
 
 def fuse_decisions(parts):

@@ -3,7 +3,11 @@
 import pandas as pd
 
 from thesislib.errors import ParameterError
-from thesislib.evaluation.metrics import bootstrap_interval, unweighted_average_recall
+from thesislib.evaluation.metrics import (
+    bootstrap_interval,
+    score_folds,
+    unweighted_average_recall,
+)
 from thesislib.store import write_atomically
 
 OURS, THESIS = "this run", "thesis"
@@ -115,6 +119,32 @@ def describe_score(
     )
     found = {"": decisions.score(metric), "_low": low, "_high": high}
     return {f"{name}{end}_percent": round(100 * value, 2) for end, value in found.items()}
+
+
+def describe_folds(decisions, *, name="uar", metric=unweighted_average_recall, **interval):
+    """Score of the concatenated folds with its interval, and mean and deviation over folds.
+
+    Parameters
+    ----------
+    decisions : Decisions
+        With ``folds``.
+    name : str
+    metric : callable
+    **interval
+        ``groups``, ``seed`` and ``n`` of :func:`describe_score`.
+
+    Returns
+    -------
+    dict
+        The columns of :func:`describe_score`, ``<name>_mean_percent`` and
+        ``<name>_deviation_percent`` (``ddof=0``, as in the thesis).
+    """
+    found = score_folds(decisions.truth, decisions.predicted, decisions.folds, metric=metric)
+    return {
+        **describe_score(decisions, name=name, metric=metric, **interval),
+        f"{name}_mean_percent": round(100 * found["mean"], 2),
+        f"{name}_deviation_percent": round(100 * found["deviation"], 2),
+    }
 
 
 def write_table(table, number, folder, *, caption):

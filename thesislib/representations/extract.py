@@ -105,6 +105,10 @@ class Extracted:
         """Corpus row of each row of ``matrix``."""
         return np.repeat(np.arange(len(self.by_row)), [len(part) for part in self.by_row])
 
+    def find_chunks(self, rows):
+        """Positions in ``matrix`` of the chunks of some corpus rows."""
+        return np.flatnonzero(np.isin(self.rows, rows))
+
     def columns(self, prefix):
         """Those features whose names begin with ``prefix``, as another result."""
         keep = np.array([str(name).startswith(prefix) for name in self.names])
