@@ -1,0 +1,120 @@
+"""Bags for a grid of codebook sizes and assignments, learnt inside each training part (4.2.3).
+
+The thesis searches over the codebook size ``cs`` and the number of assignments ``cw``. A
+codebook must not see the clips that it is scored on, so it is learnt anew for every training
+part; one pass over the frames then serves the whole grid.
+"""
+
+import hashlib
+from functools import partial
+
+import numpy as np
+from sklearn.base import clone
+
+from thesislib.errors import ParameterError
+from thesislib.store import hash_parameters
+
+
+class BagGrid:
+    """Bags of all clips, with the codebook learnt on some of them.
+
+    Parameters
+    ----------
+    frames : list of ndarray, shape (n_frames, n_features)
+        Frames of each clip.
+    bag : BagOfFeatures
+        Unfitted; its ``codebook_size`` and ``n_assign`` are replaced by the grid's.
+    codebook_sizes, n_assigns : sequence of int
+        Pairs with ``n_assign`` above the size are left out. A size that the training part
+        cannot fill is refused by the bag.
+    store : FeatureStore, optional
+        Keeps each training part's bags, so that a search goes on where it stopped.
+
+    Examples
+    --------
+    >>> from thesislib.representations.bag_of_features import BagOfFeatures
+    >>> frames = [np.random.default_rng(i).normal(size=(30, 3)) for i in range(4)]
+    >>> grid = BagGrid(frames, BagOfFeatures(), [5, 10], [1, 10])
+    >>> grid.pairs
+    [(5, 1), (10, 1), (10, 10)]
+    >>> grid.features(10, 1)(np.array([0, 1])).shape
+    (4, 10)
+    """
+
+    def __init__(self, frames, bag, codebook_sizes, n_assigns, *, store=None):
+        self.frames, self.bag, self.store = frames, bag, store
+        self.codebook_sizes, self.n_assigns = sorted(codebook_sizes), sorted(n_assigns)
+        self.pairs = [(s, a) for s in self.codebook_sizes for a in self.n_assigns if a <= s]
+        if not self.pairs:
+            raise ParameterError(
+                f"n_assigns: found {self.n_assigns}, expected one at most the codebook size "
+                f"{self.codebook_sizes[-1]}"
+            )
+        self._made = {}
+        self._content = None
+
+    def features(self, codebook_size, n_assign):
+        """Features for :mod:`thesislib.evaluation.selection`: training rows → bags of all clips."""
+        if (codebook_size, n_assign) not in self.pairs:
+            raise ParameterError(
+                f"codebook_size, n_assign: found {(codebook_size, n_assign)}, "
+                f"expected one of {self.pairs}"
+            )
+        return partial(self._bags, (codebook_size, n_assign))
+
+    def _bags(self, pair, train):
+        train = np.asarray(train, dtype=int)
+        known = (pair, train.tobytes())
+        if known not in self._made:
+            keys = None
+            if self.store is not None:
+                keys = {p: self._key(p, train) for p in self.pairs}
+                entry = self.store.get(keys[pair])
+                if entry is not None and "bags" in entry:
+                    return entry["bags"]
+            grid = self._learn(train)
+            for p, bags in grid.items():
+                if self.store is None:
+                    self._made[p, train.tobytes()] = bags
+                else:
+                    self.store.put(keys[p], {"bags": bags})
+            return grid[pair]
+        return self._made[known]
+
+    def _learn(self, train):
+        sizes, n_assigns = self.codebook_sizes, self.n_assigns
+        bag = clone(self.bag)
+        training = [self.frames[row] for row in train]
+        if bag.sampling != "kmeans":
+            bag.set_params(codebook_size=sizes[-1], n_assign=min(n_assigns[0], sizes[-1]))
+            return bag.fit(training).transform_grid(self.frames, sizes, n_assigns)
+        grid = {}
+        for size in sizes:
+            bag.set_params(codebook_size=size, n_assign=min(n_assigns[0], size))
+            possible = [a for a in n_assigns if a <= size]
+            if possible:
+                grid |= bag.fit(training).transform_grid(self.frames, [size], possible)
+        return grid
+
+    def _key(self, pair, train):
+        if self._content is None:
+            digest = hashlib.sha256()
+            for frames in self.frames:
+                frames = np.ascontiguousarray(frames)
+                digest.update(f"{frames.shape}{frames.dtype}".encode())
+                digest.update(frames.data)
+            self._content = digest.hexdigest()
+        settings = {k: v for k, v in self.bag.get_params().items() if k != "codebook"}
+        del settings["codebook_size"], settings["n_assign"]
+        return hash_parameters(
+            {
+                "class": "BagGrid",
+                "version": 1,
+                "frames": self._content,
+                "train": train.tolist(),
+                "bag": settings,
+                "pair": list(pair),
+                # A nested codebook's first words do not depend on its size, k-means' do.
+                "sizes": self.codebook_sizes if self.bag.sampling == "kmeans" else [],
+            }
+        )
