@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+#: Corpora that anyone may download: name at the command line to module.
+FETCHABLE = {"emo-db": "emo_db"}
+
 
 def load_any(root):
     """Read a corpus whose layout is recognised by its files.
@@ -20,7 +23,7 @@ def load_any(root):
     CorpusError
         If the folder is missing or holds no known layout.
     """
-    from thesislib.corpora import folder, heart, snore
+    from thesislib.corpora import emo_db, folder, heart, snore
     from thesislib.corpora.compare import is_compare
     from thesislib.errors import CorpusError
 
@@ -28,12 +31,16 @@ def load_any(root):
     for module in (snore, heart):
         if is_compare(root, module.LABEL_FILES):
             return module.load(root)
+    if emo_db.is_emo_db(root):
+        return emo_db.load(root)
     if (Path(root) / "index.csv").is_file():
         return folder.load(root)
-    raise CorpusError(f"{root}: found no index.csv and no known layout, expected one")
+    tasks = sorted(path.parent.name for path in root.glob("*/index.csv"))
+    hint = f"; its sub-folders {', '.join(tasks)} are corpora: name one of them" if tasks else ""
+    raise CorpusError(f"{root}: found no index.csv and no known layout, expected one{hint}")
 
 
-def open_corpus(name, root="", *, seed=0, **size):
+def open_corpus(name, root="", *, task=None, seed=0, **size):
     """Open a user's corpus, or make and open the embedded synthetic one.
 
     Parameters
@@ -43,6 +50,8 @@ def open_corpus(name, root="", *, seed=0, **size):
     root : str or Path
         Folder of the corpus; empty for the synthetic one, which is written once to
         ``data/synthetic`` in the real corpus's layout.
+    task : str, optional
+        Which of the two-class corpora of ``vocalisations``; no other corpus has any.
     seed : int
         Of the synthetic corpus.
     **size
@@ -55,9 +64,76 @@ def open_corpus(name, root="", *, seed=0, **size):
 
     Raises
     ------
+    ParameterError
+        If the task is missing, unknown or superfluous.
     CorpusError
         Lists every problem.
     """
+    from thesislib.errors import ParameterError, check_option
+
+    module, root = _find_corpus(name, root, seed, size)
+    if hasattr(module, "list_tasks"):
+        check_option("task", task, module.list_tasks(root))
+        return module.load(root, task).check()
+    if task is not None:
+        raise ParameterError(f"task: found {task!r}, expected none ({name} has no tasks)")
+    return module.load(root).check()
+
+
+def open_tasks(name, root="", *, seed=0, **size):
+    """Open every task of a corpus that consists of several (``vocalisations``, 9.1).
+
+    Parameters
+    ----------
+    name, root, seed, **size
+        As in :func:`open_corpus`.
+
+    Returns
+    -------
+    dict of str to Corpus
+        Checked, in the thesis's order.
+    """
+    module, root = _find_corpus(name, root, seed, size)
+    return {task: module.load(root, task).check() for task in module.list_tasks(root)}
+
+
+def fetch_corpus(name, root=None, *, accept_licence=False, progress=True):
+    """Download a corpus that anyone may have.
+
+    Parameters
+    ----------
+    name : str
+        One of ``FETCHABLE``.
+    root : str or Path, optional
+        Its folder; default: ``data/<module>``.
+    accept_licence : bool
+        That you have read the module's ``LICENCE``.
+    progress : bool
+
+    Returns
+    -------
+    Path
+        The folder.
+
+    Raises
+    ------
+    ParameterError
+        For an unknown name, or unless the licence was accepted (the message holds it).
+    DownloadError, CorpusError
+        If the download fails or is not what it should be.
+    """
+    from importlib import import_module
+
+    from thesislib.errors import check_option
+    from thesislib.places import data_folder
+
+    module = FETCHABLE[check_option("name", name, FETCHABLE)]
+    fetch = import_module(f"thesislib.corpora.{module}").fetch
+    return fetch(root or data_folder() / module, accept_licence=accept_licence, progress=progress)
+
+
+def _find_corpus(name, root, seed, size):
+    """Module and folder of a corpus; the synthetic one is written if no folder is given."""
     from importlib import import_module
 
     from thesislib.corpora.synthetic import make_corpus
@@ -68,4 +144,4 @@ def open_corpus(name, root="", *, seed=0, **size):
         shape = "".join(f"-{key}-{value}" for key, value in sorted(size.items()))
         folder = data_folder() / "synthetic" / f"{name}-seed-{seed}{shape}"
         root = make_corpus(name, folder, seed=seed, **size)
-    return module.load(root).check()
+    return module, root

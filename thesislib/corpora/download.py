@@ -44,7 +44,15 @@ class DownloadError(ThesisError, OSError):
 
 
 def fetch_file(
-    url, target, *, sha256=None, md5=None, sha256_prefix=None, size=None, progress=True
+    url,
+    target,
+    *,
+    sha256=None,
+    md5=None,
+    sha256_prefix=None,
+    size=None,
+    check=None,
+    progress=True,
 ) -> Path:
     """Fetch a file over HTTP, going on with a partial one, and check it.
 
@@ -56,10 +64,14 @@ def fetch_file(
         Where the finished file shall stand. The partial file beside it,
         ``.<name>.part``, outlives a broken connection and a killed process.
     sha256, md5, sha256_prefix : str, optional
-        Expected checksums in hexadecimal; at least one is compulsory, all given
-        ones are compared. ``sha256_prefix`` is the beginning of the SHA-256.
+        Expected checksums in hexadecimal; at least one is compulsory (unless there is
+        a ``check``), all given ones are compared. ``sha256_prefix`` is the beginning of
+        the SHA-256.
     size : int, optional
         Expected size in bytes; a server that offers another is refused at once.
+    check : callable, optional
+        ``check(path)`` returns what is wrong with the content, in words, or None: for
+        sources that publish no checksum.
     progress : bool
         Show a progress bar if a terminal is there.
 
@@ -86,8 +98,9 @@ def fetch_file(
     sha256, md5 or sha256_prefix
     """
     target = Path(target)
-    wanted = _check_sums(url, sha256=sha256, md5=md5, sha256_prefix=sha256_prefix)
-    if target.is_file() and _mismatch(target, wanted) is None:
+    sums = {"sha256": sha256, "md5": md5, "sha256_prefix": sha256_prefix}
+    wanted = _check_sums(url, optional=check is not None, **sums)
+    if target.is_file() and _mismatch(target, wanted, check) is None:
         return target
     part = target.with_name(f".{target.name}.part")
     lock = target.with_name(f".{target.name}.lock")
@@ -95,16 +108,16 @@ def fetch_file(
         target.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(lock):
             # Another process may have fetched it while this one waited.
-            if target.is_file() and _mismatch(target, wanted) is None:
+            if target.is_file() and _mismatch(target, wanted, check) is None:
                 return target
             resumed = part.exists()
             _fetch_rest(url, part, size, progress)
-            problem = _mismatch(part, wanted)
+            problem = _mismatch(part, wanted, check)
             if problem and resumed:
                 # The server's file may have changed since: once more, from the first byte.
                 part.unlink()
                 _fetch_rest(url, part, size, progress)
-                problem = _mismatch(part, wanted)
+                problem = _mismatch(part, wanted, check)
             if problem:
                 part.unlink()
                 raise DownloadError(f"{url}: not kept as {target}: {problem}")
@@ -121,9 +134,9 @@ def fetch_file(
     return target
 
 
-def _check_sums(url, **sums):
+def _check_sums(url, *, optional, **sums):
     wanted = {name: value.lower() for name, value in sums.items() if value}
-    if not wanted:
+    if not wanted and not optional:
         raise ParameterError(f"{url}: found no checksum, expected sha256, md5 or sha256_prefix")
     shortest = {"sha256": 64, "md5": 32, "sha256_prefix": 8}
     for name, value in wanted.items():
@@ -134,13 +147,13 @@ def _check_sums(url, **sums):
     return wanted
 
 
-def _mismatch(path, wanted):
-    """What is wrong with the file's checksums, in words; None if nothing."""
+def _mismatch(path, wanted, check=None):
+    """What is wrong with the file's checksums or content, in words; None if nothing."""
     for name, value in wanted.items():
         found = pooch.file_hash(str(path), alg=name.removesuffix("_prefix"))
         if not (found.startswith(value) if name == "sha256_prefix" else found == value):
             return f"{name}: found {found} ({path.stat().st_size} bytes), expected {value}"
-    return None
+    return check(path) if check else None
 
 
 def _fetch_rest(url, part, size, progress):
@@ -288,8 +301,8 @@ def fetch_archives(files, folder, base_url=None, *, keep=False, progress=True) -
     Parameters
     ----------
     files : list of dict
-        ``name``; ``url`` unless ``base_url`` is given; ``md5`` or ``sha256``;
-        optional ``size`` in bytes.
+        ``name``; ``url`` unless ``base_url`` is given; ``md5``, ``sha256`` or ``check``
+        (see `fetch_file`); optional ``size`` in bytes.
     folder : str or Path
         Folder of the corpus. What is finished is noted in ``.fetched/``: a
         second call, or one after a kill, does the rest only.
@@ -329,7 +342,8 @@ def fetch_archives(files, folder, base_url=None, *, keep=False, progress=True) -
             raise ParameterError(f"name: found {name!r}, expected a file name without folders")
         url = row.get("url") or f"{(base_url or '').rstrip('/')}/{name}"
         size = int(row["size"]) if row.get("size") else None
-        archive = fetch_file(url, notes / name, size=size, progress=progress, **sums)
+        check = row.get("check")
+        archive = fetch_file(url, notes / name, size=size, check=check, progress=progress, **sums)
         if zipfile.is_zipfile(archive) or tarfile.is_tarfile(archive):
             unpack_archive(archive, folder)
             if not keep:

@@ -1,0 +1,206 @@
+"""Figures of the background chapter (thesis 2.1): computed, not copied.
+
+* Figure 2.4, :func:`plot_fits`: polynomials of degree 1, 5 and 15 through noisy points,
+  with cross-validated error. The thesis names neither the true curve nor the points;
+  here they are one period of a sine, and 30 points with Gaussian noise.
+* Figures 2.7 to 2.10, :func:`plot_activation`: sigmoid, tanh, ReLU and leaky ReLU with
+  their derivatives (equations 2.2 to 2.9).
+"""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from sklearn.model_selection import KFold
+
+from thesislib.errors import check_number, check_option
+
+DEGREES = (1, 5, 15)
+#: Figure of the thesis to the function it shows.
+ACTIVATIONS = {"2.7": "sigmoid", "2.8": "tanh", "2.9": "relu", "2.10": "leaky_relu"}
+_TITLES = {"sigmoid": "sigmoid", "tanh": "tanh", "relu": "ReLU", "leaky_relu": "leaky ReLU"}
+#: Printed in grey, line styles and lightness still tell the curves apart.
+_DARK, _LIGHT = "black", "0.55"
+
+
+def activate(x, name, *, slope=0.2):
+    """Value and derivative of an activation function (equations 2.2 to 2.9).
+
+    Parameters
+    ----------
+    x : ndarray
+        Any shape.
+    name : {"sigmoid", "tanh", "relu", "leaky_relu"}
+    slope : float in [0, 1]
+        Of the leaky ReLU below zero (the thesis's alpha, which it leaves open; chapter 5
+        takes 0.2).
+
+    Returns
+    -------
+    (ndarray, ndarray)
+        Both shaped like ``x``. At zero, ReLU and leaky ReLU have the slope 1, as
+        equations 2.7 and 2.9 say.
+
+    Examples
+    --------
+    >>> [part.tolist() for part in activate(np.array([-1.0, 0.0, 2.0]), "leaky_relu")]
+    [[-0.2, 0.0, 2.0], [0.2, 1.0, 1.0]]
+    """
+    check_option("name", name, _TITLES)
+    check_number("slope", slope, low=0, high=1)
+    x = np.asarray(x, dtype=float)
+    if name == "sigmoid":
+        y = 0.5 * (1 + np.tanh(x / 2))  # equation 2.2 without overflow
+        return y, y * (1 - y)
+    if name == "tanh":
+        y = np.tanh(x)
+        return y, 1 - y**2
+    below = slope if name == "leaky_relu" else 0.0
+    return np.where(x < 0, below * x, x), np.where(x < 0, below, 1.0)
+
+
+def plot_activation(name, *, slope=0.2, limit=5.0):
+    """Draw an activation function and its derivative (Figures 2.7 to 2.10).
+
+    Parameters
+    ----------
+    name : {"sigmoid", "tanh", "relu", "leaky_relu"}
+    slope : float in [0, 1]
+        See :func:`activate`.
+    limit : float > 0
+        The axis runs from minus to plus this.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        One axes with two lines, labelled ``function`` and ``derivative``.
+    """
+    check_number("limit", limit, low=0, open_low=True)
+    # Just below zero as well, so that a step is drawn as a step.
+    x = np.sort(np.append(np.linspace(-limit, limit, 401), -1e-9 * limit))
+    y, derivative = activate(x, name, slope=slope)
+    figure, axes = plt.subplots(figsize=(4.8, 3.4), layout="constrained")
+    axes.plot(x, y, color=_DARK, linestyle="-", linewidth=2, label="function")
+    axes.plot(x, derivative, color=_LIGHT, linestyle="--", linewidth=2, label="derivative")
+    axes.axhline(0, color="0.85", linewidth=0.8, zorder=0)
+    axes.axvline(0, color="0.85", linewidth=0.8, zorder=0)
+    title = _TITLES[name] + (f" (slope {slope:g} below zero)" if name == "leaky_relu" else "")
+    axes.set(xlabel="input x", ylabel="output", title=title, xlim=(-limit, limit))
+    # Beside the curves, where it can cover none.
+    figure.legend(loc="outside lower center", ncols=2, frameon=False)
+    return figure
+
+
+def true_curve(x):
+    """The curve behind the points of Figure 2.4: one period of a sine on [0, 1].
+
+    Examples
+    --------
+    >>> true_curve(np.array([0.25, 0.75])).tolist()
+    [1.0, -1.0]
+    """
+    return np.sin(2 * np.pi * np.asarray(x, dtype=float))
+
+
+def fit_polynomials(*, degrees=DEGREES, n_points=30, noise=0.15, n_folds=10, random_state=0):
+    """Fit polynomials to noisy points and cross-validate them (Figure 2.4).
+
+    Parameters
+    ----------
+    degrees : sequence of int >= 0
+    n_points : int
+        Points, uniform on [0, 1]; more in each training part than the largest degree.
+    noise : float >= 0
+        Standard deviation of the Gaussian noise on the points.
+    n_folds : int >= 2
+        Folds of the cross-validation.
+    random_state : int
+        Of points and folds.
+
+    Returns
+    -------
+    x, y : ndarray, shape (n_points,)
+        The points.
+    fits : dict of int to numpy.polynomial.Polynomial
+        Degree to the least-squares fit on all points.
+    errors : pandas.DataFrame
+        Index ``degree``; columns ``mse_training`` (all points), ``mse_validation`` and
+        ``mse_deviation`` (mean and deviation over the folds).
+
+    Raises
+    ------
+    ParameterError
+        If a training part has too few points for the largest degree.
+
+    Examples
+    --------
+    >>> errors = fit_polynomials()[-1]
+    >>> int(errors["mse_validation"].idxmin()), int(errors["mse_training"].idxmin())
+    (5, 15)
+    """
+    check_number("n_folds", n_folds, low=2, integer=True)
+    # The smallest training part must determine the largest polynomial.
+    needed = -(-(max(degrees) + 1) * n_folds // (n_folds - 1)) + 1
+    check_number("n_points", n_points, low=max(needed, n_folds), integer=True)
+    check_number("noise", noise, low=0)
+    generator = np.random.default_rng(random_state)
+    x = np.sort(generator.uniform(size=n_points))
+    y = true_curve(x) + noise * generator.standard_normal(n_points)
+    folds = list(KFold(n_folds, shuffle=True, random_state=random_state).split(x))
+    fits, rows = {}, []
+    for degree in degrees:
+        fits[degree] = _fit(x, y, degree)
+        scores = [
+            np.mean((_fit(x[train], y[train], degree)(x[test]) - y[test]) ** 2)
+            for train, test in folds
+        ]
+        training = np.mean((fits[degree](x) - y) ** 2)
+        rows.append((degree, training, np.mean(scores), np.std(scores)))
+    columns = ["degree", "mse_training", "mse_validation", "mse_deviation"]
+    return x, y, fits, pd.DataFrame(rows, columns=columns).set_index("degree")
+
+
+def plot_fits(**settings):
+    """Draw under-fitting, a good fit and over-fitting (Figure 2.4).
+
+    Parameters
+    ----------
+    **settings
+        Of :func:`fit_polynomials`.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        One axes a degree, with the lines ``fit`` and ``true curve``, the ``points``, and
+        the cross-validated error in the title.
+    """
+    x, y, fits, errors = fit_polynomials(**settings)
+    grid = np.linspace(0, 1, 401)
+    figure, panels = plt.subplots(
+        1,
+        len(fits),
+        figsize=(3.4 * len(fits), 3.6),
+        sharey=True,
+        squeeze=False,
+        layout="constrained",
+    )
+    for axes, letter, (degree, fit) in zip(panels.flat, "abcdefgh", fits.items()):
+        axes.plot(grid, fit(grid), color=_DARK, linestyle="-", linewidth=2, label="fit")
+        axes.plot(grid, true_curve(grid), color=_LIGHT, linestyle="--", label="true curve")
+        axes.plot(x, y, "o", color=_DARK, fillstyle="none", markersize=5, label="points")
+        error, deviation = errors.loc[degree, ["mse_validation", "mse_deviation"]]
+        axes.set(
+            xlabel="x",
+            # A fit of high degree leaves the picture at the edges: that is the point.
+            ylim=(-2, 2),
+            xlim=(0, 1),
+            title=f"({letter}) degree {degree}\nvalidation MSE {error:.2g} ± {deviation:.2g}",
+        )
+    panels[0, 0].set_ylabel("y")
+    handles, labels = panels[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
+    return figure
+
+
+def _fit(x, y, degree):
+    # On one domain for all folds; Polynomial.fit scales it, so degree 15 is well conditioned.
+    return np.polynomial.Polynomial.fit(x, y, degree, domain=[0, 1])
