@@ -222,6 +222,10 @@ def test_dropout_is_off_in_validation_and_afterwards():
     assert not net.training
 
 
+def test_mixed_precision_is_for_gpus():
+    assert equal_bits(fit()[0].state_dict(), fit(mixed_precision=True)[0].state_dict())
+
+
 def test_the_log_is_the_history(tmp_path):
     _, history = fit(log=tmp_path / "log.csv")
     with open(tmp_path / "log.csv", newline="") as file:

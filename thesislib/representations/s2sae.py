@@ -33,8 +33,8 @@ from thesislib.representations.autoencoder import CELLS, DECODER_INPUTS, Autoenc
 from thesislib.representations.saving import SavedNetwork, check_spectrogram
 from thesislib.training import checkpoint_file, train
 
-# The loss with permuted codes costs a second decoder pass, so not every batch pays for it.
-PERMUTED_EVERY = 4
+# The loss with permuted codes takes another decoder pass, a quarter of a step on a CPU.
+PERMUTED_EVERY = 8
 # A network's last bits change with the shape of its input: codes are always computed for
 # so many clips of equal length at once, rows without a clip being zero.
 ROWS = 16
@@ -90,7 +90,7 @@ class S2SAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, SavedNetwork, Bas
     network_ : nn.Module
     history_ : list of dict
         For each epoch ``loss``; ``permuted_loss``, the same with each clip decoded from
-        another clip's code (of every fourth batch); ``code_share``, the share
+        another clip's code (of every eighth batch); ``code_share``, the share
         ``1 - loss / permuted_loss`` of those batches that the code explains; all three for
         the validation clips, too, if there are any.
     n_features_in_ : int
