@@ -77,6 +77,19 @@ def test_near_ties_are_settled_by_differences(rng):
     assert (np.bincount(nearest.ravel(), minlength=25) != expected.sum(axis=0)).any()
 
 
+@pytest.mark.parametrize("n_pairs", [1, 2, 3, 17, 300])
+@pytest.mark.parametrize("n_features", [1, 5, 700])
+def test_differences_are_summed_in_order_however_many_pairs(n_pairs, n_features, rng):
+    x = rng.normal(size=(n_pairs, n_features)).astype(np.float32)
+    words = rng.normal(size=(4, n_features)).astype(np.float32)
+    rows, columns = np.arange(n_pairs), np.arange(n_pairs) % 4
+    expected = np.zeros(n_pairs, np.float32)
+    for value, word in zip(x.T, words[columns].T):
+        expected += (value - word) ** 2
+    found = codebook_module.squared_differences(x, words, rows, columns)
+    np.testing.assert_array_equal(found, expected)
+
+
 def test_ties_go_to_the_lowest_index():
     words = np.array([[2.0], [0.0], [2.0], [0.0], [1.0]])
     bag = BagOfFeatures(codebook=words, n_assign=1, scale="none", log=False)

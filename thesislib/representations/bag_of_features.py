@@ -101,8 +101,8 @@ class BagOfFeatures(TransformerMixin, BaseEstimator):
 
     Distances come from one matrix product a block of frames, in float32 and in constant
     memory; where rounding could change which word is nearer, the distances are summed
-    again from differences, so that openXBOW's bins come out exactly and nothing depends on
-    the block or on the number of threads.
+    again from differences, so that openXBOW's bins come out exactly and no assignment depends
+    on the block or on the number of threads.
 
     ``random++`` and ``kmeans`` hold all training frames in memory, ``random`` does not.
 

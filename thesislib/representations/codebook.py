@@ -196,8 +196,8 @@ def nearest_words(x, owner, words, wanted):
     word_squares = np.einsum("ij,ij->i", words, words)
     distances = x @ (-2 * words).T  # short of each frame's own square
     distances += word_squares
-    # About ten times what the roundings of both ways were seen to add up to.
-    roundings = np.finfo(np.float32).eps * (16 + 4 * np.sqrt(x.shape[1]))
+    # Some three times what the roundings of both ways were seen to add up to.
+    roundings = np.finfo(np.float32).eps * (8 + np.sqrt(x.shape[1]))
     bound = roundings * (squares + word_squares.max())
     nearest = {}
     for size in {size for size, _ in wanted}:
@@ -233,7 +233,11 @@ def squared_differences(x, words, rows, columns):
         part = slice(start, start + step)
         difference = x[rows[part]] - words[columns[part]]
         difference *= difference
-        result[part] = np.cumsum(difference, axis=1)[:, -1]
+        # Down the first of two axes NumPy adds row after row, along a single one in pairs.
+        if len(difference) == 1:
+            result[part] = np.cumsum(difference)[-1]
+        else:
+            result[part] = np.ascontiguousarray(difference.T).sum(axis=0)
     return result
 
 
