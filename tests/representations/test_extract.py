@@ -125,6 +125,56 @@ def test_a_clip_shorter_than_one_window_is_named(corpus):
         extract(corpus, Averages(), SPECTRUM, progress=False)
 
 
+class Frames(BandStatistics):
+    """Gives a spectrum's frames as they are: frame features."""
+
+    def transform(self, X):
+        return [np.asarray(x).T for x in X]
+
+
+def test_frames_know_their_chunk_and_chunks_their_times(corpus, tmp_path):
+    reading, store = Reading(chunk_s=0.5, hop_s=0.25), FeatureStore(tmp_path / "store")
+    for _ in range(2):  # the second time out of the store
+        found = extract(
+            corpus, Frames(n_bands=16), SPECTRUM, store, reading=reading, progress=False
+        )
+        assert found.lengths[0].tolist() == [30, 30, 30]
+        assert sum(found.lengths[9]) == len(found.by_row[9])
+        assert found.starts_s[9].tolist() == [0.0, 0.25, 0.5, 0.75, 1.0]
+        assert found.ends_s[9].tolist() == [0.5, 0.75, 1.0, 1.25, 1.45]
+    assert found.n_reused == 10
+
+
+def test_a_parameter_that_one_sampling_rate_forbids(corpus):
+    soundfile.write(corpus.root / "4.wav", np.ones(9000) * 0.1, 4000)
+    spectrum = Spectrum("mel", n_mels=16, f_max_hz=3000)
+    with pytest.raises(ParameterError, match=r"4\.wav: f_max_hz: found 3000.*<= 2000"):
+        extract(corpus, BandStatistics(n_bands=16), spectrum, progress=False)
+    found = extract(
+        corpus, BandStatistics(n_bands=16), spectrum, on_error="collect", progress=False
+    )
+    assert list(found.errors) == [4]
+    assert found.matrix.shape == (9, 32)
+
+
+def test_what_cannot_be_opened_is_an_error_of_its_row(corpus, tmp_path):
+    (corpus.root / "2.wav").unlink()
+    (corpus.root / "2.wav").mkdir()
+    store = FeatureStore(tmp_path / "store")
+    found = extract(corpus, Averages(), SPECTRUM, store, on_error="collect", progress=False)
+    assert list(found.errors) == [2]
+    assert "2.wav: found Is a directory" in str(found.errors[2])
+    assert len(found.matrix) == 9
+
+
+def test_without_any_good_row_the_matrix_is_empty_but_as_wide_as_its_names(corpus):
+    for path in corpus.paths:
+        path.write_text("no audio")
+    found = extract(corpus, Averages(), SPECTRUM, on_error="collect", progress=False)
+    assert len(found.errors) == 10
+    assert found.matrix.shape == (0, 16) == (0, len(found.names))
+
+
 @pytest.mark.parametrize(
     "change",
     [

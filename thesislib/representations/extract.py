@@ -9,18 +9,26 @@ flat. What is finished is in the store at once, so a run that was killed goes on
 
 import warnings
 from collections import deque
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 
 import numpy as np
 from tqdm.auto import tqdm
 
 from thesislib.audio import CHANNELS, chunk, read_audio
-from thesislib.errors import AudioError, ParameterError, check_number, check_option
-from thesislib.store import hash_parameters
+from thesislib.errors import (
+    AudioError,
+    ParameterError,
+    ThesisError,
+    check_number,
+    check_option,
+)
+from thesislib.store import hash_file, hash_parameters
 
 #: Raised whenever the bytes of the features would change for the same parameters.
 EXTRACT_VERSION = 1
+#: What the store keeps of a row.
+ENTRY = ("features", "starts_s", "ends_s", "lengths")
 #: Clips in flight for each worker: enough that none waits, few enough to stay small.
 AHEAD = 4
 
@@ -84,12 +92,16 @@ class Extracted:
     """Features of a corpus, row by row.
 
     ``by_row[i]`` holds the features of row ``i``: ``(n_chunks, n_features)``, or
-    ``(n_frames, n_features)`` for frame features; ``starts_s[i]`` the start of each chunk.
-    ``errors`` tells of rows that could not be read (only with ``on_error="collect"``).
+    ``(n_frames, n_features)`` for frame features; ``starts_s[i]`` and ``ends_s[i]`` the
+    start and end of each chunk in the file, ``lengths[i]`` its number of feature rows (one,
+    or its frames). ``errors`` tells of rows that could not be read (only with
+    ``on_error="collect"``).
     """
 
     by_row: list
     starts_s: list
+    ends_s: list
+    lengths: list
     names: np.ndarray
     n_computed: int
     n_reused: int
@@ -116,18 +128,11 @@ class Extracted:
             raise ParameterError(
                 f"prefix: found {prefix!r}, expected the beginning of names like {self.names[0]!r}"
             )
-        return Extracted(
-            [part[:, keep] for part in self.by_row],
-            self.starts_s,
-            self.names[keep],
-            self.n_computed,
-            self.n_reused,
-            self.errors,
-        )
+        return replace(self, by_row=[part[:, keep] for part in self.by_row], names=self.names[keep])
 
 
 def _prepare(path, start_s, end_s, reading, spectrum, estimator):
-    """Work on one row, in a worker: returns (items, starts_s), or the error met."""
+    """Work on one row, in a worker: returns (items, starts_s, ends_s), or the error met."""
     try:
         signals, starts_s, sr = reading.read(path, start_s, end_s)
         if spectrum is None:
@@ -136,10 +141,11 @@ def _prepare(path, start_s, end_s, reading, spectrum, estimator):
             items = [spectrum(y, sr=sr) for y in signals]
         if estimator is not None:
             items = [_as_rows(estimator.transform([item])) for item in items]
-        return items, starts_s
-    except AudioError as error:
-        message = str(error)
-        return AudioError(message if str(path) in message else f"{path}: {message}")
+        return items, starts_s, starts_s + [len(y) / sr for y in signals]
+    except (AudioError, ParameterError) as error:
+        # The estimator was given one item at a time, so its index says nothing.
+        message = str(error).removeprefix("X[0]: ")
+        return type(error)(message if str(path) in message else f"{path}: {message}")
 
 
 def _as_rows(answer):
@@ -203,11 +209,14 @@ def read_items(corpus, spectrum=None, *, reading=None, n_jobs=1, progress=False)
         _stream(tasks, n_jobs), total=len(corpus), unit="clip", disable=not progress, leave=False
     )
     found = list(answers)
-    _raise_all([answer for answer in found if isinstance(answer, AudioError)], corpus.name)
-    return [items for items, _ in found]
+    _raise_all([answer for answer in found if isinstance(answer, ThesisError)], corpus.name)
+    return [items for items, _, _ in found]
 
 
 def _raise_all(errors, name):
+    for error in errors:
+        if isinstance(error, ParameterError):
+            raise error
     if errors:
         lines = "\n".join(f"  - {error}" for error in errors)
         raise AudioError(f"{name}: {len(errors)} files cannot be used\n{lines}")
@@ -215,20 +224,21 @@ def _raise_all(errors, name):
 
 def cache_key(audio_hash, start_s, end_s, reading, spectrum, estimator):
     """Key of a row's features: everything that their bytes depend on."""
-    return hash_parameters(
-        {
-            "audio": audio_hash,
-            "start_s": start_s,
-            "end_s": end_s,
-            "reading": asdict(reading),
-            "spectrum": None if spectrum is None else describe(spectrum),
-            "estimator": {"class": type(estimator).__name__, **estimator.cache_parameters()},
-            "extract": EXTRACT_VERSION,
-            "libraries": {
-                name: version(name) for name in ("numpy", "scipy", "librosa", "soundfile", "soxr")
-            },
-        }
-    )
+    own = {"audio": audio_hash, "start_s": start_s, "end_s": end_s}
+    return hash_parameters(own | _common_key(reading, spectrum, estimator))
+
+
+def _common_key(reading, spectrum, estimator):
+    """What the keys of all rows share; it costs about as much as a short clip's spectrum."""
+    return {
+        "reading": asdict(reading),
+        "spectrum": None if spectrum is None else describe(spectrum),
+        "estimator": {"class": type(estimator).__name__, **estimator.cache_parameters()},
+        "extract": EXTRACT_VERSION,
+        "libraries": {
+            name: version(name) for name in ("numpy", "scipy", "librosa", "soundfile", "soxr")
+        },
+    }
 
 
 def describe(spectrum):
@@ -267,7 +277,9 @@ def extract(
         Worker processes that read and plot. The features do not depend on it.
     on_error : {"raise", "collect"}
         Whether a file that cannot be read ends in an error (after all others are done
-        and stored), or in a row without features and an entry in ``errors``.
+        and stored), or in a row without features and an entry in ``errors``. A parameter
+        that is impossible for a file (a window below two samples at its rate, say) ends in
+        an error at once, or in such an entry.
     progress : bool
 
     Returns
@@ -278,18 +290,20 @@ def extract(
     ------
     AudioError
         Lists every file that could not be read.
+    ParameterError
+        Names the first file at whose sampling rate a parameter is impossible.
     """
     check_option("on_error", on_error, ("raise", "collect"))
     reading = reading or Reading()
     tasks = list(_row_tasks(corpus))
-    by_row, starts = [None] * len(tasks), [None] * len(tasks)
+    found = [None] * len(tasks)
     keys, missing, errors = [None] * len(tasks), [], {}
     if store is not None:
         keys = _find_keys(corpus, tasks, reading, spectrum, estimator, errors)
     for row, key in enumerate(keys):
         entry = store.get(key) if key is not None else None
-        if entry is not None and {"features", "starts_s"} <= set(entry):
-            by_row[row], starts[row] = entry["features"], entry["starts_s"]
+        if entry is not None and set(ENTRY) <= set(entry):
+            found[row] = entry
         elif row not in errors:
             missing.append(row)
 
@@ -299,18 +313,21 @@ def extract(
     bar = tqdm(total=len(missing), unit="clip", disable=not progress or not missing, leave=False)
 
     def finish(row, parts):
-        by_row[row] = np.concatenate(parts)
+        lengths = np.array([len(part) for part in parts])
+        found[row] = dict(zip(ENTRY, (np.concatenate(parts), *found[row], lengths)))
         if store is not None:
-            store.put(keys[row], {"features": by_row[row], "starts_s": starts[row]})
+            store.put(keys[row], found[row])
         bar.update()
 
     waiting = _Batches(estimator, batched, finish)
     for row, answer in zip(missing, answers):
-        if isinstance(answer, AudioError):
+        if isinstance(answer, ThesisError):
+            if on_error == "raise" and isinstance(answer, ParameterError):
+                raise answer
             errors[row] = answer
             bar.update()
             continue
-        items, starts[row] = answer
+        items, *found[row] = answer
         if batched:
             waiting.add(row, items)
         else:
@@ -320,36 +337,42 @@ def extract(
 
     if errors and on_error == "raise":
         _raise_all([errors[row] for row in sorted(errors)], corpus.name)
-    good = [row for row in range(len(tasks)) if row not in errors]
-    width = by_row[good[0]].shape[1] if good else 0
-    for row in errors:
-        by_row[row], starts[row] = np.empty((0, width), np.float32), np.empty(0)
+    names = np.asarray(estimator.get_feature_names_out(), dtype=object)
+    nothing = dict.fromkeys(ENTRY, np.empty(0)) | {
+        "features": np.empty((0, len(names)), np.float32),
+        "lengths": np.empty(0, int),
+    }
+    found = [nothing if row in errors else entry for row, entry in enumerate(found)]
     return Extracted(
-        by_row,
-        starts,
-        np.asarray(estimator.get_feature_names_out(), dtype=object),
+        *([entry[name] for entry in found] for name in ENTRY),
+        names,
         n_computed=len(missing) - len(set(errors) & set(missing)),
         n_reused=len(tasks) - len(missing) - len(set(errors) - set(missing)),
-        errors=errors,
+        errors=dict(sorted(errors.items())),
     )
 
 
 def _find_keys(corpus, tasks, reading, spectrum, estimator, errors):
-    """Key of every row; a missing file becomes an error of its row, not of the run."""
-    absent = {path for path in set(corpus.paths) if not path.is_file()}
-    for row, path in enumerate(corpus.paths):
-        if path in absent:
-            errors[row] = AudioError(f"{path}: found nothing, expected an audio file")
-    present = [row for row in range(len(tasks)) if row not in errors]
-    if absent:
-        hashes = corpus.select([row in set(present) for row in range(len(tasks))]).hashes
-    else:
+    """Key of every row; an unreadable file becomes an error of its row, not of the run."""
+    try:
         hashes = corpus.hashes
-    keys = [None] * len(tasks)
-    for row, value in zip(present, hashes):
-        _, start_s, end_s = tasks[row]
-        keys[row] = cache_key(value, start_s, end_s, reading, spectrum, estimator)
+    except OSError:
+        hashes = [_hash(path) for path in corpus.paths]
+    keys, common = [None] * len(tasks), _common_key(reading, spectrum, estimator)
+    for row, ((_, start_s, end_s), value) in enumerate(zip(tasks, hashes)):
+        if isinstance(value, AudioError):
+            errors[row] = value
+        else:
+            own = {"audio": value, "start_s": start_s, "end_s": end_s}
+            keys[row] = hash_parameters(own | common)
     return keys
+
+
+def _hash(path):
+    try:
+        return hash_file(path)
+    except OSError as error:
+        return AudioError(f"{path}: found {error.strerror}, expected an audio file")
 
 
 class _Batches:
