@@ -269,6 +269,8 @@ def test_scikit_learn_takes_it_for_an_estimator():
     key = dcgan.cache_parameters()
     assert key["parameters"]["noise"] == "gaussian"
     assert key != clone(dcgan).set_params(beta1=0.6).cache_parameters()
+    keys = [fitted(spectrograms(seed=seed)).cache_parameters() for seed in (0, 0, 1)]
+    assert keys[0] == keys[1] != keys[2]
 
 
 @pytest.mark.parametrize(

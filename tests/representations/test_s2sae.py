@@ -364,6 +364,11 @@ def test_key_for_the_store_names_what_matters_and_no_more():
     assert key == S2SAE(**TINY, verbose=True, checkpoint="here").cache_parameters()
     assert key != S2SAE(**TINY | {"dropout": 0.3}).cache_parameters()
     assert key["torch"] == torch.__version__
+    # Once fitted, what it was fitted on must not be taken for something else.
+    keys = [fitted(X).cache_parameters() for X in (clips(), clips(), clips(seed=1))]
+    assert keys[0] == keys[1] != keys[2]
+    assert len(keys[0]["weights"]) == 64
+    assert fitted(random_state=None).cache_parameters()["parameters"]["random_state"] is None
     with pytest.raises(ParameterError, match="random_state: found None, expected an integer"):
         S2SAE(random_state=None).cache_parameters()
 

@@ -1,5 +1,6 @@
 """What every trained estimator has in common: its key for the store, its file (chapters 5–7)."""
 
+import hashlib
 import numbers
 
 import numpy as np
@@ -25,35 +26,39 @@ class SavedNetwork:
     _without_effect = ("verbose", "checkpoint")
 
     def cache_parameters(self):
-        """Plain values that, with the data, determine the fitted estimator (contract 3).
+        """Plain values for a store's key (contract 3).
+
+        Before ``fit`` they determine, with the data, what training gives; afterwards they
+        hold the SHA-256 of the weights, and determine the features of a spectrogram.
 
         Raises
         ------
         ParameterError
-            If ``random_state`` is no integer: what comes out could not be had twice.
+            If it is not fitted and ``random_state`` is no integer: what comes out could not
+            be had twice.
         """
-        if not isinstance(self.random_state, numbers.Integral):
-            raise ParameterError(
-                f"random_state: found {self.random_state!r}, expected an integer for a store's key"
-            )
-        parameters = self.get_params(deep=False) | {"device": pick_device(self.device).type}
-        return {
+        parameters = self._parameters() | {"device": pick_device(self.device).type}
+        key = {
             "estimator": type(self).__name__,
             "version": self._version,
             "torch": torch.__version__,
-            "parameters": {k: v for k, v in parameters.items() if k not in self._without_effect},
+            "parameters": parameters,
         }
+        if hasattr(self, "network_"):
+            return key | {"weights": _hash_state(self.network_.state_dict())}
+        if parameters["random_state"] is None:
+            raise ParameterError(
+                f"random_state: found {self.random_state!r}, expected an integer for a store's key"
+            )
+        return key
 
     def save(self, path):
         """Write the fitted estimator as safetensors, its parameters as JSON in the header."""
         check_is_fitted(self)
-        parameters = self.get_params(deep=False)
-        if not isinstance(self.random_state, numbers.Integral):
-            parameters["random_state"] = None
         metadata = {
             "estimator": type(self).__name__,
             "version": self._version,
-            "parameters": {k: v for k, v in parameters.items() if k not in self._without_effect},
+            "parameters": self._parameters(),
             "fitted": {name: getattr(self, name) for name in self._fitted},
             "history": self.history_,
         }
@@ -101,13 +106,27 @@ class SavedNetwork:
         return seed
 
     def _checkpoint_parameters(self, seed):
-        parameters = self.get_params(deep=False) | {
+        return self._parameters() | {
             "random_state": seed,
             "device": self.device_,
             "version": self._version,
             "torch": torch.__version__,
         }
+
+    def _parameters(self):
+        """Parameters that matter; a random state without a number counts as none."""
+        parameters = self.get_params(deep=False)
+        if not isinstance(self.random_state, numbers.Integral):
+            parameters["random_state"] = None
         return {k: v for k, v in parameters.items() if k not in self._without_effect}
+
+
+def _hash_state(state):
+    digest = hashlib.sha256()
+    for name, tensor in sorted(state.items()):
+        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().data)
+    return digest.hexdigest()
 
 
 def check_spectrogram(x, name, *, n_bands=None):
