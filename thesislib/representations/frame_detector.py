@@ -252,7 +252,7 @@ def label_frames(onsets_s, offsets_s, *, n_frames, hop_s):
     Parameters
     ----------
     onsets_s, offsets_s : sequence of float
-        Events in seconds; those with NaN are none.
+        Events in seconds; those with NaN are none, those after the clip do not count.
     n_frames : int
         Frames of the clip.
     hop_s : float > 0
@@ -271,7 +271,7 @@ def label_frames(onsets_s, offsets_s, *, n_frames, hop_s):
     check_number("hop_s", hop_s, low=0, open_low=True)
     labels = np.zeros(n_frames, np.uint8)
     for onset_s, offset_s in zip(onsets_s, offsets_s, strict=True):
-        if np.isnan(onset_s):
+        if np.isnan(onset_s) or onset_s >= n_frames * hop_s:
             continue
         # 1e-6: an onset on the grid stays there whatever its last bit.
         first = min(int(np.ceil(onset_s / hop_s - 1e-6)), n_frames - 1)
