@@ -101,7 +101,7 @@ def true_curve(x):
     return np.sin(2 * np.pi * np.asarray(x, dtype=float))
 
 
-def fit_polynomials(*, degrees=DEGREES, n_points=30, noise=0.15, n_folds=10, random_state=0):
+def fit_polynomials(*, degrees=DEGREES, n_points=30, noise=0.25, n_folds=10, random_state=0):
     """Fit polynomials to noisy points and cross-validate them (Figure 2.4).
 
     Parameters
@@ -193,6 +193,7 @@ def plot_fits(**settings):
             # A fit of high degree leaves the picture at the edges: that is the point.
             ylim=(-2, 2),
             xlim=(0, 1),
+            xticks=(0.25, 0.5, 0.75),
             title=f"({letter}) degree {degree}\nvalidation MSE {error:.2g} ± {deviation:.2g}",
         )
     panels[0, 0].set_ylabel("y")

@@ -1,0 +1,210 @@
+"""EMO-DB: fetched whole or not at all, read from its file names, speakers kept apart."""
+
+import hashlib
+import http.server
+import io
+import threading
+import zipfile
+
+import numpy as np
+import pytest
+import soundfile
+
+from thesislib.corpora import emo_db, fetch_corpus, load_any, open_corpus
+from thesislib.corpora.download import DownloadError
+from thesislib.errors import CorpusError, ParameterError
+
+NAMES = sorted(
+    f"{s}a0{i}{e}a.wav" for s in "03 08 12 14 15 16".split() for e in "WTFN" for i in (1, 2)
+)
+
+
+def make_archive(names=NAMES, *, extra=()):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for i, name in enumerate(names):
+            wav = io.BytesIO()
+            y = np.random.default_rng(i).uniform(-0.5, 0.5, 4000)
+            soundfile.write(wav, y, 16000, format="WAV", subtype="PCM_16")
+            archive.writestr(f"wav/{name}", wav.getvalue())
+        archive.writestr("erkennung.txt", "Satz Erkannt")
+        for name in extra:
+            archive.writestr(name, "x")
+    return buffer.getvalue()
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    """Serve one archive with Range; cut the first ``n_cuts`` answers in the middle."""
+
+    def do_GET(self):
+        server = self.server
+        server.requests.append((self.path, self.headers.get("Range")))
+        start = int((self.headers.get("Range") or "bytes=0-").removeprefix("bytes=").rstrip("-"))
+        body = server.content[start:]
+        self.send_response(206 if start else 200)
+        if start:
+            n = len(server.content)
+            self.send_header("Content-Range", f"bytes {start}-{n - 1}/{n}")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if server.n_cuts > 0:
+            server.n_cuts -= 1
+            body = body[: len(body) // 2]
+        self.wfile.write(body)
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture
+def server(monkeypatch):
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    digest = hashlib.sha256("\n".join(NAMES).encode()).hexdigest()
+    monkeypatch.setattr(emo_db, "NAMES_SHA256", digest)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as httpd:
+        httpd.content, httpd.requests, httpd.n_cuts = make_archive(), [], 0
+        httpd.url = f"http://127.0.0.1:{httpd.server_port}"
+        monkeypatch.setattr(emo_db, "BASE_URL", httpd.url)
+        threading.Thread(target=httpd.serve_forever, args=(0.01,), daemon=True).start()
+        yield httpd
+        httpd.shutdown()
+
+
+def fetch(root):
+    return emo_db.fetch(root, accept_licence=True, progress=False)
+
+
+def test_the_licence_comes_first(server, tmp_path):
+    with pytest.raises(ParameterError, match=r"accept_licence: found False, .*Cite the paper"):
+        fetch_corpus("emo-db", tmp_path / "e")
+    with pytest.raises(ParameterError, match=r"name: found 'emodb', .*did you mean 'emo-db'"):
+        fetch_corpus("emodb", tmp_path / "e", accept_licence=True)
+    assert server.requests == []
+    assert not (tmp_path / "e").exists()
+
+
+def test_it_arrives_once_and_what_was_lost_is_fetched_again(server, tmp_path):
+    root = fetch_corpus("emo-db", tmp_path / "e", accept_licence=True, progress=False)
+    assert sorted(path.name for path in (root / "wav").iterdir()) == NAMES
+    assert fetch(root) == root
+    assert server.requests == [("/download.zip", None)]
+    (root / "wav" / NAMES[0]).unlink()
+    fetch(root)
+    assert len(server.requests) == 2
+    assert sorted(path.name for path in (root / "wav").iterdir()) == NAMES
+
+
+def test_a_broken_transfer_goes_on(server, tmp_path):
+    server.n_cuts = 1
+    fetch(tmp_path / "e")
+    asked = [wanted for _, wanted in server.requests]
+    assert asked[0] is None
+    assert asked[1].startswith("bytes=") and asked[1] != "bytes=0-"
+    assert len(emo_db.load(tmp_path / "e")) == 36
+
+
+def test_a_killed_transfer_is_taken_up_from_its_part(server, tmp_path):
+    notes = tmp_path / ".fetched"
+    notes.mkdir()
+    (notes / ".download.zip.part").write_bytes(server.content[:1000])
+    fetch(tmp_path)
+    assert server.requests == [("/download.zip", "bytes=1000-")]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda content: make_archive(NAMES[1:]), "found 47 .wav files .*expected the 535"),
+        (lambda content: make_archive([*NAMES[1:], "03z01Wa.wav"]), "found 48 .wav files"),
+        (lambda content: b"<html>moved</html>", "no readable zip archive"),
+        (lambda content: content.replace(b"data", b"dat\0", 3), "wrong checksum in wav/"),
+    ],
+)
+def test_another_archive_is_refused_and_leaves_nothing(server, tmp_path, spoil, message):
+    server.content = spoil(server.content)
+    with pytest.raises(DownloadError, match=message):
+        fetch(tmp_path)
+    assert [path.name for path in tmp_path.rglob("*")] == [".fetched"]
+
+
+def test_members_outside_the_folder_are_refused(server, tmp_path):
+    server.content = make_archive(extra=["../evil.txt"])
+    with pytest.raises(CorpusError, match="leaves the folder"):
+        fetch(tmp_path / "e")
+    assert not (tmp_path / "evil.txt").exists()
+
+
+def test_names_tell_speaker_emotion_and_sentiment(server, tmp_path):
+    root = fetch(tmp_path / "e")
+    corpus = open_corpus("sentiment", root)
+    rows = corpus.index.set_index("file")
+    columns = ["label", "partition", "group", "emotion", "text"]
+    happy = rows.loc["wav/03a01Fa.wav", columns].tolist()
+    assert happy == ["positive", "train", "03", "happiness", "a01"]
+    assert rows.loc["wav/16a02Ta.wav", columns[:3]].tolist() == ["negative", "test", "16"]
+    assert "wav/03a01Na.wav" not in rows.index
+    assert (corpus.kind, corpus.classes) == ("stand-in", ["negative", "positive"])
+    assert "speaker 09: clips of anger: found 0, published 13" in corpus.remarks
+    assert load_any(root).fingerprint == corpus.fingerprint
+    emotions = emo_db.load(root, target="emotion")
+    assert len(emotions) == len(NAMES)
+    assert emotions.classes == ["anger", "happiness", "neutral", "sadness"]
+
+
+def test_partitions_hold_every_speaker_once_and_both_sexes():
+    speakers = [speaker for row in emo_db.PARTITIONS.values() for speaker in row]
+    assert sorted(speakers) == sorted({speaker for speaker, _ in emo_db.EXPECTED_COUNTS})
+    assert len(set(speakers)) == len(speakers) == 10
+    men = {"03", "10", "11", "12", "15"}
+    for row in emo_db.PARTITIONS.values():
+        assert 2 * len(men & set(row)) == len(row)
+
+
+def test_published_counts_add_up():
+    counts = emo_db.EXPECTED_COUNTS
+    assert sum(counts.values()) == 535
+    by_emotion = {e: sum(n for (_, x), n in counts.items() if x == e) for _, e in counts}
+    # Burkhardt et al. 2005 and the corpus's own site.
+    assert by_emotion == {
+        "anger": 127,
+        "boredom": 81,
+        "disgust": 46,
+        "fear": 69,
+        "happiness": 71,
+        "sadness": 62,
+        "neutral": 79,
+    }
+
+
+def test_strange_files_and_empty_folders_are_named(tmp_path):
+    with pytest.raises(CorpusError, match=r"found no .wav file, expected names such as 03a01Fa"):
+        emo_db.load(tmp_path)
+    (tmp_path / "wav").mkdir()
+    for name in ("03a01Fa.wav", "99a01Fa.wav", "noise.wav"):
+        (tmp_path / "wav" / name).touch()
+    with pytest.raises(CorpusError, match=r"found 99a01Fa.wav, noise.wav, expected names"):
+        emo_db.load(tmp_path)
+    with pytest.raises(ParameterError, match="target: found 'mood'"):
+        emo_db.load(tmp_path, target="mood")
+
+
+def test_an_index_of_the_users_own_wins(tmp_path):
+    (tmp_path / "wav").mkdir()
+    (tmp_path / "wav" / "03a01Fa.wav").touch()
+    assert emo_db.is_emo_db(tmp_path)
+    (tmp_path / "index.csv").write_text("file,label\nwav/03a01Fa.wav,joy\n")
+    assert not emo_db.is_emo_db(tmp_path)
+    assert emo_db.load(tmp_path).classes == ["joy"]
+
+
+def test_clips_at_hand_have_names_and_labels_of_emo_db(reference_data):
+    import pandas as pd
+
+    table = pd.read_csv(reference_data / "corpora" / "sentiment" / "index.csv")
+    table = table[table["file"].str.contains("emodb")]
+    names = table["file"].str.extract(r"__(\d\d\w+)\.flac$")[0]
+    found = names.str[5].map(emo_db.SENTIMENTS)
+    assert len(table) == 148
+    assert (found == table["label"]).all()
+    counts = names.groupby([names.str[:2], names.str[5].map(emo_db.EMOTIONS)]).size()
+    assert all(n <= emo_db.EXPECTED_COUNTS[key] for key, n in counts.items())
