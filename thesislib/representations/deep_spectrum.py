@@ -263,7 +263,7 @@ def _answer_single_threaded(answer, starts):
             for start in starts:
                 answer(start)
             return
-        # A thread of the pool has its own number of threads, whose default is all of them.
+        # OpenMP keeps the number for each thread: a new one's default is not to be relied on.
         set_one = functools.partial(torch.set_num_threads, 1)
         with ThreadPoolExecutor(min(n_threads, len(starts)), initializer=set_one) as pool:
             list(pool.map(answer, starts))

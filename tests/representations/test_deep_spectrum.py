@@ -1,0 +1,243 @@
+"""Features depend on the picture alone: not on its neighbours, its place or the threads."""
+
+import json
+import pickle
+import threading
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.pipeline import make_pipeline
+from sklearn.svm import LinearSVC
+
+from thesislib.errors import ParameterError, WeightsError
+from thesislib.representations.deep_spectrum import DeepSpectrum
+from thesislib.representations.networks import build_network, input_convention
+from thesislib.store import hash_parameters
+
+
+@pytest.fixture
+def pictures(rng):
+    return rng.integers(0, 256, (40, 64, 64, 3), dtype=np.uint8)
+
+
+def squeezenet(**parameters):
+    settings = {"layer": "logits", "weights": "random", "device": "cpu"} | parameters
+    return DeepSpectrum("squeezenet1_1", **settings)
+
+
+@pytest.fixture
+def threads():
+    """Sets the number of torch's threads; afterwards it is what it was."""
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize(
+    ("network", "layer"), [("squeezenet1_1", "logits"), ("alexnet", ["fc6", "fc7"])]
+)
+def test_features_do_not_depend_on_batches_order_or_threads(pictures, threads, rng, network, layer):
+    spectrum = DeepSpectrum(network, layer=layer, weights="random", device="cpu").fit(pictures)
+    threads(1)
+    together = spectrum.transform(pictures)
+    assert together.dtype == np.float32 and np.isfinite(together).all()
+    assert len(np.unique(together[:, :50], axis=0)) == 40
+    order = rng.permutation(40)
+    np.testing.assert_array_equal(spectrum.transform(pictures[order]), together[order])
+    single = np.concatenate([spectrum.transform(pictures[i : i + 1]) for i in range(0, 40, 9)])
+    np.testing.assert_array_equal(single, together[::9])
+    for n_threads in (2, 3):
+        threads(n_threads)
+        np.testing.assert_array_equal(spectrum.transform(pictures), together)
+        np.testing.assert_array_equal(spectrum.transform(pictures[35:]), together[35:])
+        assert torch.get_num_threads() == n_threads
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("network", "layer", "size"),
+    [
+        ("alexnet", "fc7", 227),
+        ("googlenet", "pool", 224),
+        ("googlenet-bvlc", "pool", 224),
+        ("vgg19", "fc7", 64),
+        ("squeezenet1_1", "logits", 224),
+    ],
+)
+def test_features_do_not_depend_on_batches_at_the_size_of_the_thesis(
+    rng, threads, network, layer, size
+):
+    pictures = rng.integers(0, 256, (20, size, size, 3), dtype=np.uint8)
+    spectrum = DeepSpectrum(network, layer=layer, weights="random", device="cpu")
+    threads(1)
+    together = spectrum.transform(pictures)
+    threads(2)
+    np.testing.assert_array_equal(spectrum.transform(pictures[::-1]), together[::-1])
+    np.testing.assert_array_equal(spectrum.transform(pictures[13:14]), together[13:14])
+
+
+def test_transforms_at_once_in_several_threads_do_not_mix(pictures, threads):
+    threads(2)
+    spectra = [squeezenet(random_state=seed, batch_size=4).fit() for seed in (0, 1)]
+    expected = [spectrum.transform(pictures) for spectrum in spectra]
+    found = {}
+    # The first estimator answers two threads, so its network is shared.
+    jobs = [(0, 0), (1, 1), (2, 0)]
+    workers = [
+        threading.Thread(target=lambda j=j, s=s: found.update({j: spectra[s].transform(pictures)}))
+        for j, s in jobs
+    ]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    for job, seed in jobs:
+        np.testing.assert_array_equal(found[job], expected[seed])
+    assert torch.get_num_threads() == 2
+
+
+def test_the_threads_are_given_back_after_an_error(pictures, threads, monkeypatch):
+    threads(2)
+    spectrum = squeezenet().fit()
+
+    def fail(images, layers):
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(spectrum.network_, "activations", fail)
+    for n_pictures in (1, 40):
+        with pytest.raises(RuntimeError, match="out of memory"):
+            spectrum.transform(pictures[:n_pictures])
+        assert torch.get_num_threads() == 2
+
+
+def test_several_layers_come_from_one_pass_in_the_order_asked_for(pictures, monkeypatch):
+    both = DeepSpectrum("alexnet", layer=["fc7", "fc6"], weights="random").fit(pictures)
+    passes = []
+    both.network_.model.register_forward_hook(lambda *_: passes.append(1))
+    features = both.transform(pictures[:5])
+    assert len(passes) == 1 and features.shape == (5, 8192)
+    names = both.get_feature_names_out()
+    assert names[0] == "alexnet_fc7_0" and names[-1] == "alexnet_fc6_4095"
+    alone = DeepSpectrum("alexnet", layer="fc6", weights="random").fit_transform(pictures[:5])
+    np.testing.assert_array_equal(features[:, 4096:], alone)
+
+
+def test_features_are_the_network_s_activations(pictures):
+    network = build_network("squeezenet1_1", weights="random", random_state=4)
+    with torch.inference_mode():
+        x = input_convention("squeezenet1_1")(torch.from_numpy(pictures[:3]))
+        expected = network.model(x)
+    found = squeezenet(random_state=4).fit_transform(pictures[:3])
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_trained_features_are_the_reference(reference_data):
+    weights = reference_data / "weights" / "googlenet_bvlc.safetensors"
+    with np.load(reference_data / "weights" / "reference.npz", allow_pickle=False) as reference:
+        spectrum = DeepSpectrum("googlenet-bvlc", layer=["pool", "logits"], weights=weights)
+        features = spectrum.fit_transform(reference["images"])
+        expected = np.hstack([reference["googlenet_bvlc_pool"], reference["googlenet_bvlc_logits"]])
+    np.testing.assert_allclose(features, expected, rtol=0, atol=1e-4)
+
+
+def test_the_estimator_is_scikit_learn_s(pictures):
+    spectrum = squeezenet(batch_size=3, random_state=2, layer=["logits"])
+    twin = clone(spectrum)
+    assert twin.get_params() == spectrum.get_params() and twin is not spectrum
+    labels = np.arange(8) % 2
+    model = make_pipeline(squeezenet(), LinearSVC(C=1e-6, random_state=0)).fit(pictures[:8], labels)
+    assert set(model.predict(pictures[8:16])) <= {0, 1}
+    names = model[:-1].get_feature_names_out()
+    assert len(names) == model[0].n_features_ == 1000
+    # Parameters set after `fit` count.
+    spectrum.fit(pictures).set_params(random_state=3)
+    changed = spectrum.transform(pictures[:2])
+    expected = squeezenet(batch_size=3, random_state=3).fit_transform(pictures[:2])
+    np.testing.assert_array_equal(changed, expected)
+
+
+def test_a_pickle_carries_no_network(pictures):
+    spectrum = squeezenet().fit(pictures)
+    content = pickle.dumps(spectrum)
+    assert len(content) < 10_000
+    twin = pickle.loads(content)
+    np.testing.assert_array_equal(twin.transform(pictures[:2]), spectrum.transform(pictures[:2]))
+    assert twin.get_feature_names_out().tolist() == spectrum.get_feature_names_out().tolist()
+
+
+def test_maps_grow_with_the_picture(pictures):
+    spectrum = squeezenet(layer="features.0").fit(pictures)
+    assert spectrum.n_features_ == 64 * 31 * 31 == len(spectrum.get_feature_names_out())
+    assert spectrum.transform(pictures[:1]).shape == (1, 64 * 31 * 31)
+    assert spectrum.transform(pictures[:0]).shape == (0, 64 * 31 * 31)
+
+
+def test_the_key_names_what_the_features_depend_on(tmp_path):
+    parameters = squeezenet().cache_parameters()
+    assert parameters["weights"] == "random:0" and parameters["device"] == "cpu"
+    assert {"version", "torch", "torchvision", "dtype", "batch_size"} <= set(parameters)
+    assert json.loads(json.dumps(parameters)) == parameters
+    keys = {
+        hash_parameters(estimator.cache_parameters())
+        for estimator in (
+            squeezenet(),
+            squeezenet(random_state=1),
+            squeezenet(batch_size=8),
+            squeezenet(layer="classifier.1"),
+            squeezenet(layer=["logits", "classifier.1"]),
+            DeepSpectrum("alexnet", weights="random"),
+            DeepSpectrum("alexnet", weights="random", preprocessing="deepspectrum"),
+        )
+    }
+    assert len(keys) == 7
+    assert squeezenet(batch_size=np.int64(16)).cache_parameters() == parameters
+
+
+def test_the_key_follows_the_weights_content_and_not_their_name(tmp_path):
+    for name, content in [("a", b"one"), ("b", b"one"), ("c", b"two")]:
+        (tmp_path / f"{name}.safetensors").write_bytes(content)
+    a, b, c = (
+        squeezenet(weights=tmp_path / f"{name}.safetensors").cache_parameters() for name in "abc"
+    )
+    assert a == b != c and len(a["weights"]) == 64
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"layer": "fc6"}, "layer: found 'fc6', expected one of squeezenet1_1's"),
+        ({"layer": []}, "layer: found \\[\\], expected one or several"),
+        ({"layer": ["logits", "logits"]}, "expected one or several, once each"),
+        ({"batch_size": 0}, "batch_size: found 0, expected an integer >= 1"),
+        ({"preprocessing": "keras"}, "preprocessing: found 'keras'"),
+        ({"network": "alexnett"}, "did you mean 'alexnet'"),
+        ({"device": "abacus"}, "device: found 'abacus'"),
+        ({"random_state": None}, "random_state: found None"),
+    ],
+)
+def test_impossible_parameters_are_refused_in_fit(parameters, message):
+    with pytest.raises(ParameterError, match=message):
+        squeezenet().set_params(**parameters).fit()
+
+
+def test_missing_weights_are_refused_in_fit(monkeypatch, tmp_path):
+    monkeypatch.setenv("THESIS_WEIGHTS", str(tmp_path))
+    with pytest.raises(WeightsError, match="thesis weights fetch alexnet"):
+        DeepSpectrum().fit()
+
+
+@pytest.mark.parametrize(
+    ("X", "message"),
+    [
+        (np.zeros((2, 64, 64, 3), np.float32), r"shape \(2, 64, 64, 3\) of float32"),
+        (np.zeros((64, 64, 3), np.uint8), r"shape \(64, 64, 3\) of uint8"),
+        (np.zeros((2, 3, 64, 64), np.uint8), r"shape \(2, 3, 64, 64\) of uint8"),
+        (np.zeros((2, 9, 9, 3), np.uint8), "pictures of 9 x 9"),
+        ([np.zeros((64, 64, 3), np.uint8), np.zeros((9, 9, 3), np.uint8)], "several sizes"),
+    ],
+)
+def test_what_is_no_picture_is_refused(X, message):
+    with pytest.raises(ParameterError, match=message):
+        squeezenet().transform(X)
