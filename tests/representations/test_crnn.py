@@ -111,13 +111,18 @@ def test_time_never_shrinks(data, chunk_frames, time_kernel):
 
 
 @pytest.mark.parametrize("context", ["clip", "chunk"])
-@pytest.mark.parametrize("chunk_frames", [2, 9])
+@pytest.mark.parametrize("chunk_frames", [2, 5, 6, 9])
 def test_sliding_equals_chunk_by_chunk(data, context, chunk_frames):
     X, y = data
     settings = SMALL | {"convolution_context": context, "kernel_sizes": ((3, 5), (3, 3))}
     detector = CRNN(chunk_frames, **settings).fit(X, y)
     expected = sliding_by_definition(detector, X[1])
     np.testing.assert_allclose(predict_sliding(detector, X[1:2])[0], expected, atol=1e-5)
+    # What is beyond a short clip is the mean spectrum, as in a chunk filled up with it.
+    short = X[1, : chunk_frames - 1]
+    mean = detector.network_.mean.numpy()[None]
+    filled = sliding_by_definition(detector, np.concatenate([short, mean]))[:-1]
+    np.testing.assert_allclose(predict_sliding(detector, [short])[0], filled, atol=1e-5)
 
 
 def test_contexts_differ_at_borders_of_chunks_only(data):

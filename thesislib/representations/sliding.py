@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from thesislib.errors import ParameterError, check_number
 
 PIECE_FRAMES = 1024
-CONVOLUTION_CHUNKS = 64  # at a time, where each chunk is convolved for itself
+CONVOLUTION_FRAMES = 2048  # at a time, where pieces are convolved for themselves
 
 
 def gather_chunks(network, clips, chunks, *, n_frames, convolution_context):
@@ -41,7 +41,8 @@ def gather_chunks(network, clips, chunks, *, n_frames, convolution_context):
     x = np.empty((len(chunks), n_frames + 2 * margin, len(mean)), np.float32)
     x[:] = mean  # zero, once standardised
     for row, (i, start) in zip(x, chunks, strict=True):
-        first, last = max(0, start - reach), min(len(clips[i]), start + n_frames + reach)
+        first = max(0, start - reach)
+        last = max(first, min(len(clips[i]), start + n_frames + reach))
         row[first - start + margin : last - start + margin] = clips[i][first:last]
     return (torch.from_numpy(x).to(network.mean.device) - network.mean) / network.scale
 
@@ -208,27 +209,38 @@ class _Total:
 def _predict_chunks(detector, frames, starts):
     """Probabilities (chunk, time, classes) of the chunks that begin at ``starts`` in ``frames``."""
     network, length = detector.network_, detector.chunk_frames
-    if detector.convolution_context == "clip":
+    margin, alone = network.margin, detector.convolution_context == "chunk"
+    if alone and length < 2 * margin:
+        features = _convolve_alone(network, frames, starts, length)
+    else:
         # One convolution over all: chunk by chunk each frame would be convolved ``length`` times.
         span = int(starts[-1] - starts[0]) + length
         piece = gather_chunks(
             network, [frames], [(0, int(starts[0]))], n_frames=span, convolution_context="clip"
         )
-        features = network.convolve(piece)[0]
         rows = torch.from_numpy(starts - starts[0])[:, None] + torch.arange(length)
+        features = network.convolve(piece)[0]
         features = features[rows.to(features.device)]
-    else:
-        parts = [
-            gather_chunks(
-                network,
-                [frames],
-                [(0, int(start)) for start in starts[begin : begin + CONVOLUTION_CHUNKS]],
-                n_frames=length,
-                convolution_context="chunk",
-            )
-            for begin in range(0, len(starts), CONVOLUTION_CHUNKS)
-        ]
-        features = torch.cat([network.convolve(part) for part in parts])
+        if alone and margin:
+            # Only near the borders of a chunk do convolutions miss the frames beyond.
+            ends, width = starts + length - 2 * margin, 2 * margin
+            first = _convolve_alone(network, frames, starts, width, seen=slice(3 * margin))
+            last = _convolve_alone(network, frames, ends, width, seen=slice(margin, None))
+            features[:, :margin], features[:, length - margin :] = first, last
     logits = network.decide(features)
     softmax = detector.output == "softmax"
     return (logits.softmax(-1) if softmax else logits.sigmoid()).cpu().numpy()
+
+
+def _convolve_alone(network, frames, starts, n_frames, seen=slice(None)):
+    """Features of pieces that see nothing but themselves, a few pieces at a time."""
+    n = max(1, CONVOLUTION_FRAMES // n_frames)
+    parts = [
+        [(0, int(start)) for start in starts[begin : begin + n]]
+        for begin in range(0, len(starts), n)
+    ]
+    gathered = (
+        gather_chunks(network, [frames], part, n_frames=n_frames, convolution_context="chunk")
+        for part in parts
+    )
+    return torch.cat([network.convolve(piece[:, seen]) for piece in gathered])
