@@ -190,3 +190,17 @@ def test_chunks_vote_for_their_clip(rng):
     assert voted.score() >= found.score() - 0.05
     by_hand = [found.predicted[clips[found.rows] == c] for c in range(20)]
     assert all(np.sum(p == w) >= 2 for p, w in zip(by_hand, voted.predicted))
+
+
+def test_working_in_the_training_span_changes_nothing_but_the_cost(rng):
+    from sklearn.svm import LinearSVC
+
+    X, y = make_problem(rng, n=40, n_features=500, distance=3)
+    X = np.vstack([X, X[:5]])
+    y = np.concatenate([y, y[:5]])
+    whole = LinearSVC(C=0.01, dual=True, tol=1e-8, max_iter=100_000, random_state=0).fit(X, y)
+    spanned = build_svm(0.01).set_params(linearsvc__tol=1e-8, linearsvc__max_iter=100_000)
+    new = rng.normal(size=(30, 500))
+    found = spanned.fit(X, y).decision_function(new)
+    assert spanned[1].basis_.shape == (500, 40)
+    assert np.allclose(found, whole.decision_function(new), atol=1e-5)

@@ -6,6 +6,8 @@ loss (10.1, there in Weka), through LIBSVM.
 """
 
 import numpy as np
+from scipy.linalg import qr
+from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.multiclass import OneVsOneClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
@@ -15,6 +17,40 @@ from thesislib.errors import ParameterError, check_number, check_option
 
 SOLVERS = ("liblinear", "smo")
 SCALES = ("none", "standard", "minmax")
+#: LIBLINEAR's own default. Deep features come unscaled, so at a large C the dual solver stops
+#: here before it has converged.
+MAX_ITERATIONS = 1000
+
+
+class TrainingSpan(TransformerMixin, BaseEstimator):
+    """Coordinates of the features in the space that the training clips span.
+
+    A linear SVM's weights lie in that space, so with fewer clips than features nothing
+    changes but the cost: inner products between clips, and with them the machine, stay the
+    same while thousands of columns shrink to as many as there are distinct clips.
+
+    Examples
+    --------
+    >>> X = np.random.default_rng(0).normal(size=(5, 300))
+    >>> Z = TrainingSpan().fit_transform(X)
+    >>> Z.shape, np.allclose(Z @ Z.T, X @ X.T)
+    ((5, 5), True)
+    """
+
+    def fit(self, X, y=None):
+        """Find an orthonormal basis; none where there are as many clips as features."""
+        X = np.asarray(X, dtype=float)
+        # Clips that upsampling has repeated span nothing new.
+        distinct = X[sorted({row.tobytes(): i for i, row in enumerate(X)}.values())]
+        self.basis_ = None
+        if len(distinct) < X.shape[1]:
+            self.basis_ = qr(distinct.T, mode="economic", check_finite=False)[0]
+        return self
+
+    def transform(self, X):
+        """(n, n_features) → (n, n_distinct_training_clips)."""
+        X = np.asarray(X, dtype=float)
+        return X if self.basis_ is None else X @ self.basis_
 
 
 def build_svm(complexity=1.0, *, solver="liblinear", scale="none", class_weight=None, seed=0):
@@ -58,7 +94,7 @@ def build_svm(complexity=1.0, *, solver="liblinear", scale="none", class_weight=
             C=complexity,
             dual=True,
             tol=1e-3,
-            max_iter=5000,
+            max_iter=MAX_ITERATIONS,
             class_weight=class_weight,
             random_state=seed,
         )
@@ -68,7 +104,7 @@ def build_svm(complexity=1.0, *, solver="liblinear", scale="none", class_weight=
             SVC(kernel="linear", C=complexity, class_weight=class_weight, tol=1e-3)
         )
     scaler = {"none": "passthrough", "standard": StandardScaler(), "minmax": MinMaxScaler()}
-    return make_pipeline(scaler[scale], machine)
+    return make_pipeline(scaler[scale], TrainingSpan(), machine)
 
 
 def decision_values(machine, X):

@@ -6,11 +6,15 @@ scores is the result *as published*, the choice on the development partition or 
 nested cross-validation the result *selected honestly*.
 """
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
 from joblib import Parallel, delayed
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import StratifiedGroupKFold
+from threadpoolctl import threadpool_limits
 
 from thesislib.errors import CorpusError, ParameterError, check_option
 from thesislib.evaluation.classifiers import build_svm, decision_values, upsample
@@ -78,8 +82,12 @@ def _fit_and_decide(X, labels, train, test, complexity, machine, upsampling):
     rows = np.asarray(train)
     if upsampling:
         rows = rows[upsample(labels[rows])]
-    fitted = build_svm(complexity, **machine).fit(X[rows], labels[rows])
-    values = decision_values(fitted, X[test])
+    # One thread, so that the bits do not depend on how many cores each process may use; a
+    # solver that stops short of convergence is a matter of C, which is what is being chosen.
+    with threadpool_limits(1), warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        fitted = build_svm(complexity, **machine).fit(X[rows], labels[rows])
+        values = decision_values(fitted, X[test])
     return fitted.classes_[values.argmax(axis=1)], values
 
 
@@ -190,6 +198,38 @@ def evaluate_partitions(
     ]
     n = len(complexities)
     return PartitionResult(dict(zip(complexities, found[:n])), dict(zip(complexities, found[n:])))
+
+
+def evaluate_classifier(estimator, X, labels, *, train, devel, test, refit_on="train+devel"):
+    """Train, score on development, refit, score on test: a classifier without a search.
+
+    Parameters
+    ----------
+    estimator : classifier
+        With ``fit``, ``predict_proba`` and ``classes_``; it is cloned.
+    X : sequence
+        One item a clip.
+    labels, train, devel, test, refit_on
+        As in :func:`evaluate_partitions`.
+
+    Returns
+    -------
+    PartitionResult
+        Its only complexity is None; decision values are probabilities.
+    """
+    check_option("refit_on", refit_on, REFITS)
+    labels = np.asarray(labels)
+    train, devel, test = (np.asarray(rows, dtype=int) for rows in (train, devel, test))
+    _check_training(labels, train, np.concatenate([devel, test]), "partition train")
+    final = np.concatenate([train, devel]) if refit_on == "train+devel" else train
+    found = []
+    for fitted_on, rows in ((train, devel), (final, test)):
+        machine = clone(estimator).fit([X[i] for i in fitted_on], labels[fitted_on])
+        values = machine.predict_proba([X[i] for i in rows])
+        classes = np.asarray(machine.classes_)
+        predicted = classes[values.argmax(axis=1)]
+        found.append(Decisions(rows, labels[rows], predicted, values, tuple(classes.tolist())))
+    return PartitionResult({None: found[0]}, {None: found[1]})
 
 
 @dataclass(frozen=True)

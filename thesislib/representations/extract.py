@@ -9,7 +9,9 @@ flat. What is finished is in the store at once, so a run that was killed goes on
 
 import warnings
 from collections import deque
+from concurrent.futures import BrokenExecutor
 from dataclasses import asdict, dataclass, field, replace
+from functools import lru_cache
 from importlib.metadata import version
 
 import numpy as np
@@ -31,6 +33,8 @@ EXTRACT_VERSION = 1
 ENTRY = ("features", "starts_s", "ends_s", "lengths")
 #: Clips in flight for each worker: enough that none waits, few enough to stay small.
 AHEAD = 4
+#: Batches handed to a network at once: it may answer them side by side, a core each.
+PASSES = 4
 
 
 @dataclass(frozen=True)
@@ -159,10 +163,7 @@ def _stream(tasks, n_jobs):
         for task in tasks:
             yield _prepare(*task)
         return
-    from joblib.externals.loky import get_reusable_executor
-
-    executor = get_reusable_executor(max_workers=n_jobs)
-    pending = deque()
+    executor, pending = _pool(n_jobs), deque()
     try:
         for task in tasks:
             pending.append(executor.submit(_prepare, *task))
@@ -170,9 +171,23 @@ def _stream(tasks, n_jobs):
                 yield pending.popleft().result()
         while pending:
             yield pending.popleft().result()
+    except BrokenExecutor:
+        _pool.cache_clear()
+        raise
     finally:
         for future in pending:
             future.cancel()
+
+
+@lru_cache(maxsize=1)
+def _pool(n_jobs):
+    """Worker processes, kept for the next extraction until they have been idle for a while.
+
+    A pool of our own: joblib's, which the fits use, expects to be used through joblib alone.
+    """
+    from joblib.externals.loky import ProcessPoolExecutor
+
+    return ProcessPoolExecutor(n_jobs, timeout=30)
 
 
 def _row_tasks(corpus):
@@ -319,7 +334,7 @@ def extract(
             store.put(keys[row], found[row])
         bar.update()
 
-    waiting = _Batches(estimator, batched, finish)
+    waiting = _Batches(estimator, batched and PASSES * batched, finish)
     for row, answer in zip(missing, answers):
         if isinstance(answer, ThesisError):
             if on_error == "raise" and isinstance(answer, ParameterError):
