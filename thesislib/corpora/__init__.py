@@ -3,7 +3,11 @@
 from pathlib import Path
 
 #: Corpora that anyone may download: name at the command line to module.
-FETCHABLE = {"emo-db": "emo_db"}
+FETCHABLE = {
+    "emo-db": "emo_db",
+    "tut-acoustic-scenes-2017": "acoustic_scenes",
+    "tut-rare-sound-events-2017": "rare_events",
+}
 
 
 def load_any(root):
@@ -23,13 +27,17 @@ def load_any(root):
     CorpusError
         If the folder is missing or holds no known layout.
     """
-    from thesislib.corpora import emo_db, folder, heart, snore
+    from thesislib.corpora import acoustic_scenes, emo_db, folder, heart, rare_events, snore
     from thesislib.corpora.compare import is_compare
+    from thesislib.corpora.tut_2017 import find_unpacked
     from thesislib.errors import CorpusError
 
     root = folder.find_folder(root)
     for module in (snore, heart):
         if is_compare(root, module.LABEL_FILES):
+            return module.load(root)
+    for module in (acoustic_scenes, rare_events):
+        if find_unpacked(root, module.MARKER) is not None:
             return module.load(root)
     if emo_db.is_emo_db(root):
         return emo_db.load(root)
@@ -136,12 +144,14 @@ def _find_corpus(name, root, seed, size):
     """Module and folder of a corpus; the synthetic one is written if no folder is given."""
     from importlib import import_module
 
-    from thesislib.corpora.synthetic import make_corpus
+    from thesislib.corpora.synthetic import identify_corpus, make_corpus
     from thesislib.places import data_folder
+    from thesislib.store import hash_parameters
 
     module = import_module(f"thesislib.corpora.{name}")
     if not root:
-        shape = "".join(f"-{key}-{value}" for key, value in sorted(size.items()))
-        folder = data_folder() / "synthetic" / f"{name}-seed-{seed}{shape}"
+        # Named by its content, so that a later version's recipe makes a corpus of its own.
+        content = hash_parameters(identify_corpus(name, seed=seed, **size)[1])[:8]
+        folder = data_folder() / "synthetic" / f"{name}-seed-{seed}-{content}"
         root = make_corpus(name, folder, seed=seed, **size)
     return module, root

@@ -27,7 +27,7 @@ LICENCE = (
     "academic, non-commercial use"
 )
 HOW_TO_GET = "thesis corpus fetch tut-rare-sound-events-2017 (12.9 GB)"
-SOURCES, MIXTURES = "data/source_data/cv_setup", "data/mixture_data"
+MARKER, MIXTURES = "data/source_data/cv_setup", "data/mixture_data"
 LABELS = ("babycry", "glassbreak", "gunshot")
 BACKGROUND = "background"
 #: Isolated events and backgrounds of the two development lists.
@@ -118,13 +118,13 @@ def load(root):
     CorpusError
         If the lists are missing or damaged, or name unknown classes.
     """
-    found = find_unpacked(root, SOURCES)
+    found = find_unpacked(root, MARKER)
     if found is None and (Path(root) / "index.csv").is_file():
         return folder.load(root)
     if found is None:
-        raise CorpusError(f"{root}: found no {SOURCES}, expected {NAME}; {HOW_TO_GET}")
+        raise CorpusError(f"{root}: found no {MARKER}, expected {NAME}; {HOW_TO_GET}")
     tables = []
-    for path in sorted((found / SOURCES).glob("events_*.yaml")):
+    for path in sorted((found / MARKER).glob("events_*.yaml")):
         partition = path.stem.removeprefix("events_")
         events, backgrounds = read_sources(found / "data/source_data", partition)
         unknown = sorted(set(events["label"]) - set(LABELS))
@@ -138,7 +138,7 @@ def load(root):
         backgrounds["file"] = "data/source_data/bgs/" + backgrounds["file"]
         tables += [table.assign(partition=partition) for table in (events, backgrounds)]
     if not tables:
-        raise CorpusError(f"{found / SOURCES}: found no events_*.yaml, expected one a subset")
+        raise CorpusError(f"{found / MARKER}: found no events_*.yaml, expected one a subset")
     index = pd.concat(tables, ignore_index=True)
     numbers = index.groupby(["partition", "label"]).size()
     numbers = {f"{partition}: {label}": n for (partition, label), n in numbers.items()}

@@ -52,6 +52,32 @@ from thesislib.store import hash_parameters
 VERSION = 1
 
 
+def identify_corpus(name, *, n_per_class=None, seed=0, size="demo", clip_s=None):
+    """Recipes and plain parameters that determine a corpus, without writing it.
+
+    Takes and raises what :func:`make_corpus` does; equal parameters give equal bytes.
+    """
+    check_option("name", name, RECIPES)
+    check_option("size", size, ("demo", "tiny"))
+    check_number("seed", seed, low=0, integer=True)
+    if n_per_class is not None:
+        check_number("n_per_class", n_per_class, low=2, integer=True)
+    if clip_s is not None:
+        check_number("clip_s", clip_s, low=0, open_low=True)
+    recipes = RECIPES[name] if isinstance(RECIPES[name], dict) else {"": RECIPES[name]}
+    recipes = {
+        part: replace(
+            recipe,
+            n_per_class={"": int(n_per_class or recipe.n_per_class[size])},
+            duration_s=(float(clip_s),) * 2 if clip_s else recipe.duration_s,
+        )
+        for part, recipe in recipes.items()
+    }
+    parameters = {"version": VERSION, "name": name, "seed": int(seed)}
+    parameters["recipes"] = hash_parameters({part: asdict(r) for part, r in recipes.items()})
+    return recipes, parameters
+
+
 def make_corpus(name, folder, *, n_per_class=None, seed=0, size="demo", clip_s=None) -> Path:
     r"""Write a synthetic corpus: audio files and tables in the real corpus's layout.
 
@@ -93,24 +119,9 @@ def make_corpus(name, folder, *, n_per_class=None, seed=0, size="demo", clip_s=N
     >>> (root / "lab" / "ComParE2018_Heartbeat.tsv").read_text().splitlines()[:2]
     ['file_name\tlabel', 'devel_0001.wav\t2']
     """
-    check_option("name", name, RECIPES)
-    check_option("size", size, ("demo", "tiny"))
-    check_number("seed", seed, low=0, integer=True)
-    if n_per_class is not None:
-        check_number("n_per_class", n_per_class, low=2, integer=True)
-    if clip_s is not None:
-        check_number("clip_s", clip_s, low=0, open_low=True)
-    recipes = RECIPES[name] if isinstance(RECIPES[name], dict) else {"": RECIPES[name]}
-    recipes = {
-        part: replace(
-            recipe,
-            n_per_class={"": int(n_per_class or recipe.n_per_class[size])},
-            duration_s=(float(clip_s),) * 2 if clip_s else recipe.duration_s,
-        )
-        for part, recipe in recipes.items()
-    }
-    parameters = {"version": VERSION, "name": name, "seed": int(seed)}
-    parameters["recipes"] = hash_parameters({part: asdict(r) for part, r in recipes.items()})
+    recipes, parameters = identify_corpus(
+        name, n_per_class=n_per_class, seed=seed, size=size, clip_s=clip_s
+    )
     folder = Path(folder)
     if _is_complete(folder, parameters):
         return folder
