@@ -246,6 +246,21 @@ def test_impossible_sources_are_refused_before_any_work(tmp_path, sources):
     assert not (tmp_path / "data").exists()
 
 
+def test_only_classes_of_events_must_fit_a_file_name(tmp_path, sources):
+    """TUT's backgrounds have the class cafe/restaurant."""
+    cafe = sources["backgrounds"].assign(label="cafe/restaurant")
+    index = synthesize_mixtures(tmp_path, **sources | {"backgrounds": cafe})
+    assert index["background"].eq("cafe/restaurant").all()
+    assert all((tmp_path / file).is_file() for file in index["file"])
+    for label in ("glass/break", "a\tb"):
+        with pytest.raises(CorpusError, match=r"events: found label .* part of a file name"):
+            synthesize_mixtures(
+                tmp_path, **sources | {"events": sources["events"].assign(label=label)}
+            )
+    with pytest.raises(CorpusError, match=r"backgrounds: found label None, expected text"):
+        synthesize_mixtures(tmp_path, **sources | {"backgrounds": cafe.assign(label=None)})
+
+
 def test_event_list_of_the_corpus_is_read_and_faults_named(tmp_path):
     path = tmp_path / "event_list_devtest_gunshot.csv"
     path.write_text("a.wav\t10.5\t12\tgunshot\nb.wav\n")
