@@ -50,10 +50,10 @@ def write_table(path, leading, names, matrix, labels, *, about=None):
     >>> path = Path(tempfile.mkdtemp()) / "table.arff"
     >>> write_table(path, {"file": ["50 %.wav"]}, ["f0"], np.float32([[0.1]]), {"mood": ["ok"]})
     >>> print(path.read_text())
-    @relation 'table'
-    @attribute 'file' string
-    @attribute 'f0' numeric
-    @attribute 'mood' {'ok'}
+    @relation table
+    @attribute file string
+    @attribute f0 numeric
+    @attribute mood {'ok'}
     @data
     '50 \%.wav',0.1,'ok'
     """
@@ -87,13 +87,13 @@ def _write_arff(path, title, leading, columns, matrix, labels, about):
     kinds = dict.fromkeys([*others, *columns[len(leading) :]], "numeric") | {first: "string"}
     for name, values in labels.items():
         known = {value for value in values if value is not None}
-        if not all(isinstance(value, int | float) for value in known) or not known:
+        if any(isinstance(value, str) for value in known):
             kinds[name] = "{" + ",".join(map(_quote, sorted(known))) + "}"
     with open(path, "w", encoding="utf-8", newline="\n") as file:
         for key, value in about.items():
             file.write(f"% {key}: {json.dumps(value)}\n")
-        file.write(f"@relation {_quote(title)}\n")
-        file.writelines(f"@attribute {_quote(name)} {kinds[name]}\n" for name in columns)
+        file.write(f"@relation {_quote_name(title)}\n")
+        file.writelines(f"@attribute {_quote_name(name)} {kinds[name]}\n" for name in columns)
         file.write("@data\n")
         for before, features, behind in _rows(leading, matrix, labels):
             fields = [*map(_arff_value, before), *features, *map(_arff_value, behind)]
@@ -104,6 +104,11 @@ def _arff_value(value):
     if value is None:
         return "?"
     return _quote(value) if isinstance(value, str) else repr(value)
+
+
+def _quote_name(name):
+    # Quotes only where they must be: some readers take all up to the line's last quote for it.
+    return name if re.fullmatch(r"[A-Za-z_][\w.\[\]()-]*", name, re.ASCII) else _quote(name)
 
 
 def _quote(text):

@@ -132,6 +132,11 @@ def write_features(
     columns, n_unused = read_labels(
         names, root, labels=labels, label=label, nominal=nominal, unlabelled=unlabelled
     )
+    taken = {"file", "chunk", "frame", "start_s", "end_s"}
+    if plan.learner is None:
+        taken |= set(plan.estimator.get_feature_names_out())
+    for title in taken & set(columns):
+        raise ParameterError(f"labels: found a column {title!r}, which the table has already")
     rows = {"file": names, "label": None, "start_s": start_s, "end_s": end_s}
     corpus = Corpus(pd.DataFrame(rows), root, name=str(root))
     found = extract(

@@ -1,0 +1,232 @@
+"""The command line: exit codes, what goes to which stream, and nothing heavy before it must."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+from PIL import Image
+
+from thesislib.audio import read_audio
+from thesislib.cli import main
+from thesislib.representations.deep_spectrum import DeepSpectrum
+from thesislib.representations.openxbow import read_bags, read_codebook
+from thesislib.spectra.plot import AudioPlot
+from thesislib.spectra.spectrogram import Spectrum
+
+
+@pytest.fixture
+def clips(tmp_path):
+    root = tmp_path / "clips"
+    for i in range(4):
+        path = root / "ab"[i % 2] / f"{i}.wav"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(path, 0.1 * np.random.default_rng(i).normal(size=6000), 8000)
+    return root
+
+
+def run(*arguments):
+    return main([str(argument) for argument in arguments])
+
+
+def features(*arguments):
+    return run("features", *arguments, "--store", "none", "--jobs", 1, "--n-mels", 4)
+
+
+def test_help_needs_no_heavy_import():
+    code = (
+        "import sys\n"
+        "from thesislib.cli import main\n"
+        "for arguments in (['--help'], ['features', '--help'], ['bag', '--help']):\n"
+        "    try:\n"
+        "        main(arguments)\n"
+        "    except SystemExit as error:\n"
+        "        assert error.code == 0\n"
+        "heavy = {'torch', 'librosa', 'numpy', 'pandas', 'sklearn', 'matplotlib', 'opensmile'}\n"
+        "print('loaded:', sorted(heavy & set(sys.modules)))\n"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.endswith("loaded: []\n")
+    for command in ("run", "list", "plot", "features", "bag", "corpus", "weights"):
+        assert f"    {command} " in found.stdout
+
+
+def test_features_that_are_all_good(clips, tmp_path, capsys):
+    out = tmp_path / "out.csv"
+    assert features(clips, "-r", "band-statistics", "-o", out, "--labels", "folder") == 0
+    printed = capsys.readouterr()
+    assert printed.out == f"{out}: 4 clips, 4 rows, 8 features\n"
+    assert printed.err == ""
+    assert pd.read_csv(out)["label"].tolist() == list("aabb")
+
+
+def test_features_with_bad_files(clips, tmp_path, capsys):
+    (clips / "a" / "empty.wav").touch()
+    (clips / "b" / "text.wav").write_text("no audio")
+    (clips / "b" / "read.me").touch()
+    out = tmp_path / "out.csv"
+    assert features(clips, "-r", "band-statistics", "-o", out) == 1
+    assert len(pd.read_csv(out)) == 4
+    remark, summary, first, second = capsys.readouterr().err.splitlines()
+    assert remark == "remark: left out 1 other files (1 .me)"
+    assert summary == "thesis features: 2 of 6 files are not in the table:"
+    assert first == "  - a/empty.wav: found an empty file (0 bytes), expected audio"
+    assert second.startswith("  - b/text.wav: found no readable audio")
+    out.unlink()
+    assert features(clips, "-r", "band-statistics", "-o", out, "--on-error", "raise") == 1
+    assert not out.exists()
+    assert features(clips / "a" / "empty.wav", "-r", "band-statistics", "-o", out) == 1
+    assert "1 of 1 files cannot be used; no table was written" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["-r", "IS9"], "did you mean 'IS09'"),
+        (["-r", "band-statistics", "--network", "vgg16"], "network: found for band-statistics"),
+        (["-r", "band-statistics", "--chunk-hop", "1"], "hop_s: found 1.0 without chunk_s"),
+        (["-r", "band-statistics", "--labels", "none.csv"], "none.csv: cannot be read"),
+        (["-r", "band-statistics", "-p", "n_band=4"], "did you mean 'n_bands'"),
+    ],
+)
+def test_features_with_wrong_options(clips, tmp_path, capsys, arguments, message):
+    assert features(clips, "-o", tmp_path / "out.csv", *arguments) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out.csv").exists()
+
+
+def test_features_options_reach_where_they_belong(clips, tmp_path):
+    out, plots = tmp_path / "out.csv", tmp_path / "plots"
+    arguments = (
+        "-r deep-spectrum --network squeezenet1_1 --layer logits --layer features.3.squeeze "
+        "--weights random --preprocessing imagenet --seed 3 --style deepspectrum --kind mel "
+        "--delta --n-fft 128 --colour-map hot --size 64 --sr 4000 --channel left --start 0.1 "
+        "--end 0.6 --chunk 0.3 --chunk-hop 0.2 --last drop --label 2 -p batch_size=2 --quiet"
+    )
+    assert features(clips, "-o", out, "--save-plots", plots, *arguments.split()) == 0
+    table = pd.read_csv(out)
+    assert table["start_s"].tolist() == pytest.approx([0.1, 0.3] * 4)
+    assert (table["label"] == 2).all()
+    spectrum = Spectrum.deepspectrum("mel", n_mels=4, delta=True, n_fft=128, hop_s=None)
+    plot = AudioPlot(spectrum, colour_map="hot", style="deepspectrum", size_px=64)
+    y, sr = read_audio(clips / "a" / "0.wav", sr=4000, start_s=0.1, end_s=0.6)
+    picture = plot(y[:1200], sr=sr)
+    with Image.open(plots / "a" / "0.wav.0000.png") as kept:
+        assert np.array_equal(kept, picture)
+    layers = ["logits", "features.3.squeeze"]
+    network = DeepSpectrum("squeezenet1_1", layers, "random", batch_size=2, random_state=3)
+    expected = network.transform(picture[None])[0]
+    assert np.array_equal(table.iloc[0, 4:-1].to_numpy(np.float32), expected)
+
+
+def test_frames_bag_and_codebook(clips, tmp_path, capsys):
+    frames, bags, again, book = (
+        tmp_path / n for n in ("frames.csv", "bags.csv", "again.csv", "cb")
+    )
+    options = ("--store", "none", "--jobs", 1, "--openxbow", "--quiet")
+    assert run("features", clips, "-r", "mfcc39", "-o", frames, *options) == 0
+    learnt = "--size 6 --n-assign 2 --sampling kmeans --scale zscore --log --norm l2 --seed 1"
+    assert run("bag", frames, "-o", bags, "--save-codebook", book, *learnt.split()) == 0
+    assert run("bag", frames, "-o", again, "--codebook", book, "--norm", "l2") == 0
+    assert bags.read_bytes() == again.read_bytes()
+    names, found = read_bags(bags)
+    assert names == ["a/0.wav", "a/2.wav", "b/1.wav", "b/3.wav"]
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 6, rtol=1e-6)  # times the bins
+    bag = read_codebook(book)
+    assert (bag.codebook_size, bag.n_assign, bag.scale, bag.log) == (6, 2, "zscore", True)
+    capsys.readouterr()
+    assert run("bag", frames, "-o", again, "--codebook", book, "--size", 6) == 2
+    assert "codebook: found beside codebook_size" in capsys.readouterr().err
+    assert run("bag", tmp_path / "none.csv", "-o", again) == 2
+    assert "none.csv: cannot be read" in capsys.readouterr().err
+    assert run("bag", frames, "-o", again, "--size", 2, "--n-assign", 3) == 2
+    assert "n_assign: found 3" in capsys.readouterr().err
+
+
+def test_bag_counts_plainly_unless_asked_otherwise(clips, tmp_path):
+    frames, bags = tmp_path / "frames.csv", tmp_path / "bags.csv"
+    frames.write_text("'a';0.0\n'a';1.0\n'a';1.0\n'b';0.0\n")
+    assert run("bag", frames, "-o", bags, "--size", 2, "--n-assign", 1) == 0
+    _, found = read_bags(bags)
+    assert sorted(found[0]) == [1, 2]
+    assert sorted(found[1]) == [0, 1]
+
+
+@pytest.mark.parametrize("style", ["thesis", "deepspectrum"])
+def test_plot_as_picture_and_as_array(clips, tmp_path, style):
+    png, npy = tmp_path / "plot.png", tmp_path / "plot.npy"
+    options = f"--style {style} --kind mel --n-mels 16 --colour-map magma --n-fft 256 --delta"
+    clip = clips / "a" / "0.wav"
+    for path in (png, npy):
+        assert run("plot", clip, "-o", path, *options.split()) == 0
+    size = 387 if style == "thesis" else 227
+    found = np.load(npy, allow_pickle=False)
+    assert (found.shape, found.dtype) == ((size, size, 3), np.uint8)
+    with Image.open(png) as picture:
+        assert np.array_equal(picture, found)
+    segment = "--size 32 --start 0.1 --end 0.5 --kind spectrogram --frequency-axis log"
+    assert run("plot", clip, "-o", npy, *segment.split()) == 0
+    assert np.load(npy, allow_pickle=False).shape == (32, 32, 3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["a/0.wav", "-o", "plot.jpg"], "expected one of .png, .npy"),
+        (["a/9.wav", "-o", "plot.png"], "9.wav: found no such file"),
+        (["a/0.wav", "-o", "plot.png", "--colour-map", "magmma"], "did you mean 'magma'"),
+        (["a/0.wav", "-o", "plot.png", "--start", "9"], "0.wav: segment found from 9.0 s"),
+        (["a/0.wav", "-o", "plot.png", "--n-fft", "99999"], "0.wav: "),
+        (["a/0.wav", "-o", "plot.png", "--size", "0"], "size_px: found 0"),
+    ],
+)
+def test_plot_with_wrong_input(clips, capsys, monkeypatch, arguments, message):
+    monkeypatch.chdir(clips)
+    assert run("plot", *arguments) == 2
+    assert message in capsys.readouterr().err
+    assert not Path("plot.png").exists()
+
+
+def write_index(root, rows):
+    pd.DataFrame(rows, columns=["file", "label", "partition"]).to_csv(
+        root / "index.csv", index=False
+    )
+
+
+def test_corpus_check_of_a_good_folder(clips, capsys):
+    rows = [["a/0.wav", "a", "train"], ["b/1.wav", "b", "train"]]
+    rows += [["a/2.wav", "a", "test"], ["b/3.wav", "b", "test"]]
+    write_index(clips, rows)
+    assert run("corpus", "check", clips) == 0
+    printed = capsys.readouterr().out
+    assert "clips: 4 rows, 2 classes, stand-in" in printed
+    assert "no problems found" in printed
+
+
+def test_corpus_check_tells_every_problem(clips, capsys):
+    (clips / "a" / "2.wav").write_text("no audio")
+    rows = [["a/0.wav", "a", "train"], ["b/1.wav", "b", "train"]]
+    rows += [["a/2.wav", "a", "test"], ["b/9.wav", "a", "test"]]
+    write_index(clips, rows)
+    assert run("corpus", "check", clips) == 2
+    printed = capsys.readouterr().out
+    assert printed.count("problem: ") == 3
+    assert "a/2.wav: found no readable audio" in printed
+    assert "b/9.wav: found no such file" in printed
+    assert "partition 'test' has no clip of class b" in printed
+
+
+def test_corpus_check_of_no_corpus(tmp_path, capsys):
+    assert run("corpus", "check", tmp_path) == 2
+    assert "found no index.csv" in capsys.readouterr().err
+    assert run("corpus", "check", tmp_path / "none") == 2
+    assert "found nothing, expected the folder of a corpus" in capsys.readouterr().err
+
+
+def test_a_missing_argument_ends_in_the_usage(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        run("features", "clips")
+    assert "-r/--representation" in capsys.readouterr().err
