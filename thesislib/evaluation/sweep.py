@@ -1,0 +1,145 @@
+"""Sweeps: a list of parameter sets becomes one table (8.1, 10.1).
+
+A sweep takes hours, so each finished set is kept at once: one that was killed goes on where it
+stopped, and a set that fails is a row with its error, not the end of the others.
+"""
+
+import json
+import warnings
+
+import numpy as np
+import pandas as pd
+from joblib import Parallel, delayed
+from sklearn.model_selection import ParameterGrid
+from tqdm.auto import tqdm
+
+from thesislib.errors import ParameterError
+from thesislib.store import hash_parameters
+
+
+class SweepWarning(UserWarning):
+    """Some parameter sets of a sweep failed."""
+
+
+def expand_grid(**values):
+    """Every combination of some parameters' values, the last one varying fastest.
+
+    Examples
+    --------
+    >>> expand_grid(n_layers=[2, 3], n_units=[64, 128])[1]
+    {'n_layers': 2, 'n_units': 128}
+    """
+    order = {name: i for i, name in enumerate(values)}
+    sets = [{name: chosen[name] for name in values} for chosen in ParameterGrid(values)]
+    # ParameterGrid sorts by name; the caller's order is the one of the loops in the text.
+    return sorted(sets, key=lambda s: [values[name].index(s[name]) for name in order])
+
+
+def sweep(parameter_sets, function, *, store, name, fixed=None, n_jobs=1, progress=False):
+    """Call a function with each parameter set and gather its answers, resumably.
+
+    Parameters
+    ----------
+    parameter_sets : sequence of dict
+        Plain values by name; a set that occurs twice is computed once.
+    function : callable
+        ``function(**parameters)`` returns a dict of plain values (numbers, strings, None),
+        scores say. With ``n_jobs`` above 1 it runs in other processes.
+    store : FeatureStore
+        Keeps each finished set's answer.
+    name : str
+        Of the sweep, part of the key.
+    fixed : dict, optional
+        Everything else that the answers depend on, as plain values: the corpus's fingerprint,
+        the seed, whatever ``function`` has bound. It is not handed to ``function``.
+    n_jobs : int
+        Worker processes; the answers do not depend on it if ``function`` is deterministic.
+    progress : bool
+        Show a progress bar.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a set, in their order: the parameters, the answers and ``error``, which is
+        empty where there was none. Failed sets are not kept: the next call tries them again.
+
+    Raises
+    ------
+    ParameterError
+        If there is no set, or an answer is no dict of plain values.
+
+    Warns
+    -----
+    SweepWarning
+        With the number of failed sets and the first error.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from thesislib.store import FeatureStore
+    >>> table = sweep([{"x": 4}, {"x": 0}], lambda x: {"half": x / 2},
+    ...               store=FeatureStore(tempfile.mkdtemp()), name="halves")
+    >>> table[["x", "half"]].values.tolist()
+    [[4.0, 2.0], [0.0, 0.0]]
+    """
+    parameter_sets = list(parameter_sets)
+    if not parameter_sets:
+        raise ParameterError("parameter_sets: found none, expected at least one")
+    keys = [_key(name, fixed, parameters) for parameters in parameter_sets]
+    answers = {key: _read(store, key) for key in keys}
+    missing = {
+        key: parameters for key, parameters in zip(keys, parameter_sets) if answers[key] is None
+    }
+    computed = Parallel(n_jobs=n_jobs, return_as="generator_unordered")(
+        delayed(_compute)(function, parameters, store, key) for key, parameters in missing.items()
+    )
+    bar = tqdm(
+        computed,
+        total=len(missing),
+        unit="set",
+        desc=name,
+        disable=not progress or not missing,
+        leave=False,
+    )
+    answers.update(bar)
+    rows = [parameters | answers[key] for parameters, key in zip(parameter_sets, keys)]
+    table = pd.DataFrame([{"error": ""} | row for row in rows])
+    failed = table.loc[table["error"] != "", "error"]
+    if len(failed):
+        warnings.warn(
+            f"{name}: {len(failed)} of {len(table)} parameter sets failed: {failed.iloc[0]}",
+            SweepWarning,
+            stacklevel=2,
+        )
+    return table[[column for column in table if column != "error"] + ["error"]]
+
+
+def _key(name, fixed, parameters):
+    return hash_parameters(
+        {"sweep": name, "version": 1, "fixed": fixed or {}, "parameters": parameters}
+    )
+
+
+def _read(store, key):
+    entry = store.get(key)
+    return None if entry is None or "answer" not in entry else json.loads(str(entry["answer"]))
+
+
+def _compute(function, parameters, store, key):
+    """One set, in a worker: its key and its answer, or the error that ended it."""
+    try:
+        answer = function(**parameters)
+    except Exception as error:  # whatever it is, the other sets are worth having
+        first_line = (str(error).splitlines() or [""])[0]
+        return key, {"error": f"{type(error).__name__}: {first_line}"}
+    try:
+        clash = {"error", *parameters} & set(answer)
+        text = json.dumps(answer)
+    except TypeError as error:
+        raise ParameterError(
+            f"function: found {answer!r}, expected a dict of plain values"
+        ) from error
+    if clash:
+        raise ParameterError(f"function: its answer has {sorted(clash)}, which the set has, too")
+    store.put(key, {"answer": np.array(text)})
+    return key, answer
