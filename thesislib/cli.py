@@ -258,6 +258,8 @@ def _add_codebook(group, size):
 
 
 def _features(options):
+    import warnings
+
     from joblib import cpu_count
 
     from thesislib.errors import AudioError
@@ -273,15 +275,16 @@ def _features(options):
     given["store"] = _open_store(given["store"])
     jobs, seed, quiet = given.pop("jobs"), given.pop("seed"), given.pop("quiet")
     show = not quiet and sys.stderr.isatty()
+    given |= {"n_jobs": cpu_count() if jobs is None else jobs, "random_state": seed}
     try:
-        outcome = write_features(
-            n_jobs=cpu_count() if jobs is None else jobs, random_state=seed, progress=show, **given
-        )
+        with warnings.catch_warnings(record=True) as warned:
+            outcome = write_features(progress=show, **given)
     except AudioError as error:
         print(f"thesis features: {error}", file=sys.stderr)
         return 1
-    for remark in outcome.remarks if not quiet else ():
-        print(f"remark: {remark}", file=sys.stderr)
+    if not quiet:
+        for remark in [*outcome.remarks, *(warning.message for warning in warned)]:
+            print(f"remark: {remark}", file=sys.stderr)
     if outcome.n_clips:
         size = f"{outcome.n_clips} clips, {outcome.n_rows} rows, {outcome.n_features} features"
         print(f"{options.output}: {size}")

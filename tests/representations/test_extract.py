@@ -14,6 +14,7 @@ from thesislib.corpora import folder
 from thesislib.errors import AudioError, ParameterError
 from thesislib.representations.extract import Reading, cache_key, extract, read_items
 from thesislib.representations.statistics import BandStatistics
+from thesislib.spectra.plot import AudioPlot
 from thesislib.spectra.spectrogram import Spectrum
 from thesislib.store import FeatureStore
 
@@ -167,6 +168,34 @@ def test_what_cannot_be_opened_is_an_error_of_its_row(corpus, tmp_path):
     assert len(found.matrix) == 9
 
 
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_warnings_come_once_and_name_the_file(corpus, n_jobs):
+    for name in ("4.wav", "7.wav"):
+        soundfile.write(corpus.root / name, np.zeros(8000), 8000)
+    plot = AudioPlot(SPECTRUM, size_px=16)
+    with pytest.warns(UserWarning, match=r"4\.wav and others: silent signal") as warned:
+        read_items(corpus, plot, n_jobs=n_jobs)
+    assert len(warned) == 2  # the silent signal, and its plot
+    with pytest.warns(UserWarning, match=r"7\.wav: constant spectrum"):
+        extract(
+            corpus.select(np.arange(10) == 7),
+            Averages(),
+            _Averageable(plot),
+            n_jobs=n_jobs,
+            progress=False,
+        )
+
+
+class _Averageable:
+    """A plot's red as if it were a spectrum."""
+
+    def __init__(self, plot):
+        self.plot = plot
+
+    def __call__(self, y, *, sr):
+        return self.plot(y, sr=sr)[:, :, 0]
+
+
 def test_without_any_good_row_the_matrix_is_empty_but_as_wide_as_its_names(corpus):
     for path in corpus.paths:
         path.write_text("no audio")
@@ -220,6 +249,11 @@ def _extract_slowly(root, store):
     extract(folder.load(root), Slow(), SPECTRUM, FeatureStore(store), progress=False)
 
 
+def _count_entries(store):
+    """Whole entries: those being written have a name that begins with a dot."""
+    return sum(path.name[0] != "." for path in store.rglob("*.npz"))
+
+
 def test_a_killed_extraction_goes_on_where_it_stopped(corpus, tmp_path):
     undisturbed = extract(corpus, Slow(), SPECTRUM, progress=False)
     process = multiprocessing.get_context("spawn").Process(
@@ -227,11 +261,11 @@ def test_a_killed_extraction_goes_on_where_it_stopped(corpus, tmp_path):
     )
     process.start()
     deadline = time.monotonic() + 120
-    while len(list((tmp_path / "store").rglob("*.npz"))) < 3 and time.monotonic() < deadline:
+    while _count_entries(tmp_path / "store") < 3 and time.monotonic() < deadline:
         time.sleep(0.02)
     os.kill(process.pid, signal.SIGKILL)
     process.join()
-    finished = len([p for p in (tmp_path / "store").rglob("*.npz") if p.name[0] != "."])
+    finished = _count_entries(tmp_path / "store")
     found = extract(corpus, Slow(), SPECTRUM, FeatureStore(tmp_path / "store"), progress=False)
     assert 3 <= finished < 10
     assert (found.n_computed, found.n_reused) == (10 - finished, finished)

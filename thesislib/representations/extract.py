@@ -136,20 +136,30 @@ class Extracted:
 
 
 def _prepare(path, start_s, end_s, reading, spectrum, estimator):
-    """Work on one row, in a worker: returns (items, starts_s, ends_s), or the error met."""
+    """Work on one row, in a worker: returns (items, starts_s, ends_s, warned), or the error."""
     try:
-        signals, starts_s, sr = reading.read(path, start_s, end_s)
-        if spectrum is None:
-            items = [(y, sr) for y in signals]
-        else:
-            items = [spectrum(y, sr=sr) for y in signals]
-        if estimator is not None:
-            items = [_as_rows(estimator.transform([item])) for item in items]
-        return items, starts_s, starts_s + [len(y) / sr for y in signals]
+        with warnings.catch_warnings(record=True) as warned:
+            signals, starts_s, sr = reading.read(path, start_s, end_s)
+            if spectrum is None:
+                items = [(y, sr) for y in signals]
+            else:
+                items = [spectrum(y, sr=sr) for y in signals]
+            if estimator is not None:
+                items = [_as_rows(estimator.transform([item])) for item in items]
+        warned = {(str(warning.message), warning.category) for warning in warned}
+        return items, starts_s, starts_s + [len(y) / sr for y in signals], warned
     except (AudioError, ParameterError) as error:
         # The estimator was given one item at a time, so its index says nothing.
         message = str(error).removeprefix("X[0]: ")
         return type(error)(message if str(path) in message else f"{path}: {message}")
+
+
+def _warn(warned):
+    """Pass on what rows' work warned of, each thing once and with the files' names."""
+    for (message, category), paths in warned.items():
+        # Some things are warned of once a process, so their number would depend on the workers.
+        others = " and others" if len(paths) > 1 else ""
+        warnings.warn(f"{paths[0]}{others}: {message}", category, stacklevel=3)
 
 
 def _as_rows(answer):
@@ -225,7 +235,12 @@ def read_items(corpus, spectrum=None, *, reading=None, n_jobs=1, progress=False)
     )
     found = list(answers)
     _raise_all([answer for answer in found if isinstance(answer, ThesisError)], corpus.name)
-    return [items for items, _, _ in found]
+    warned = {}
+    for path, (*_, news) in zip(corpus.paths, found):
+        for new in sorted(news, key=str):
+            warned.setdefault(new, []).append(path)
+    _warn(warned)
+    return [items for items, *_ in found]
 
 
 def _raise_all(errors, name):
@@ -334,6 +349,7 @@ def extract(
             store.put(keys[row], found[row])
         bar.update()
 
+    warned = {}
     waiting = _Batches(estimator, batched and PASSES * batched, finish)
     for row, answer in zip(missing, answers):
         if isinstance(answer, ThesisError):
@@ -342,13 +358,16 @@ def extract(
             errors[row] = answer
             bar.update()
             continue
-        items, *found[row] = answer
+        items, *found[row], news = answer
+        for new in sorted(news, key=str):
+            warned.setdefault(new, []).append(tasks[row][0])
         if batched:
             waiting.add(row, items)
         else:
             finish(row, items)
     waiting.flush()
     bar.close()
+    _warn(warned)
 
     if errors and on_error == "raise":
         _raise_all([errors[row] for row in sorted(errors)], corpus.name)
