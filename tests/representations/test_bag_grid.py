@@ -6,6 +6,7 @@ import pytest
 from thesislib.errors import ParameterError
 from thesislib.representations.bag_grid import BagGrid
 from thesislib.representations.bag_of_features import BagOfFeatures
+from thesislib.representations.codebook import TooFewFramesError
 from thesislib.store import FeatureStore
 
 
@@ -52,3 +53,17 @@ def test_impossible_grids_and_pairs_are_refused(frames):
         BagGrid(frames, BagOfFeatures(), [4, 8], [9])
     with pytest.raises(ParameterError, match=r"found \(4, 3\), expected one of"):
         BagGrid(frames, BagOfFeatures(), [4], [2]).features(4, 3)
+
+
+@pytest.mark.parametrize("sampling", ["random", "random++", "kmeans"])
+def test_a_size_that_cannot_be_filled_leaves_the_smaller_ones(frames, tmp_path, sampling):
+    train, bag = np.array([0, 1]), BagOfFeatures(sampling=sampling)  # 25 + 26 frames
+    for store in (None, FeatureStore(tmp_path), FeatureStore(tmp_path)):
+        grid = BagGrid(frames, bag, [5, 40, 90, 200], [1, 60], store=store)
+        for size in (200, 90, 200):
+            message = f"found {size}, expected at most 51, the number of distinct frames"
+            with pytest.raises(TooFewFramesError, match=message):
+                grid.features(size, 60)(train)
+        alone = BagOfFeatures(40, 1, sampling=sampling).fit([frames[i] for i in train])
+        assert np.array_equal(grid.features(40, 1)(train), alone.transform(frames))
+    assert grid.features(90, 60)(np.arange(6)).shape == (6, 90)

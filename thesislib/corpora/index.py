@@ -191,6 +191,15 @@ class Corpus:
         return pd.crosstab(by, labels, margins=True, margins_name="sum")
 
     @cached_property
+    def lengths_s(self):
+        """Seconds of each row: of its segment, or of its whole file."""
+        with ThreadPoolExecutor(8) as pool:
+            whole = [info.duration_s for info in pool.map(probe_audio, self.paths)]
+        missing = np.full(len(self), np.nan)
+        start, end = (self.index[c] if c in self.index else missing for c in ("start_s", "end_s"))
+        return np.where(np.isnan(end), whole, end) - np.nan_to_num(start)
+
+    @cached_property
     def hashes(self):
         """SHA-256 of each row's audio file."""
         unique = sorted(set(self.paths))

@@ -386,7 +386,8 @@ def choose_nested(results):
         name: np.concatenate([getattr(part, name)[m] for (part, _), m in zip(parts, masks)])
         for name in ("rows", "truth", "predicted", "values", "folds")
     }
-    return Decisions(**joined, classes=first.nested.classes), chosen
+    tied = float(np.average([part.tied for part, _ in parts], weights=[m.sum() for m in masks]))
+    return Decisions(**joined, classes=first.nested.classes, tied=tied), chosen
 
 
 def vote_chunks(decisions, clip_of_chunk):

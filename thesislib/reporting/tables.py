@@ -147,6 +147,34 @@ def describe_folds(decisions, *, name="uar", metric=unweighted_average_recall, *
     }
 
 
+def tell_apart(ours, other, *, name="uar_test"):
+    """Whether two scores can be told apart: only where their intervals do not overlap.
+
+    Parameters
+    ----------
+    ours, other : dict or pandas.Series
+        With the interval's ends, as from :func:`describe_score`.
+    name : str
+        Beginning of the columns' names.
+
+    Returns
+    -------
+    {"better", "worse", "cannot be told"}
+        Of ours.
+
+    Examples
+    --------
+    >>> ours = {"uar_low_percent": 61.0, "uar_high_percent": 75.0}
+    >>> other = {"uar_low_percent": 50.0, "uar_high_percent": 64.0}
+    >>> tell_apart(ours, other, name="uar")
+    'cannot be told'
+    """
+    low, high = f"{name}_low_percent", f"{name}_high_percent"
+    if ours[low] > other[high]:
+        return "better"
+    return "worse" if ours[high] < other[low] else "cannot be told"
+
+
 def write_table(table, number, folder, *, caption):
     """Write ``table_<number>.csv`` and ``.tex``.
 

@@ -12,6 +12,7 @@ import numpy as np
 from sklearn.base import clone
 
 from thesislib.errors import ParameterError
+from thesislib.representations.codebook import TooFewFramesError
 from thesislib.store import hash_parameters
 
 
@@ -25,8 +26,8 @@ class BagGrid:
     bag : BagOfFeatures
         Unfitted; its ``codebook_size`` and ``n_assign`` are replaced by the grid's.
     codebook_sizes, n_assigns : sequence of int
-        Pairs with ``n_assign`` above the size are left out. A size that the training part
-        cannot fill is refused by the bag.
+        Pairs with ``n_assign`` above the size are left out. A size that a training part
+        cannot fill is refused when its features are asked for; smaller ones are not.
     store : FeatureStore, optional
         Keeps each training part's bags, so that a search goes on where it stopped.
 
@@ -51,6 +52,7 @@ class BagGrid:
                 f"{self.codebook_sizes[-1]}"
             )
         self._made = {}
+        self._most = {}
         self._content = None
 
     def features(self, codebook_size, n_assign):
@@ -64,36 +66,48 @@ class BagGrid:
 
     def _bags(self, pair, train):
         train = np.asarray(train, dtype=int)
-        known = (pair, train.tobytes())
-        if known not in self._made:
-            keys = None
-            if self.store is not None:
-                keys = {p: self._key(p, train) for p in self.pairs}
-                entry = self.store.get(keys[pair])
-                if entry is not None and "bags" in entry:
-                    return entry["bags"]
-            grid = self._learn(train)
-            for p, bags in grid.items():
-                if self.store is None:
-                    self._made[p, train.tobytes()] = bags
-                else:
-                    self.store.put(keys[p], {"bags": bags})
-            return grid[pair]
-        return self._made[known]
+        part = train.tobytes()
+        if (pair, part) in self._made:
+            return self._made[pair, part]
+        if pair[0] > self._most.get(part, pair[0]):
+            raise TooFewFramesError(pair[0], self._most[part])
+        keys = None
+        if self.store is not None:
+            keys = {p: self._key(p, train) for p in self.pairs}
+            entry = self.store.get(keys[pair])
+            if entry is not None and "bags" in entry:
+                return entry["bags"]
+        grid = self._learn(pair, train)
+        for p, bags in grid.items():
+            if self.store is None:
+                self._made[p, part] = bags
+            else:
+                self.store.put(keys[p], {"bags": bags})
+        return grid[pair]
 
-    def _learn(self, train):
-        sizes, n_assigns = self.codebook_sizes, self.n_assigns
+    def _learn(self, pair, train):
+        """Bags of every pair that the training part can fill; an error if not the one asked for."""
         bag = clone(self.bag)
         training = [self.frames[row] for row in train]
-        if bag.sampling != "kmeans":
-            bag.set_params(codebook_size=sizes[-1], n_assign=min(n_assigns[0], sizes[-1]))
-            return bag.fit(training).transform_grid(self.frames, sizes, n_assigns)
+        # Nested codebooks come from one fit, the largest first; k-means' need one each.
+        whole = bag.sampling != "kmeans"
         grid = {}
-        for size in sizes:
-            bag.set_params(codebook_size=size, n_assign=min(n_assigns[0], size))
-            possible = [a for a in n_assigns if a <= size]
-            if possible:
-                grid |= bag.fit(training).transform_grid(self.frames, [size], possible)
+        for size in reversed(self.codebook_sizes):
+            n_assigns = [n for s, n in self.pairs if s == size]
+            if not n_assigns or size > self._most.get(train.tobytes(), size):
+                continue
+            bag.set_params(codebook_size=size, n_assign=n_assigns[0])
+            try:
+                bag.fit(training)
+            except TooFewFramesError as error:
+                self._most[train.tobytes()] = error.n_found
+                if pair[0] > error.n_found:
+                    raise TooFewFramesError(pair[0], error.n_found) from error
+                continue
+            if whole:
+                sizes = [s for s in self.codebook_sizes if s <= size]
+                return bag.transform_grid(self.frames, sizes, self.n_assigns)
+            grid |= bag.transform_grid(self.frames, [size], n_assigns)
         return grid
 
     def _key(self, pair, train):

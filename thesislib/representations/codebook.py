@@ -136,7 +136,7 @@ def _draw_distinct(stream, scaling, size, rng):
             found += 1
             if found == size:
                 return words
-    raise _too_few(size, found)
+    raise TooFewFramesError(size, found)
 
 
 def _is_new(word, words):
@@ -167,17 +167,21 @@ def _draw_spread(x, size, rng):
         nearest = np.minimum(nearest, distances)
         total = np.cumsum(nearest, dtype=np.float64)
         if total[-1] == 0:
-            raise _too_few(size, len(chosen))
+            raise TooFewFramesError(size, len(chosen))
         draw = np.searchsorted(total, rng.random() * total[-1], side="right")
         chosen.append(min(draw, len(x) - 1))
     return x[chosen]
 
 
-def _too_few(size, found):
-    return ParameterError(
-        f"codebook_size: found {size}, expected at most {found}, the number of distinct frames "
-        "of the training data"
-    )
+class TooFewFramesError(ParameterError):
+    """The training data cannot fill a codebook; ``n_found`` frames of it are distinct."""
+
+    def __init__(self, size, n_found):
+        self.n_found = n_found
+        super().__init__(
+            f"codebook_size: found {size}, expected at most {n_found}, the number of distinct "
+            "frames of the training data"
+        )
 
 
 def nearest_words(x, owner, words, wanted):
