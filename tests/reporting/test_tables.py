@@ -42,7 +42,7 @@ def test_an_empty_table_is_refused(tmp_path):
 
 def test_a_results_folder_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "tables").write_text("a file in the way")
-    with pytest.raises(StoreError, match="tables.*cannot be written"):
+    with pytest.raises(StoreError, match=r"tables.*cannot be written"):
         write_table(OURS, "9.9", tmp_path / "tables", caption="")
 
 
