@@ -91,7 +91,8 @@ def _fit_and_decide(X, labels, train, test, complexity, machine, upsampling):
     return fitted.classes_[values.argmax(axis=1)], values
 
 
-def _check_training(labels, train, test, where):
+def check_training(labels, train, test, where):
+    """Raise a :class:`CorpusError` if a training part lacks a class that is tested."""
     absent = sorted(set(labels[test]) - set(labels[train]))
     if absent or len(set(labels[train])) < 2:
         found = ", ".join(sorted(set(labels[train])))
@@ -189,7 +190,7 @@ def evaluate_partitions(
     labels = np.asarray(labels)
     train, devel, test = (np.asarray(rows, dtype=int) for rows in (train, devel, test))
     final = np.concatenate([train, devel]) if refit_on == "train+devel" else train
-    _check_training(labels, train, np.concatenate([devel, test]), "partition train")
+    check_training(labels, train, np.concatenate([devel, test]), "partition train")
     tasks = [(train, devel, c) for c in complexities] + [(final, test, c) for c in complexities]
     answers = _run(tasks, features, labels, machine or {}, upsampling, n_jobs)
     found = [
@@ -220,7 +221,7 @@ def evaluate_classifier(estimator, X, labels, *, train, devel, test, refit_on="t
     check_option("refit_on", refit_on, REFITS)
     labels = np.asarray(labels)
     train, devel, test = (np.asarray(rows, dtype=int) for rows in (train, devel, test))
-    _check_training(labels, train, np.concatenate([devel, test]), "partition train")
+    check_training(labels, train, np.concatenate([devel, test]), "partition train")
     final = np.concatenate([train, devel]) if refit_on == "train+devel" else train
     found = []
     for fitted_on, rows in ((train, devel), (final, test)):
@@ -299,10 +300,10 @@ def evaluate_folds(
     folds = {name: (np.asarray(a, int), np.asarray(b, int)) for name, (a, b) in folds.items()}
     tasks, owners = [], []
     for name, (train, test) in folds.items():
-        _check_training(labels, train, test, f"fold {name}")
+        check_training(labels, train, test, f"fold {name}")
         tasks += [(train, test, c) for c in complexities]
         owners += [(name, "outer")] * len(complexities)
-        for a, b in _split_inside(labels, groups, train, n_inner, seed):
+        for a, b in split_inside(labels, groups, train, n_inner, seed):
             tasks += [(a, b, c) for c in complexities]
             owners += [(name, "inner")] * len(complexities)
     answers = _run(tasks, features, labels, machine or {}, upsampling, n_jobs)
@@ -339,7 +340,7 @@ def evaluate_folds(
     return FoldResult(by_complexity, gather(chosen.get), chosen, inner)
 
 
-def _split_inside(labels, groups, train, n_inner, seed):
+def split_inside(labels, groups, train, n_inner, seed):
     """Inner folds of a training part; fewer where a class has too few groups."""
     fewest = min(len(set(groups[train][labels[train] == name])) for name in set(labels[train]))
     n_splits = min(n_inner, fewest)

@@ -1,0 +1,196 @@
+"""Probabilities over folds: what is fused and weighted saw only what it may see."""
+
+import numpy as np
+import pytest
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.naive_bayes import GaussianNB
+
+from thesislib.corpora import acoustic_scenes
+from thesislib.corpora.synthetic import make_corpus
+from thesislib.errors import CorpusError, ParameterError
+from thesislib.evaluation.metrics import accuracy
+from thesislib.evaluation.mlp import MLP
+from thesislib.evaluation.probabilities import answer_folds, fuse_answers, score_setting
+from thesislib.representations.extract import Reading
+from thesislib.representations.s2sae import S2SAE
+from thesislib.spectra.spectrogram import Spectrum
+from thesislib.store import FeatureStore
+
+
+def make_problem(rng, n=96, distance=1.5):
+    """Three classes, four folds, groups of two that lie in one fold and class."""
+    classes = np.arange(n) // 2 % 3
+    X = rng.normal(size=(n, 4))
+    X[:, :3] += distance * np.eye(3)[classes]
+    fold = np.arange(n) // 6 % 4
+    rows = np.arange(n)
+    folds = {str(k): (rows[fold != k], rows[fold == k]) for k in range(4)}
+    return X, np.array(list("abc"))[classes], folds, rows // 2
+
+
+class Witness(ClassifierMixin, BaseEstimator):
+    """Remembers what it was fitted on: its last feature is the row's number."""
+
+    seen = ()
+
+    def fit(self, X, y):
+        self.classes_, self.rows_ = np.unique(y), set(X[:, -1].astype(int).tolist())
+        return self
+
+    def predict_proba(self, X):
+        Witness.seen += ((self.rows_, X[:, -1].astype(int).tolist()),)
+        return np.full((len(X), len(self.classes_)), 1 / len(self.classes_))
+
+
+def test_no_row_is_answered_by_a_model_that_saw_it_or_its_group(rng):
+    X, y, folds, groups = make_problem(rng)
+    X = np.column_stack([X, np.arange(len(X))])
+    Witness.seen = ()
+    found = answer_folds(Witness(), X, y, folds, groups=groups, n_inner=3)
+    assert len(Witness.seen) == 4 * (1 + 3)
+    for fitted, answered in Witness.seen:
+        assert not set(groups[list(fitted)]) & set(groups[answered])
+    for name, (train, test) in folds.items():
+        assert found.inner[name].rows.tolist() == sorted(train)
+        assert found.outer.rows[found.outer.folds == name].tolist() == test.tolist()
+        inside = [fitted for fitted, _ in Witness.seen if fitted < set(train.tolist())]
+        assert len(inside) >= 3
+
+
+def test_rows_that_two_folds_test_are_answered_twice(rng):
+    X, y, folds, groups = make_problem(rng)
+    folds["1"] = folds["1"][0], np.append(folds["1"][1], folds["0"][1][:2])
+    folds["1"] = np.setdiff1d(folds["1"][0], folds["1"][1]), folds["1"][1]
+    found = answer_folds(GaussianNB(), X, y, folds, groups=groups, n_inner=2)
+    assert len(found.outer.rows) == len(X) + 2
+    twice = folds["0"][1][0]
+    assert found.outer.folds[found.outer.rows == twice].tolist() == ["0", "1"]
+    fused = fuse_answers([found, found], selection="honest")
+    np.testing.assert_allclose(fused.outer.values, found.outer.values)
+
+
+def test_features_learnt_inside_the_training_part_get_its_rows(rng):
+    X, y, folds, groups = make_problem(rng)
+    asked = []
+
+    def learn(train):
+        asked.append(train.tolist())
+        return X - X[train].mean(axis=0)
+
+    found = answer_folds(GaussianNB(), learn, y, folds, groups=groups, n_inner=2)
+    assert asked == [train.tolist() for train, _ in folds.values()]
+    assert found.outer.score(accuracy) > 0.5
+
+
+def test_answers_do_not_depend_on_jobs_nor_on_the_container(rng):
+    X, y, folds, groups = make_problem(rng)
+    machine = MLP(n_units=8, n_epochs=3)
+    options = {"groups": groups, "n_inner": 2}
+    one = answer_folds(machine, X, y, folds, **options)
+    two = answer_folds(machine, X, y, folds, **options, n_jobs=2)
+    np.testing.assert_array_equal(one.outer.values, two.outer.values)
+    np.testing.assert_array_equal(one.inner["2"].values, two.inner["2"].values)
+    as_list = answer_folds(GaussianNB(), list(X), y, folds)
+    np.testing.assert_array_equal(
+        as_list.outer.values, answer_folds(GaussianNB(), X, y, folds).outer.values
+    )
+
+
+def test_a_class_that_one_training_part_lacks_gets_probability_zero(rng):
+    X, y, folds, _ = make_problem(rng)
+    y = y.astype(object)
+    y[folds["0"][1][0]] = "rare"
+    folds["0"] = folds["0"][0], folds["0"][1][1:]
+    folds["1"] = np.union1d(folds["1"][0], [folds["0"][1][0] - 1]), folds["1"][1]
+    found = answer_folds(GaussianNB(), X, y, folds)
+    assert found.outer.classes == ("a", "b", "c", "rare")
+    np.testing.assert_allclose(found.outer.values.sum(axis=1), 1)
+    assert (found.outer.values[found.outer.folds == "0"][:, 3] == 0).all()
+
+
+def test_a_class_that_is_tested_and_never_trained_is_refused(rng):
+    X, y, folds, _ = make_problem(rng)
+    y = y.astype(object)
+    y[folds["2"][1][:2]] = "rare"
+    with pytest.raises(CorpusError, match="fold 2: training part holds a, b, c, lacks rare"):
+        answer_folds(GaussianNB(), X, y, folds)
+
+
+def test_published_weights_beat_every_part_and_honest_ones_see_no_test_label(rng):
+    X, y, folds, groups = make_problem(rng)
+    noise = rng.normal(size=X.shape)
+    options = {"groups": groups, "n_inner": 2}
+    parts = [answer_folds(GaussianNB(), Z, y, folds, **options) for Z in (X, noise, X[:, :1])]
+    published = fuse_answers(parts, selection="as published")
+    best = max(part.outer.score(accuracy) for part in parts)
+    assert published.outer.score(accuracy) >= best
+    assert len({tuple(w) for w in published.weights.values()}) == 1
+    honest = fuse_answers(parts, selection="honest")
+    for found in (published, honest):
+        assert all(np.isclose(w.sum(), 1) and (w >= 0).all() for w in found.weights.values())
+        np.testing.assert_allclose(found.outer.values.sum(axis=1), 1)
+    assert honest.mean_weights[0] > honest.mean_weights[1]
+
+    # Were the labels of fold 3 otherwise, its own weights would be the same; others may change.
+    turned = y.copy()
+    test = folds["3"][1]
+    turned[test] = np.roll(turned[test], 2)
+    again = [answer_folds(GaussianNB(), Z, turned, folds, **options) for Z in (X, noise, X[:, :1])]
+    weights = fuse_answers(again, selection="honest").weights["3"]
+    np.testing.assert_array_equal(weights, honest.weights["3"])
+
+
+def test_a_second_step_fuses_fusions(rng):
+    X, y, folds, groups = make_problem(rng)
+    columns = [X[:, :1], X[:, 1:2], X[:, 2:3], X[:, 3:]]
+    parts = [answer_folds(GaussianNB(), Z, y, folds, groups=groups, n_inner=2) for Z in columns]
+    for selection in ("as published", "honest"):
+        first = [fuse_answers(parts[i : i + 2], selection=selection) for i in (0, 2)]
+        second = fuse_answers(first, selection=selection)
+        w, (a, b) = second.weights["1"], (one.weights["1"] for one in first)
+        by_hand = sum(
+            v * part.outer.values
+            for v, part in zip([w[0] * a[0], w[0] * a[1], w[1] * b[0], w[1] * b[1]], parts)
+        )
+        mask = second.outer.folds == "1"
+        np.testing.assert_allclose(second.outer.values[mask], by_hand[mask])
+
+
+def test_parts_over_other_rows_are_refused(rng):
+    X, y, folds, _ = make_problem(rng)
+    first = answer_folds(GaussianNB(), X, y, folds)
+    other = answer_folds(GaussianNB(), X, y, dict(reversed(folds.items())))
+    with pytest.raises(ParameterError, match="different rows or classes"):
+        fuse_answers([first, other], selection="as published")
+    with pytest.raises(ParameterError, match="no inner answers"):
+        fuse_answers([first, first], selection="honest")
+    with pytest.raises(ParameterError, match="did you mean 'honest'"):
+        fuse_answers([first, first], selection="honst")
+
+
+def test_a_setting_changes_spectrum_and_representation(tmp_path):
+    root = make_corpus("acoustic_scenes", tmp_path / "scenes", n_per_class=4, clip_s=0.5)
+    corpus = acoustic_scenes.load(root)
+    corpus = corpus.select(corpus.index["label"].isin(["beach", "home", "tram"]))
+    spectrum = Spectrum("mel", window_s=0.1, hop_s=0.05, n_mels=8, scale="unit", transpose=True)
+    found = [
+        score_setting(
+            corpus,
+            S2SAE(1, 4, n_epochs=1, random_state=0),
+            MLP(n_units=4, n_epochs=5),
+            spectrum=spectrum,
+            reading=Reading(),
+            store=FeatureStore(tmp_path / "store"),
+            n_resamples=20,
+            **setting,
+        )
+        for setting in (
+            {"n_mels": 8},
+            {"n_mels": 12, "window_s": 0.2},
+            {"n_units": 3, "bidirectional_decoder": False},
+        )
+    ]
+    assert [answer["n_features"] for answer in found] == [8, 8, 3]
+    assert all(0 <= answer["accuracy_percent"] <= 100 for answer in found)
+    # Twelve trainings: each of three settings, four folds.
+    assert len(list((tmp_path / "store").glob("*/*.safetensors"))) == 12
