@@ -144,6 +144,64 @@ def read_audio(path, *, sr=None, channel="mean", start_s=None, end_s=None):
     return resampled, sr
 
 
+def stream_audio(path, *, sr=None, channel="mean", block_s=10.0):
+    """Read a file block by block, in constant memory.
+
+    Parameters
+    ----------
+    path, sr, channel
+        As in :func:`read_audio`.
+    block_s : float > 0
+        Seconds that are read at a time.
+
+    Yields
+    ------
+    ndarray, shape (n_samples,), float32
+        Together what :func:`read_audio` gives, up to the last bits of resampling.
+
+    Raises
+    ------
+    AudioError, ParameterError
+        As :func:`read_audio`, at the block that is damaged.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "tone.wav"
+    >>> sf.write(path, np.zeros(20000), 16000)
+    >>> [len(block) for block in stream_audio(path, block_s=1.0)]
+    [16000, 4000]
+    """
+    check_option("channel", channel, CHANNELS)
+    check_number("block_s", block_s, low=0, open_low=True)
+    path = Path(path)
+    with _open(path) as file:
+        if file.channels > 2:
+            raise AudioError(f"{path}: found {file.channels} channels, expected 1 or 2")
+        n_samples, native = _length(path, file), file.samplerate
+        resample = None
+        if sr is not None and int(check_number("sr", sr, low=1, integer=True)) != native:
+            import soxr
+
+            resample = soxr.ResampleStream(native, int(sr), 1, quality="HQ").resample_chunk
+        step = max(1, round(block_s * native))
+        for start in range(0, n_samples, step):
+            # Not by _read: going on where the last block ended needs no seeking.
+            expected = min(step, n_samples - start)
+            try:
+                y = file.read(expected, dtype="float32", always_2d=True)
+            except sf.LibsndfileError as error:
+                raise AudioError(f"{path}: damaged ({error.error_string})") from error
+            if len(y) < expected:
+                raise AudioError(
+                    f"{path}: truncated: found {start + len(y)} samples, expected {n_samples}"
+                )
+            y = _view(y, channel)
+            if not np.isfinite(y).all():
+                raise AudioError(f"{path}: found samples that are NaN or infinite, expected none")
+            yield y if resample is None else resample(y, last=start + step >= n_samples)
+
+
 def chunk(y, *, sr, window_s, hop_s, last="keep"):
     """Cut a signal into windows of equal length.
 

@@ -12,8 +12,10 @@ Metrics
 -------
 - `decide_onset`: at most one event in a clip, by peak and search back (8.2.1.3).
 - `find_events`, `stream_events`: any number of events, from a median filter and thresholds.
+- `locate_events`: either of the two, for all clips of a class, as an event table.
 - `evaluate_events`: event-based error rate (eq. 8.1) and F1, onset only, equal to those of the
   DCASE 2017 challenge's toolbox (sed_eval).
+- `describe_events`: the same with bootstrap intervals over files, as rows of a result.
 """
 
 import itertools
@@ -171,6 +173,44 @@ def find_events(probabilities, *, hop_s, threshold=0.5, onset_threshold=0.5, med
             [probabilities], hop_s=hop_s, threshold=threshold, onset_threshold=onset_threshold
         )
     )
+
+
+def locate_events(clips, probabilities, *, hop_s, threshold, n_back=50, median_s=None):
+    """Event table of several clips of one class.
+
+    Parameters
+    ----------
+    clips : DataFrame
+        ``file`` and ``label``, a row a clip.
+    probabilities : sequence of array_like, shape (time,)
+        One a clip.
+    hop_s, threshold, n_back
+        As in `decide_onset`, which finds at most one event a clip.
+    median_s : float, optional
+        Decide as the challenge's baseline does instead: `find_events` with this median filter
+        and the threshold for every frame, any number of events.
+
+    Returns
+    -------
+    DataFrame
+        ``file``, ``label``, ``onset_s``; a row an event.
+
+    Examples
+    --------
+    >>> clips = pd.DataFrame({"file": ["a", "b"], "label": "gunshot"})
+    >>> locate_events(clips, [[0, 1, 1], [0, 0, 0]], hop_s=0.5, threshold=0.5).values.tolist()
+    [['a', 'gunshot', 0.5]]
+    """
+    rows = []
+    for file, label, sequence in zip(clips["file"], clips["label"], probabilities, strict=True):
+        if median_s is None:
+            onset_s = decide_onset(sequence, hop_s=hop_s, threshold=threshold, n_back=n_back)
+            onsets_s = [] if onset_s is None else [onset_s]
+        else:
+            same = {"threshold": threshold, "onset_threshold": threshold}
+            onsets_s = [e[0] for e in find_events(sequence, hop_s=hop_s, median_s=median_s, **same)]
+        rows += [(file, label, onset_s) for onset_s in onsets_s]
+    return pd.DataFrame(rows, columns=["file", "label", "onset_s"])
 
 
 def match_onsets(reference, estimate, *, collar_s=0.5):
@@ -336,3 +376,62 @@ def evaluate_events(reference, estimate, *, collar_s=0.5):
         name: float(np.mean([scores[name] for scores in classes.values()])) for name in names
     }
     return {"classes": classes, "average": average}
+
+
+def describe_events(counts, *, average="Average", n_resamples=1000, level=0.95, seed=0):
+    """Scores a class and their mean over classes, with bootstrap intervals over files.
+
+    Parameters
+    ----------
+    counts : DataFrame or sequence of DataFrame
+        From `count_events`: one, or one a training (of other seeds, say) on the same files;
+        scores are then means over the trainings.
+    average : str
+        Name of the row with the mean over classes.
+    n_resamples, level, seed
+        Draws of files with replacement within each class, share of them in the interval,
+        and their seed. The interval tells how much other mixtures of the same sources would
+        differ, neither other sources nor other trainings.
+
+    Returns
+    -------
+    DataFrame
+        ``event``, ``error_rate``, ``error_rate_low``, ``error_rate_high``, ``deletion_rate``,
+        ``insertion_rate``, ``f1``, ``error_rate_best`` and ``error_rate_worst`` of the trainings.
+
+    Examples
+    --------
+    >>> reference = pd.DataFrame({"file": list("abcd"), "label": "gunshot", "onset_s": 7.0})
+    >>> found = describe_events(count_events(reference, reference[:3]))
+    >>> found.loc[0, ["error_rate", "error_rate_low", "error_rate_high"]].astype(str).tolist()
+    ['0.25', '0.0', '0.75']
+    """
+    runs = [counts] if isinstance(counts, pd.DataFrame) else list(counts)
+    rng, scores, drawn = np.random.default_rng(seed), {}, {}
+    for label in runs[0]["label"].unique():
+        mine = [run[run["label"] == label] for run in runs]
+        if any(run["file"].tolist() != mine[0]["file"].tolist() for run in mine):
+            raise CorpusError(f"counts: trainings were scored on other files of {label}")
+        scores[label] = pd.DataFrame([error_rates(run) for run in mine])
+        n_reference, n = mine[0]["n_reference"].to_numpy(), len(mine[0])
+        errors = [r["n_reference"] + r["n_estimated"] - 2 * r["n_matched"] for r in mine]
+        draws = rng.multinomial(n, np.full(n, 1 / n), size=n_resamples)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            ratios = (draws @ np.mean(errors, axis=0)) / (draws @ n_reference)
+        drawn[label] = np.where(np.isfinite(ratios), ratios, np.nan)  # no event was drawn
+    scores[average] = sum(scores.values()) / len(scores)
+    drawn[average] = np.mean(list(drawn.values()), axis=0)
+    rows = []
+    for label, of_runs in scores.items():
+        known = drawn[label][np.isfinite(drawn[label])]
+        quantiles = [(1 - level) / 2, (1 + level) / 2]
+        low, high = np.quantile(known, quantiles) if len(known) else (np.nan, np.nan)
+        mean = of_runs[["deletion_rate", "insertion_rate", "f1"]].mean(skipna=False)
+        rates = of_runs["error_rate"]
+        rows.append(
+            {"event": label, "error_rate": rates.mean(skipna=False)}
+            | {"error_rate_low": low, "error_rate_high": high}
+            | mean.to_dict()
+            | {"error_rate_best": rates.min(), "error_rate_worst": rates.max()}
+        )
+    return pd.DataFrame(rows)

@@ -1,0 +1,203 @@
+"""Mixtures for training, validation and scoring, from sources that they never share (8.2.1).
+
+The thesis trains on mixtures drawn anew from the development set's training sources, and scores
+on those of the other sources. It does not say by which clips training stops; here those are
+mixtures of training sources held out for that.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+
+from thesislib.corpora.event_lists import split_sources
+from thesislib.corpora.index import Corpus
+from thesislib.corpora.mixtures import synthesize_mixtures
+from thesislib.corpora.rare_events import BACKGROUND, PUBLISHED_MIXTURES, load_mixtures
+from thesislib.errors import CorpusError
+
+#: Names that the partitions of sources may have, and what their mixtures are for.
+PARTITIONS = {
+    "training": ("devtrain", "train"),
+    "validation": ("validation", "devel"),
+    "development": ("devtest", "test"),
+    "evaluation": ("evaltest", "evaluation"),
+}
+
+
+def split_partitions(sources, *, validation_share=0.2, seed=0):
+    """Sources of each partition.
+
+    Parameters
+    ----------
+    sources : Corpus
+        Isolated events and backgrounds (label ``background``), with a partition for training
+        (``devtrain`` or ``train``) and one for scoring (``devtest`` or ``test``); those for
+        validation and evaluation may be there too.
+    validation_share : float in (0, 1)
+        Share of each class's training groups (recordings) that is held out for validation,
+        unless the corpus has a partition for it.
+    seed : int
+        Of that draw.
+
+    Returns
+    -------
+    dict of str to DataFrame
+        ``training``, ``validation``, ``development`` and, if there are sources, ``evaluation``.
+
+    Raises
+    ------
+    CorpusError
+        If a partition or the backgrounds are missing, or two partitions share a recording.
+    """
+    index, parts = sources.index, {}
+    for part, names in PARTITIONS.items():
+        found = [name for name in names if name in sources.partitions]
+        if found:
+            parts[part] = index[index["partition"] == found[0]]
+        elif part in ("training", "development"):
+            raise CorpusError(
+                f"{sources.name}: found partitions {', '.join(sources.partitions) or '(none)'}, "
+                f"expected one for {part}: {' or '.join(names)}"
+            )
+    if "validation" not in parts:
+        parts["training"], parts["validation"] = split_sources(
+            parts["training"], share=validation_share, seed=seed
+        )
+    owner = {}
+    for part, table in parts.items():
+        for label in sorted({*sources.classes, BACKGROUND}):
+            if label not in set(table["label"]):
+                raise CorpusError(f"{sources.name}: {part} has no source of class {label!r}")
+        for group in set(sources.groups[table.index]):
+            if owner.setdefault(group, part) != part:
+                raise CorpusError(
+                    f"{sources.name}: {group} is in {owner[group]} and {part}, expected in one"
+                )
+    return {part: parts[part] for part in PARTITIONS if part in parts}
+
+
+def mix_partitions(
+    sources,
+    parts,
+    root,
+    *,
+    n_mixtures,
+    presence,
+    ready_root=None,
+    seed=0,
+    **settings,
+):
+    """Mixtures of each partition, drawn from its own sources.
+
+    Parameters
+    ----------
+    sources : Corpus
+    parts : dict of str to DataFrame
+        From `split_partitions`.
+    root : str or Path
+        Folder for mixtures. Below it each corpus has a folder of its own, named by its
+        content; mixtures that are there are not made again.
+    n_mixtures, presence : dict of str to number
+        Mixtures a class and event presence probability, by partition.
+    ready_root : str or Path, optional
+        Corpus folder that may hold the published mixtures of development and evaluation: they
+        are taken as they are. The evaluation set comes in no other form.
+    seed : int
+    **settings
+        ``ebr_db``, ``duration_s``, ``sr``, ``shared_onsets``, ``n_jobs`` of
+        `synthesize_mixtures`.
+
+    Returns
+    -------
+    dict of str to Corpus
+        Mixtures by partition: ``label`` is the class that a mixture is for.
+    """
+    folder, mixtures = Path(root) / sources.fingerprint[:16], {}
+    for part in PARTITIONS:
+        ready = _find_ready(ready_root, part)
+        if ready is not None:
+            mixtures[part] = ready
+        elif part in parts:
+            table = parts[part]
+            background = table["label"] == BACKGROUND
+            beds = table[background]
+            index = synthesize_mixtures(
+                folder,
+                table[~background],
+                beds.assign(label=beds["scene"]) if "scene" in beds else beds,
+                events_root=sources.root,
+                backgrounds_root=sources.root,
+                subset=part,
+                n_mixtures=n_mixtures[part],
+                presence_probability=presence[part],
+                seed=seed,
+                **settings,
+            )
+            mixtures[part] = Corpus(
+                index,
+                folder,
+                name=f"{sources.name}, {part} mixtures",
+                kind="synthetic" if sources.kind == "synthetic" else "stand-in",
+                licence=sources.licence,
+                remarks=(f"{part}: mixtures drawn anew",),
+            )
+    return mixtures
+
+
+def _find_ready(root, part):
+    """Published mixtures of a partition, or None."""
+    subset = PARTITIONS[part][0]
+    if root is None or part not in ("development", "evaluation"):
+        return None
+    try:
+        found = load_mixtures(root, subset)
+    except CorpusError:
+        return None
+    published = found.index["parameters"] == PUBLISHED_MIXTURES[subset]
+    return found.select(published) if published.any() else None
+
+
+def describe_durations(parts):
+    """Durations of the source events (Table 8.2).
+
+    Parameters
+    ----------
+    parts : dict of str to DataFrame
+        From `split_partitions`; training and validation count as one.
+
+    Returns
+    -------
+    DataFrame
+        ``event``, ``partition`` (``dev``: sources to train on, ``test``), ``mean_s``, ``max_s``,
+        ``min_s``, ``median_s``, ``std_s`` (``ddof=1``; the thesis does not say), ``n_events``.
+    """
+    sides = {
+        "dev": pd.concat([parts["training"], parts["validation"]]),
+        "test": pd.concat([parts[p] for p in ("development", "evaluation") if p in parts]),
+    }
+    rows = []
+    for label in sorted(set(sides["dev"]["label"]) - {BACKGROUND}):
+        for side, table in sides.items():
+            events = table[table["label"] == label]
+            times = events.reindex(columns=["onset_s", "offset_s", "duration_s"]).astype(float)
+            # Without an annotation the whole file is the event.
+            length_s = times["offset_s"].fillna(times["duration_s"]) - times["onset_s"].fillna(0)
+            numbers = {
+                f"{name}_s": round(float(getattr(length_s, name)()), 3)
+                for name in ("mean", "max", "min", "median", "std")
+            }
+            rows.append({"event": label, "partition": side} | numbers | {"n_events": len(events)})
+    return pd.DataFrame(rows)
+
+
+def rename_classes(sources, names):
+    """Corpus with other class names: those of the thesis, where another corpus means the same.
+
+    Parameters
+    ----------
+    sources : Corpus
+    names : dict of str to str
+        Name in the corpus to name in the thesis; others stay.
+    """
+    return replace(sources, index=sources.index.replace({"label": names}), splits=None)
