@@ -298,6 +298,24 @@ def seeded(seed, device="cpu"):
         yield
 
 
+@contextlib.contextmanager
+def limit_threads(n):
+    """Let torch use ``n`` threads on the CPU for a block; the last bits depend on it.
+
+    Examples
+    --------
+    >>> with limit_threads(1):
+    ...     torch.get_num_threads()
+    1
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(n)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def pick_device(device):
     """``torch.device`` of a name; ``"auto"`` is the GPU if there is one.
 
