@@ -1,5 +1,7 @@
 """Result tables: ours, and in a block of its own what the thesis printed (contract 5)."""
 
+from collections import Counter
+
 import pandas as pd
 
 from thesislib.errors import ParameterError
@@ -8,6 +10,7 @@ from thesislib.evaluation.metrics import (
     score_folds,
     unweighted_average_recall,
 )
+from thesislib.evaluation.selection import vote_chunks
 from thesislib.store import write_atomically
 
 OURS, THESIS = "this run", "thesis"
@@ -137,13 +140,13 @@ def describe_folds(decisions, *, name="uar", metric=unweighted_average_recall, *
     -------
     dict
         The columns of :func:`describe_score`, ``<name>_mean_percent`` and
-        ``<name>_deviation_percent`` (``ddof=0``, as in the thesis).
+        ``<name>_std_percent`` (``ddof=0``, as in the thesis).
     """
     found = score_folds(decisions.truth, decisions.predicted, decisions.folds, metric=metric)
     return {
         **describe_score(decisions, name=name, metric=metric, **interval),
         f"{name}_mean_percent": round(100 * found["mean"], 2),
-        f"{name}_deviation_percent": round(100 * found["deviation"], 2),
+        f"{name}_std_percent": round(100 * found["deviation"], 2),
     }
 
 
@@ -173,6 +176,112 @@ def tell_apart(ours, other, *, name="uar_test"):
     if ours[low] > other[high]:
         return "better"
     return "worse" if ours[high] < other[low] else "cannot be told"
+
+
+def describe_chunks(decisions, clip_of_chunk, *, groups, **options):
+    """Scores of decisions on chunks, and of the clips that vote with them, side by side (8.3).
+
+    Parameters
+    ----------
+    decisions : Decisions
+        Rows are chunks, with ``folds``.
+    clip_of_chunk : ndarray of int
+        Corpus row of every chunk.
+    groups : ndarray
+        Group of every corpus row.
+    **options
+        ``metric``, ``seed`` and ``n`` of :func:`describe_folds`.
+
+    Returns
+    -------
+    dict
+        ``uar_…`` of the chunks, ``uar_clip_…`` of the clips, each as :func:`describe_folds`
+        has them, and ``clip_ties_percent``, the share of clips whose vote was tied.
+    """
+    clips = vote_chunks(decisions, clip_of_chunk)
+    return {
+        **describe_folds(decisions, groups=groups[clip_of_chunk], **options),
+        **describe_folds(clips, name="uar_clip", groups=groups, **options),
+        "clip_ties_percent": round(100 * clips.tied, 2),
+    }
+
+
+def describe_selections(result, clip_of_chunk=None, *, groups, **options):
+    """Scores of a cross-validation with the complexity chosen both ways (contract 7).
+
+    Parameters
+    ----------
+    result : FoldResult
+    clip_of_chunk : ndarray of int, optional
+        If the rows are chunks: clip of each.
+    groups, **options
+        As in :func:`describe_chunks` or :func:`describe_folds`.
+
+    Returns
+    -------
+    list of dict
+        A row for ``selection`` ``as published`` (the best ``complexity`` on the folds that are
+        reported), one for ``honest`` (``chosen`` inside each training part).
+    """
+    best = result.best()
+    ways = {
+        "as published": (result.by_complexity[best], {"complexity": best}),
+        "honest": (result.nested, {"chosen": describe_choice(result.chosen)}),
+    }
+    rows = []
+    for selection, (decisions, choice) in ways.items():
+        if clip_of_chunk is None:
+            scores = describe_folds(decisions, groups=groups, **options)
+        else:
+            scores = describe_chunks(decisions, clip_of_chunk, groups=groups, **options)
+        rows.append({"selection": selection, **choice, **scores})
+    return rows
+
+
+def compare_intervals(ours, other, *, name="uar"):
+    """Say of two rows which is better; intervals that overlap do not tell.
+
+    Parameters
+    ----------
+    ours, other : mapping
+        With ``<name>_low_percent`` and ``<name>_high_percent``.
+    name : str
+
+    Returns
+    -------
+    str
+        ``better``, ``worse`` or ``cannot be told``.
+
+    Examples
+    --------
+    >>> compare_intervals({"uar_low_percent": 50, "uar_high_percent": 60},
+    ...                   {"uar_low_percent": 58, "uar_high_percent": 70})
+    'cannot be told'
+    """
+    low, high = f"{name}_low_percent", f"{name}_high_percent"
+    if ours[low] > other[high]:
+        return "better"
+    return "worse" if ours[high] < other[low] else "cannot be told"
+
+
+def describe_choice(chosen):
+    """What a nested choice took, and in how many folds.
+
+    Parameters
+    ----------
+    chosen : dict
+        Fold to setting, as in ``FoldResult.chosen``.
+
+    Examples
+    --------
+    >>> describe_choice({"1": 1e-06, "2": 0.1, "3": 1e-06})
+    '1e-06 (2), 0.1 (1)'
+    """
+    shown = [
+        " ".join(str(part) for part in (choice if isinstance(choice, tuple) else (choice,)))
+        for choice in chosen.values()
+    ]
+    return ", ".join(f"{choice} ({n})" for choice, n in Counter(shown).most_common())
 
 
 def write_table(table, number, folder, *, caption):

@@ -1,0 +1,103 @@
+"""Folds that keep groups together, and slices of a corpus for a cheap trial (thesis 8.3)."""
+
+from dataclasses import replace
+
+import numpy as np
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
+from thesislib.errors import CorpusError, check_number
+
+
+def cross_validate(corpus, *, n_folds=10, seed=0, ignore_groups=False):
+    """Train and test rows of each fold: the corpus's own folds, or drawn ones.
+
+    Parameters
+    ----------
+    corpus : Corpus
+    n_folds : int >= 2
+        Number of folds where the corpus names none; 10 in the thesis.
+    seed : int
+    ignore_groups : bool
+        Draw folds that part groups, though the corpus has folds of its own: what a game's
+        sound gives away when its clips are on both sides (8.3.1.1).
+
+    Returns
+    -------
+    dict of str to (ndarray of int, ndarray of int)
+
+    Raises
+    ------
+    CorpusError
+        If a class has fewer groups (or, ignoring groups, clips) than folds.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from thesislib.corpora.index import Corpus
+    >>> index = pd.DataFrame({"file": list("abcdefgh"), "label": list("xyxyxyxy"),
+    ...                       "group": list("11223344")})
+    >>> folds = cross_validate(Corpus(index, ".", name="example"), n_folds=2)
+    >>> [len(test) for train, test in folds.values()]
+    [4, 4]
+    """
+    if not ignore_groups and (corpus.splits is not None or "fold" in corpus.index):
+        return corpus.folds()
+    check_number("n_folds", n_folds, low=2, integer=True)
+    rows = np.flatnonzero(corpus.index["label"].notna().to_numpy())
+    labels, groups = corpus.labels[rows], corpus.groups[rows]
+    units = rows if ignore_groups else groups
+    for name in corpus.classes:
+        n_units = len(set(units[labels == name]))
+        if n_units < n_folds:
+            what = "clips" if ignore_groups else "groups"
+            raise CorpusError(
+                f"{corpus.name}: class {name!r} has {n_units} {what}, "
+                f"expected at least one for each of {n_folds} folds"
+            )
+    kind = StratifiedKFold if ignore_groups else StratifiedGroupKFold
+    parts = kind(n_folds, shuffle=True, random_state=seed).split(rows, labels, groups)
+    return {str(k + 1): (rows[train], rows[test]) for k, (train, test) in enumerate(parts)}
+
+
+def take_slice(corpus, n):
+    """About every ``n``-th clip, from each class of each fold or partition.
+
+    Groups take turns, so that a slice of few clips has as many groups as possible, and
+    each class stays in each fold: the whole experiment can be tried at a fraction of its cost.
+
+    Parameters
+    ----------
+    corpus : Corpus
+    n : int >= 1
+        1 gives the corpus itself.
+
+    Returns
+    -------
+    Corpus
+        Of kind ``stand-in`` where the corpus was the thesis's own: a slice's numbers are not
+        to be held against the thesis's.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from thesislib.corpora.index import Corpus
+    >>> index = pd.DataFrame({"file": list("abcdef"), "label": ["x"] * 4 + ["y"] * 2,
+    ...                       "group": list("112233")})
+    >>> take_slice(Corpus(index, ".", name="example"), 2).index["file"].tolist()
+    ['a', 'c', 'e']
+    """
+    check_number("n", n, low=1, integer=True)
+    if n == 1:
+        return corpus
+    index = corpus.index.assign(_group=corpus.groups)
+    # The first clip of every group, then the second of every group, and so on.
+    index["_turn"] = index.groupby("_group").cumcount()
+    cells = ["label", *(name for name in ("partition", "fold") if name in index)]
+    ordered = index.sort_values(["_turn", "_group"], kind="stable")
+    cell = ordered.groupby(cells, dropna=False)
+    place, size = cell.cumcount(), cell["file"].transform("size")
+    keep = place < np.maximum(1, np.round(size / n))
+    sliced = corpus.select(keep.sort_index().to_numpy())
+    kind = "stand-in" if corpus.kind == "thesis" else corpus.kind
+    remark = f"a slice: {len(sliced)} of {len(corpus)} clips"
+    return replace(sliced, kind=kind, remarks=(*corpus.remarks, remark))
