@@ -48,7 +48,7 @@ def load_any(root):
     raise CorpusError(f"{root}: found no index.csv and no known layout, expected one{hint}")
 
 
-def open_corpus(name, root="", *, task=None, seed=0, **size):
+def open_corpus(name, root="", *, task=None, labels=None, seed=0, **size):
     """Open a user's corpus, or make and open the embedded synthetic one.
 
     Parameters
@@ -60,6 +60,8 @@ def open_corpus(name, root="", *, task=None, seed=0, **size):
         ``data/synthetic`` in the real corpus's layout.
     task : str, optional
         Which of the two-class corpora of ``vocalisations``; no other corpus has any.
+    labels : dict of str to str, optional
+        What a native package's labels mean (``heart``); the labels of an ``index.csv`` stay.
     seed : int
         Of the synthetic corpus.
     **size
@@ -85,7 +87,7 @@ def open_corpus(name, root="", *, task=None, seed=0, **size):
         return module.load(root, task).check()
     if task is not None:
         raise ParameterError(f"task: found {task!r}, expected none ({name} has no tasks)")
-    return module.load(root).check()
+    return module.load(root, **({} if labels is None else {"labels": labels})).check()
 
 
 def open_tasks(name, root="", *, seed=0, **size):

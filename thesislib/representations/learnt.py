@@ -112,6 +112,12 @@ class LearntFeatures:
         shutil.rmtree(checkpoint, ignore_errors=True)
         return model
 
+    def evaluate(self, train, rows):
+        """Losses on some rows of what was learnt on others: ``evaluate`` of the estimator."""
+        model = self.model(train)
+        with _threads(self.n_threads):
+            return model.evaluate([self.items[i] for i in rows])
+
     def key(self, train):
         """Key in the store: the hash of all that weights and features depend on."""
         if self._content is None:
