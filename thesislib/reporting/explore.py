@@ -47,16 +47,17 @@ def summarise_layers(network):
     same = (layers[alike].astype(str) == layers[alike].astype(str).shift()).all(axis=1)
     block = (~(same & (layers["kind"] == "conv"))).cumsum()
     table = layers.groupby(block).first().reset_index(drop=True)
-    dense = table["kind"] == "fully connected"
+    dense, convolutions = table["kind"] == "fully connected", table["kind"] == "conv"
+    n_layers = pd.Series(block.value_counts(sort=False).to_numpy(), dtype="Int64")
     return pd.DataFrame(
         {
             "network": network.name,
             "position": np.arange(1, len(table) + 1),
             "kind": table["kind"],
             "layer": table["name"],
-            "n_layers": block.value_counts(sort=False).to_numpy(),
+            "n_layers": n_layers.where(convolutions),
             "kernel_size": table["kernel"],
-            "n_channels": table["channels"].mask(dense),
+            "n_channels": table["channels"].where(convolutions),
             "stride": table["stride"],
             "n_units": table["channels"].where(dense),
             "variant": network.variant,
@@ -81,8 +82,8 @@ def chain_channels(table):
     --------
     >>> table = pd.DataFrame({"source": ["this run", "thesis"], "network": ["alexnet", "AlexNet"],
     ...                       "kind": "conv", "n_layers": [2, 1], "n_channels": [64, 96]})
-    >>> chain_channels(table).loc["alexnet"].tolist()
-    ['64-64', '96', False]
+    >>> chain_channels(table).loc["alexnet", ["this run", "thesis"]].tolist()
+    ['64-64', '96']
     """
     chains = {}
     for row in table[table["kind"] == "conv"].itertuples():

@@ -203,7 +203,7 @@ def _describe_values(spectrum):
     return "power (dB re maximum)" if spectrum.reference == "max" else "power (dB)"
 
 
-def plot_layers(answers, *, n_maps=6):
+def plot_layers(answers, *, title="", n_maps=6):
     """What a network's layers answer to one picture: maps as pictures, vectors as lines.
 
     Parameters
@@ -211,6 +211,7 @@ def plot_layers(answers, *, n_maps=6):
     answers : dict of str to ndarray
         Layer to its activations, shape (n_maps, height, width) or (n_features,); see
         :func:`thesislib.reporting.explore.answer_picture`.
+    title : str
     n_maps : int
         How many maps of each layer: those with the largest mean, each on its own scale.
 
@@ -220,6 +221,7 @@ def plot_layers(answers, *, n_maps=6):
         One row a layer.
     """
     figure = plt.figure(figsize=(1.5 * n_maps, 1.75 * len(answers)))
+    figure.suptitle(title, fontsize=10, fontweight="bold")
     rows = figure.subfigures(len(answers), 1, squeeze=False)[:, 0]
     for row, (layer, values) in zip(rows, answers.items()):
         silent = f"{100 * np.mean(values == 0):.0f} % are zero"
