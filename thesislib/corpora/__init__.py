@@ -96,7 +96,7 @@ def open_tasks(name, root="", *, seed=0, **size):
     Parameters
     ----------
     name, root, seed, **size
-        As in :func:`open_corpus`.
+        As in :func:`open_corpus`; the folder of a single task is its only one.
 
     Returns
     -------
@@ -104,7 +104,11 @@ def open_tasks(name, root="", *, seed=0, **size):
         Checked, in the thesis's order.
     """
     module, root = _find_corpus(name, root, seed, size)
-    return {task: module.load(root, task).check() for task in module.list_tasks(root)}
+    if (Path(root) / "index.csv").is_file():
+        root, tasks = Path(root).resolve().parent, [Path(root).resolve().name]
+    else:
+        tasks = module.list_tasks(root)
+    return {task: module.load(root, task).check() for task in tasks}
 
 
 def fetch_corpus(name, root=None, *, accept_licence=False, progress=True):
