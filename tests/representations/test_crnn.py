@@ -5,6 +5,7 @@ from sklearn.base import clone
 
 from thesislib.errors import ParameterError, WeightsError
 from thesislib.representations import crnn as crnn_module
+from thesislib.representations import frame_detector
 from thesislib.representations.crnn import CRNN, FFNN
 from thesislib.representations.frame_detector import (
     NothingDetector,
@@ -242,13 +243,13 @@ def test_weights_of_positive_frames_raise_their_probability(data):
 def test_negative_chunks_are_drawn_anew_each_epoch(data, monkeypatch):
     X, y = data
     drawn = []
-    gather = CRNN._gather
+    draw = frame_detector._Pool.draw
 
-    def spy(self, clips, chunks):
+    def spy(self, chunks):
         drawn.append({(int(i), int(a)) for i, a in chunks})
-        return gather(self, clips, chunks)
+        return draw(self, chunks)
 
-    monkeypatch.setattr(CRNN, "_gather", spy)
+    monkeypatch.setattr(frame_detector._Pool, "draw", spy)
     CRNN(10, **SMALL | {"n_negative": 0.5, "batch_size": 1000}).fit(X, y)
     positive = {(i, a) for i in range(12) for a in range(0, 60, 10) if y[i, a : a + 10].any()}
     for epoch in drawn:

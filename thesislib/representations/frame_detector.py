@@ -22,7 +22,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from thesislib.errors import ParameterError, check_number, check_option
 from thesislib.representations.saving import SavedNetwork
-from thesislib.representations.sliding import check_clips, gather_chunks, predict_clips
+from thesislib.representations.sliding import check_clips, predict_clips
 from thesislib.training import checkpoint_file, train
 
 VALIDATION_CHUNKS = 256
@@ -63,11 +63,7 @@ class FrameDetector(SavedNetwork, BaseEstimator):
         chunks, has_event = self._cut(clips, labels)
         loss = self._loss(shares)
 
-        def draw(chunk_rows, from_clips, from_labels):
-            x = self._gather(from_clips, chunk_rows)
-            wanted = np.stack([from_labels[i][a : a + self.chunk_frames] for i, a in chunk_rows])
-            wanted = torch.from_numpy(wanted).to(self.device_)
-            return x, wanted if self.output == "softmax" else wanted.float()
+        pool = self._pool(clips, labels)
 
         def batches(order):
             rows = torch.randperm(len(chunks), generator=order).numpy()
@@ -80,7 +76,7 @@ class FrameDetector(SavedNetwork, BaseEstimator):
                 batch = rows[begin : begin + self.batch_size]
                 # Batch normalisation has no statistics of a single frame.
                 if len(batch) * self.chunk_frames > 1 or begin == 0:
-                    yield draw(chunks[batch], clips, labels)
+                    yield pool.draw(chunks[batch])
 
         def step(batch):
             x, wanted = batch
@@ -96,12 +92,13 @@ class FrameDetector(SavedNetwork, BaseEstimator):
                     f"{self.n_columns_} and {self.n_outputs_} as in X and y"
                 )
             held_chunks, _ = self._cut(held_out, held_labels)
+            held_pool = self._pool(held_out, held_labels)
 
             def validate():
                 total = 0.0
                 for begin in range(0, len(held_chunks), VALIDATION_CHUNKS):
                     rows = held_chunks[begin : begin + VALIDATION_CHUNKS]
-                    total += len(rows) * float(step(draw(rows, held_out, held_labels))["loss"])
+                    total += len(rows) * float(step(held_pool.draw(rows))["loss"])
                 return {"loss": total / len(held_chunks)}
 
         optimiser = torch.optim.Adam(self.network_.parameters(), self.learning_rate)
@@ -183,14 +180,9 @@ class FrameDetector(SavedNetwork, BaseEstimator):
             has_event += [labels[i][a : a + length].any() for a in np.unique(starts)]
         return np.array(chunks), np.array(has_event)
 
-    def _gather(self, clips, chunks):
-        return gather_chunks(
-            self.network_,
-            clips,
-            chunks,
-            n_frames=self.chunk_frames,
-            convolution_context=self.convolution_context,
-        )
+    def _pool(self, clips, labels):
+        alone = self.convolution_context == "chunk"
+        return _Pool(self.network_, clips, labels, n_frames=self.chunk_frames, alone=alone)
 
     def _loss(self, shares):
         """Cross entropy with the weights that ``positive_weight`` asks for."""
@@ -225,6 +217,40 @@ class FrameDetector(SavedNetwork, BaseEstimator):
             check_number("positive_weight", self.positive_weight, low=0, open_low=True)
         if self.n_negative is not None:
             check_number("n_negative", self.n_negative, low=0)
+
+
+class _Pool:
+    """All clips one after the other, standardised, with margins between: chunks are cut from it.
+
+    A chunk of three frames costs far less than a turn of a Python loop, so a whole batch is cut
+    at once.
+    """
+
+    def __init__(self, network, clips, labels, *, n_frames, alone):
+        self.margin, self.n_frames, self.alone = network.margin, n_frames, alone
+        lengths = np.array([len(clip) for clip in clips])
+        self.first = self.margin + np.concatenate([[0], np.cumsum(lengths + self.margin)[:-1]])
+        n_rows = self.margin + (lengths + self.margin).sum()
+        # The margins are zeros, once standardised: the mean spectrum.
+        self.x = torch.zeros(n_rows, clips[0].shape[1], device=network.mean.device)
+        shape = (n_rows, *labels[0].shape[1:])
+        self.y = torch.zeros(shape, device=self.x.device, dtype=torch.from_numpy(labels[0]).dtype)
+        for start, clip, label in zip(self.first, clips, labels, strict=True):
+            x = torch.from_numpy(clip).to(self.x.device)
+            self.x[start : start + len(clip)] = (x - network.mean) / network.scale
+            self.y[start : start + len(clip)] = torch.from_numpy(label)
+
+    def draw(self, chunks):
+        """Chunks, as rows (clip, first frame), with their margins; and their labels."""
+        starts = torch.from_numpy(self.first[chunks[:, 0]] + chunks[:, 1])[:, None]
+        rows = (starts - self.margin + torch.arange(self.n_frames + 2 * self.margin)).to(
+            self.x.device
+        )
+        x = self.x[rows]
+        if self.alone and self.margin:
+            x[:, : self.margin] = x[:, -self.margin :] = 0
+        y = self.y[rows[:, self.margin : self.margin + self.n_frames]]
+        return x, y if y.dtype == torch.int64 else y.float()
 
 
 class NothingDetector(BaseEstimator):
