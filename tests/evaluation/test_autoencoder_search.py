@@ -1,11 +1,14 @@
 """A trial of the staged search: what a parameter set changes, and that labels must count."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from thesislib.corpora.synthetic import make_corpus
 from thesislib.errors import ParameterError
-from thesislib.evaluation.autoencoder_search import AutoencoderTrial, split_directions
+from thesislib.evaluation.autoencoder_search import AutoencoderTrial, FoldTrial, split_directions
+from thesislib.evaluation.mlp import MLP
 from thesislib.evaluation.sweep import sweep
 from thesislib.representations.s2sae import S2SAE
 from thesislib.spectra.spectrogram import Spectrum
@@ -54,8 +57,6 @@ def test_parameters_go_to_spectrum_and_autoencoder(trial):
 
 
 def test_identity_holds_all_that_is_bound(trial):
-    from dataclasses import replace
-
     same = hash_parameters(trial.identify())
     assert hash_parameters(replace(trial).identify()) == same
     for other in (
@@ -76,3 +77,37 @@ def test_impossible_sets_are_refused(trial):
         "bidirectional_encoder": True,
         "bidirectional_decoder": False,
     }
+
+
+def test_a_trial_over_folds_trains_in_each_training_part(tmp_path):
+    from thesislib.corpora import acoustic_scenes
+
+    root = make_corpus("acoustic_scenes", tmp_path / "scenes", n_per_class=4, clip_s=0.5)
+    corpus = acoustic_scenes.load(root)
+    corpus = corpus.select(corpus.index["label"].isin(["beach", "home", "tram"]))
+    store = FeatureStore(tmp_path / "store")
+    trial = FoldTrial(
+        corpus,
+        Spectrum(window_s=0.1, hop_s=0.05, n_mels=8, scale="unit", transpose=True),
+        S2SAE(1, 4, n_epochs=1),
+        store,
+        MLP(n_units=4, n_epochs=5),
+        n_resamples=20,
+    )
+    table = sweep(
+        [
+            {"n_mels": 8, "window_s": 0.1},
+            {"n_mels": 12, "window_s": 0.2},
+            {"n_units": 3, "directions": "UU"},
+        ],
+        trial,
+        store=store,
+        name="folds",
+        fixed=trial.identify(),
+    )
+    assert table["n_features"].tolist() == [8, 8, 3]
+    assert (table["error"] == "").all()
+    assert table["accuracy_percent"].between(0, 100).all()
+    # Three settings, four folds each.
+    assert len(list(store.root.glob("*/*.safetensors"))) == 12
+    assert trial.identify() != replace(trial, fit_on="all").identify()

@@ -5,16 +5,10 @@ import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.naive_bayes import GaussianNB
 
-from thesislib.corpora import acoustic_scenes
-from thesislib.corpora.synthetic import make_corpus
 from thesislib.errors import CorpusError, ParameterError
 from thesislib.evaluation.metrics import accuracy
 from thesislib.evaluation.mlp import MLP
-from thesislib.evaluation.probabilities import answer_folds, fuse_answers, score_setting
-from thesislib.representations.extract import Reading
-from thesislib.representations.s2sae import S2SAE
-from thesislib.spectra.spectrogram import Spectrum
-from thesislib.store import FeatureStore
+from thesislib.evaluation.probabilities import answer_folds, fuse_answers
 
 
 def make_problem(rng, n=96, distance=1.5):
@@ -166,31 +160,3 @@ def test_parts_over_other_rows_are_refused(rng):
         fuse_answers([first, first], selection="honest")
     with pytest.raises(ParameterError, match="did you mean 'honest'"):
         fuse_answers([first, first], selection="honst")
-
-
-def test_a_setting_changes_spectrum_and_representation(tmp_path):
-    root = make_corpus("acoustic_scenes", tmp_path / "scenes", n_per_class=4, clip_s=0.5)
-    corpus = acoustic_scenes.load(root)
-    corpus = corpus.select(corpus.index["label"].isin(["beach", "home", "tram"]))
-    spectrum = Spectrum("mel", window_s=0.1, hop_s=0.05, n_mels=8, scale="unit", transpose=True)
-    found = [
-        score_setting(
-            corpus,
-            S2SAE(1, 4, n_epochs=1, random_state=0),
-            MLP(n_units=4, n_epochs=5),
-            spectrum=spectrum,
-            reading=Reading(),
-            store=FeatureStore(tmp_path / "store"),
-            n_resamples=20,
-            **setting,
-        )
-        for setting in (
-            {"n_mels": 8},
-            {"n_mels": 12, "window_s": 0.2},
-            {"n_units": 3, "bidirectional_decoder": False},
-        )
-    ]
-    assert [answer["n_features"] for answer in found] == [8, 8, 3]
-    assert all(0 <= answer["accuracy_percent"] <= 100 for answer in found)
-    # Twelve trainings: each of three settings, four folds.
-    assert len(list((tmp_path / "store").glob("*/*.safetensors"))) == 12

@@ -1,17 +1,20 @@
-"""Search for an autoencoder's settings on the development part (thesis 8.1, 10.1).
+"""Search for an autoencoder's settings (thesis 8.1, 10.1).
 
 The thesis searches in stages: layers, units and directions first, then the spectrum's window,
 then its mel bands, each with the best of the stage before. A stage is a
-:func:`~thesislib.evaluation.sweep.sweep` of one :class:`AutoencoderTrial`.
+:func:`~thesislib.evaluation.sweep.sweep` of one :class:`AutoencoderTrial`, scored on the
+development part (10.1), or :class:`FoldTrial`, scored in cross-validation (8.1).
 """
 
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, clone
 
 from thesislib.corpora.index import Corpus
 from thesislib.errors import ParameterError
+from thesislib.evaluation.metrics import accuracy, bootstrap_interval, score_folds
+from thesislib.evaluation.probabilities import answer_folds
 from thesislib.evaluation.selection import evaluate_partitions
 from thesislib.representations.extract import Reading, describe, read_items
 from thesislib.representations.learnt import LearntFeatures
@@ -63,20 +66,9 @@ class AutoencoderTrial:
 
     def __call__(self, **parameters):
         """Answer of one parameter set, see above."""
-        if "directions" in parameters:
-            parameters |= split_directions(parameters.pop("directions"))
-        own = {field.name for field in fields(self.spectrum)} & set(parameters)
-        spectrum = replace(self.spectrum, **{name: parameters.pop(name) for name in own})
-        estimator = clone(self.estimator)
-        unknown = sorted(set(parameters) - set(estimator.get_params()))
-        if unknown:
-            raise ParameterError(
-                f"parameters: found {', '.join(unknown)}, expected names of the spectrum's or "
-                "the autoencoder's settings"
-            )
-        estimator.set_params(**parameters)
-        items = [found[0] for found in read_items(self.corpus, spectrum, reading=self.reading)]
-        learnt = LearntFeatures(estimator, items, self.store, groups=self.corpus.groups)
+        learnt = learn_setting(
+            self.corpus, self.spectrum, self.estimator, self.store, parameters, reading=self.reading
+        )
         result = evaluate_partitions(
             learnt.features,
             self.corpus.labels,
@@ -89,7 +81,7 @@ class AutoencoderTrial:
         ).devel
         best = max(sorted(result), key=lambda complexity: result[complexity].score())
         return {
-            "n_features": estimator.code_size,
+            "n_features": learnt.estimator.code_size,
             "complexity": best,
             "uar_devel_percent": round(100 * result[best].score(), 2),
             **describe_losses(learnt.evaluate(self.train, self.devel)),
@@ -108,6 +100,125 @@ class AutoencoderTrial:
             "machine": self.machine,
             "version": 1,
         }
+
+
+@dataclass(frozen=True)
+class FoldTrial:
+    """Train an autoencoder inside each fold's training part and score it on the fold (8.1.1.5).
+
+    Parameters
+    ----------
+    corpus : Corpus
+        With folds.
+    spectrum, estimator, store, reading
+        As in :class:`AutoencoderTrial`.
+    classifier : classifier
+        With ``predict_proba``, unfitted.
+    fit_on : {"train", "all"}
+        As in :class:`~thesislib.representations.learnt.LearntFeatures`.
+    n_resamples, seed : int
+        Of the interval over groups.
+
+    Notes
+    -----
+    Called like an :class:`AutoencoderTrial`, it returns a dict: ``n_features``;
+    ``accuracy_percent``, the mean over the folds, and ``accuracy_std_percent``;
+    ``accuracy_pooled_percent`` over all folds' tests, with the ends of its 95 % interval.
+    """
+
+    corpus: Corpus
+    spectrum: Spectrum
+    estimator: S2SAE
+    store: FeatureStore
+    classifier: BaseEstimator
+    reading: Reading | None = None
+    fit_on: str = "train"
+    n_resamples: int = 1000
+    seed: int = 0
+
+    def __call__(self, **parameters):
+        """Answer of one parameter set, see above."""
+        learnt = learn_setting(
+            self.corpus,
+            self.spectrum,
+            self.estimator,
+            self.store,
+            parameters,
+            reading=self.reading,
+            fit_on=self.fit_on,
+        )
+        corpus = self.corpus
+        found = answer_folds(self.classifier, learnt.features, corpus.labels, corpus.folds()).outer
+        scores = score_folds(found.truth, found.predicted, found.folds, metric=accuracy)
+        low, high = bootstrap_interval(
+            found.truth,
+            found.predicted,
+            groups=corpus.groups[found.rows],
+            metric=accuracy,
+            n_resamples=self.n_resamples,
+            seed=self.seed,
+        )
+        answer = {
+            "accuracy_percent": scores["mean"],
+            "accuracy_std_percent": scores["deviation"],
+            "accuracy_pooled_percent": scores["pooled"],
+            "accuracy_pooled_low_percent": low,
+            "accuracy_pooled_high_percent": high,
+        }
+        answer = {name: round(100 * value, 2) for name, value in answer.items()}
+        return {"n_features": learnt.estimator.code_size, **answer}
+
+    def identify(self):
+        """Everything that the answers depend on beside the parameters, as plain values."""
+        folds = self.corpus.folds().items()
+        return {
+            "corpus": self.corpus.fingerprint,
+            "folds": {name: [rows.tolist() for rows in sides] for name, sides in folds},
+            "spectrum": describe(self.spectrum),
+            "reading": describe(self.reading or Reading()),
+            "estimator": self.estimator.cache_parameters(),
+            "classifier": self.classifier.cache_parameters(),
+            "settings": [self.fit_on, self.n_resamples, self.seed],
+            "version": 1,
+        }
+
+
+def learn_setting(corpus, spectrum, estimator, store, parameters, *, reading=None, fit_on="train"):
+    """Representation with some settings of spectrum or estimator replaced, not yet trained.
+
+    Parameters
+    ----------
+    corpus, spectrum, estimator, store, reading
+        As in :class:`AutoencoderTrial`.
+    parameters : dict
+        What replaces fields of the spectrum or parameters of the estimator; ``directions``
+        stands for both of its directions.
+    fit_on : {"train", "all"}
+
+    Returns
+    -------
+    LearntFeatures
+
+    Raises
+    ------
+    ParameterError
+        Names a parameter that neither has.
+    """
+    parameters = dict(parameters)
+    if "directions" in parameters:
+        parameters |= split_directions(parameters.pop("directions"))
+    own = {field.name for field in fields(spectrum)} & set(parameters)
+    spectrum = replace(spectrum, **{name: parameters.pop(name) for name in own})
+    estimator = clone(estimator)
+    unknown = sorted(set(parameters) - set(estimator.get_params()))
+    if unknown:
+        raise ParameterError(
+            f"parameters: found {', '.join(unknown)}, expected names of the spectrum's or "
+            "the autoencoder's settings"
+        )
+    estimator.set_params(**parameters)
+    items = [found[0] for found in read_items(corpus, spectrum, reading=reading)]
+    return LearntFeatures(estimator, items, store, fit_on=fit_on, groups=corpus.groups)
 
 
 def split_directions(directions):

@@ -7,7 +7,7 @@ fold on what is known before it is tested (*honest*): on answers inside its trai
 models that have not seen the clips they answer.
 """
 
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 from joblib import Parallel, delayed
@@ -16,10 +16,8 @@ from threadpoolctl import threadpool_limits
 
 from thesislib.errors import ParameterError, check_number, check_option
 from thesislib.evaluation.fusion import search_weights
-from thesislib.evaluation.metrics import accuracy, bootstrap_interval, score_folds
+from thesislib.evaluation.metrics import accuracy, score_folds
 from thesislib.evaluation.selection import Decisions, check_training, split_inside
-from thesislib.representations.extract import read_items
-from thesislib.representations.learnt import LearntFeatures
 
 SELECTIONS = ("as published", "honest")
 
@@ -175,77 +173,6 @@ def fuse_answers(parts, *, selection, metric=accuracy, step=0.1):
     }
     by_row = np.array([weights[name] for name in outer.folds.tolist()]).T[:, :, None]
     return FoldAnswers(_fuse([part.outer for part in parts], by_row), inner, weights)
-
-
-def score_setting(
-    corpus,
-    estimator,
-    classifier,
-    *,
-    spectrum,
-    reading,
-    store,
-    fit_on="train",
-    n_resamples=1000,
-    seed=0,
-    **setting,
-):
-    """Cross-validated accuracy of one setting of spectrum and representation (8.1.1.5).
-
-    Parameters
-    ----------
-    corpus : Corpus
-        With folds.
-    estimator : S2SAE or DCGAN
-        Unfitted; learnt inside each training part and kept in the store.
-    classifier : classifier
-        As in :func:`answer_folds`.
-    spectrum : Spectrum
-        Gives what the estimator takes.
-    reading : Reading
-    store : FeatureStore
-    fit_on : {"train", "all"}
-        As in :class:`~thesislib.representations.learnt.LearntFeatures`.
-    n_resamples, seed : int
-        Of the interval over groups.
-    **setting
-        What replaces fields of the spectrum or parameters of the estimator.
-
-    Returns
-    -------
-    dict
-        ``n_features``; ``accuracy_percent``, the mean over the folds, with
-        ``accuracy_deviation_percent``; ``accuracy_pooled_percent`` over all folds' tests,
-        with the ends of its 95 % interval.
-    """
-    names = {entry.name for entry in fields(spectrum)}
-    spectrum = replace(spectrum, **{k: v for k, v in setting.items() if k in names})
-    rest = {k: v for k, v in setting.items() if k not in names}
-    items = [clip[0] for clip in read_items(corpus, spectrum, reading=reading)]
-    learnt = LearntFeatures(
-        clone(estimator).set_params(**rest), items, store, fit_on=fit_on, groups=corpus.groups
-    )
-    folds = corpus.folds()
-    found = answer_folds(classifier, learnt.features, corpus.labels, folds).outer
-    scores = score_folds(found.truth, found.predicted, found.folds, metric=accuracy)
-    low, high = bootstrap_interval(
-        found.truth,
-        found.predicted,
-        groups=corpus.groups[found.rows],
-        metric=accuracy,
-        n_resamples=n_resamples,
-        seed=seed,
-    )
-    first, _ = next(iter(folds.values()))
-    answer = {
-        "accuracy_percent": scores["mean"],
-        "accuracy_deviation_percent": scores["deviation"],
-        "accuracy_pooled_percent": scores["pooled"],
-        "accuracy_pooled_low_percent": low,
-        "accuracy_pooled_high_percent": high,
-    }
-    answer = {name: round(100 * value, 2) for name, value in answer.items()}
-    return {"n_features": int(learnt.features(first).shape[1]), **answer}
 
 
 def _take(X, rows):
