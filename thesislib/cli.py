@@ -20,6 +20,7 @@ def build_parser():
     _add_plot(commands)
     _add_features(commands)
     _add_bag(commands)
+    _add_detect(commands)
     _add_corpus(commands)
     _add_weights(commands)
     return parser
@@ -331,6 +332,29 @@ def _bag(options):
     given = _given(options)
     given |= {"norm": options.norm or "none", "log": bool(options.log), "idf": bool(options.idf)}
     bag_csv(given.pop("frames"), given.pop("output"), random_state=given.pop("seed"), **given)
+
+
+def _add_detect(commands):
+    command = commands.add_parser(
+        "detect",
+        help="find events in a recording of any length",
+        description="Onset, offset, class and probability of every event, as CSV. The detectors "
+        "are those that a run of 08_2_rare_events left in its folder 'models'.",
+    )
+    command.add_argument("audio", type=Path, metavar="AUDIO")
+    command.add_argument("--model", type=Path, required=True, metavar="DIR")
+    command.add_argument(
+        "-o", "--output", type=Path, metavar="EVENTS.csv", help="default: standard output"
+    )
+    command.set_defaults(function=_detect)
+
+
+def _detect(options):
+    from thesislib.detect import write_events
+
+    n_events = write_events(**_given(options))
+    if options.output:
+        print(f"{options.output}: {n_events} events")
 
 
 def _add_corpus(commands):
