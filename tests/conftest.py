@@ -7,6 +7,10 @@ import numpy as np
 import pytest
 
 
+# The scripts that made fixtures need tools that the project does not.
+collect_ignore_glob = ["fixtures/*"]
+
+
 @pytest.fixture(scope="session")
 def reference_data():
     """Folder of the reference data, or skip: it is not part of the project."""
