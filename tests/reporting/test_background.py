@@ -110,9 +110,11 @@ def test_panels_show_points_fit_and_error():
 @pytest.mark.parametrize("draw", [plot_fits, lambda: plot_activation("relu")])
 def test_axes_are_labelled_and_the_legend_covers_nothing(draw, tmp_path):
     figure = draw()
-    write_figure(figure, "2.4", tmp_path)
+    write_figure(figure, "2.4", tmp_path, note="small print")
     (legend,) = figure.legends
     box = legend.get_window_extent()
+    (print_,) = (text for text in figure.texts if text.get_text() == "small print")
+    assert not box.overlaps(print_.get_window_extent())
     for axes in figure.axes:
         assert axes.get_xlabel()
         assert not box.overlaps(axes.get_tightbbox())

@@ -85,8 +85,8 @@ def plot_activation(name, *, slope=0.2, limit=5.0):
     axes.axvline(0, color="0.85", linewidth=0.8, zorder=0)
     title = _TITLES[name] + (f" (slope {slope:g} below zero)" if name == "leaky_relu" else "")
     axes.set(xlabel="input x", ylabel="output", title=title, xlim=(-limit, limit))
-    # Beside the curves, where it can cover none.
-    figure.legend(loc="outside lower center", ncols=2, frameon=False)
+    # Above the axes, where it covers neither curves nor the small print below.
+    figure.legend(loc="outside upper center", ncols=2, frameon=False)
     return figure
 
 
@@ -198,7 +198,7 @@ def plot_fits(**settings):
         )
     panels[0, 0].set_ylabel("y")
     handles, labels = panels[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
+    figure.legend(handles, labels, loc="outside upper center", ncols=3, frameon=False)
     return figure
 
 

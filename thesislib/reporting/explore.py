@@ -66,7 +66,7 @@ def summarise_layers(network):
 
 
 def chain_channels(table):
-    """Channels of the convolutions in a row, ours beside the thesis's.
+    """Channels of the convolutions, one after the other, ours beside the thesis's.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def chain_channels(table):
     Returns
     -------
     pandas.DataFrame
-        A row a network; a column a source, and ``same``.
+        A row a network that both have; a column a source, and ``same``.
 
     Examples
     --------
@@ -89,7 +89,8 @@ def chain_channels(table):
     for row in table[table["kind"] == "conv"].itertuples():
         found = chains.setdefault(row.network.lower(), {OURS: [], THESIS: []})
         found[row.source] += [str(int(row.n_channels))] * int(row.n_layers)
-    channels = pd.DataFrame(chains).map("-".join).T
+    both = {name: chain for name, chain in chains.items() if all(chain.values())}
+    channels = pd.DataFrame(both, index=[OURS, THESIS]).map("-".join).T
     return channels.assign(same=channels[OURS] == channels[THESIS]).rename_axis("network")
 
 
