@@ -363,6 +363,13 @@ def _add_corpus(commands):
     check = actions.add_parser("check", help="report everything that is missing or wrong")
     check.add_argument("folder", type=Path, metavar="DIR")
     check.set_defaults(function=_corpus_check)
+    fetch = actions.add_parser("fetch", help="download a corpus that anyone may have")
+    fetch.add_argument("name", metavar="NAME", help="emo-db")
+    fetch.add_argument("--folder", type=Path, metavar="DIR", help="default: its own under data")
+    fetch.add_argument(
+        "--accept-licence", action="store_true", help="I have read it; without this it is printed"
+    )
+    fetch.set_defaults(function=_corpus_fetch)
 
 
 def _corpus_check(options):
@@ -380,6 +387,12 @@ def _corpus_check(options):
         return 2
     print("no problems found")
     return 0
+
+
+def _corpus_fetch(options):
+    from thesislib.corpora import fetch_corpus
+
+    print(fetch_corpus(options.name, options.folder, accept_licence=options.accept_licence))
 
 
 def _add_weights(commands):
