@@ -238,32 +238,6 @@ def describe_selections(result, clip_of_chunk=None, *, groups, **options):
     return rows
 
 
-def compare_intervals(ours, other, *, name="uar"):
-    """Say of two rows which is better; intervals that overlap do not tell.
-
-    Parameters
-    ----------
-    ours, other : mapping
-        With ``<name>_low_percent`` and ``<name>_high_percent``.
-    name : str
-
-    Returns
-    -------
-    str
-        ``better``, ``worse`` or ``cannot be told``.
-
-    Examples
-    --------
-    >>> compare_intervals({"uar_low_percent": 50, "uar_high_percent": 60},
-    ...                   {"uar_low_percent": 58, "uar_high_percent": 70})
-    'cannot be told'
-    """
-    low, high = f"{name}_low_percent", f"{name}_high_percent"
-    if ours[low] > other[high]:
-        return "better"
-    return "worse" if ours[high] < other[low] else "cannot be told"
-
-
 def describe_choice(chosen):
     """What a nested choice took, and in how many folds.
 
