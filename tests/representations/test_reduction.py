@@ -65,6 +65,8 @@ def test_features_that_are_learnt_first(X):
 def test_more_components_than_there_are(X):
     assert Reduction("pca", 99).fit_transform(X[:10]).shape == (10, 9)
     assert Reduction("sfs", 99).fit_transform(X[:, :3], Y).shape == (60, 3)
+    X[:, 5:] = 7  # constants are no candidates
+    assert Reduction("sfs", 99).fit_transform(X, Y).shape == (60, 5)
     assert clone(Reduction("cca", 3)).get_params() == {"method": "cca", "n_components": 3}
 
 

@@ -246,5 +246,5 @@ def describe_losses(losses):
     return {
         "rmse_devel": round(losses["loss"], 4),
         "rmse_permuted": round(losses["permuted_loss"], 4),
-        "code_share_percent": round(100 * losses["code_share"], 1),
+        "code_share_percent": round(100 * losses["code_share"], 1) + 0.0,  # no "-0"
     }

@@ -10,7 +10,12 @@ from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.cross_decomposition import CCA
 from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
-from sklearn.feature_selection import SelectKBest, SequentialFeatureSelector, f_classif
+from sklearn.feature_selection import (
+    SelectKBest,
+    SequentialFeatureSelector,
+    VarianceThreshold,
+    f_classif,
+)
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.utils.validation import check_is_fitted
@@ -63,8 +68,10 @@ class Reduction(TransformerMixin, BaseEstimator):
             target = OneHotEncoder(sparse_output=False).fit_transform(np.reshape(y, (-1, 1)))
             steps.append(CCA(min(n_components, target.shape[1] - 1)))
         if self.method == "sfs":
-            steps.append(SelectKBest(f_classif, k=min(CANDIDATES * n, X.shape[1])))
-            if steps[-1].k > n:
+            n_varying = np.count_nonzero(np.ptp(X, axis=0))
+            # A constant has no F value.
+            steps += [VarianceThreshold(), SelectKBest(f_classif, k=min(CANDIDATES * n, n_varying))]
+            if n_varying > n:
                 machine = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=0.5)
                 steps.append(SequentialFeatureSelector(machine, n_features_to_select=n, cv=3))
         self.pipeline_ = make_pipeline(*steps).fit(X, target)
