@@ -265,7 +265,8 @@ def write_figure(figure, number, folder, *, note=""):
     for suffix, metadata in ((".png", {"Software": None}), (".pdf", {"CreationDate": None})):
         path = folder / f"figure_{table_stem(number)}{suffix}"
         with write_atomically(path) as temporary:
-            figure.savefig(temporary, metadata=metadata)
+            # Constrained layout cuts off labels beside square axes; a tight box does not.
+            figure.savefig(temporary, metadata=metadata, bbox_inches="tight", pad_inches=0.1)
         written.append(path)
     # A notebook shows the figure that a cell returns; an open one it would show twice.
     plt.close(figure)
