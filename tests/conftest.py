@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-
 # The scripts that made fixtures need tools that the project does not.
 collect_ignore_glob = ["fixtures/*"]
 
