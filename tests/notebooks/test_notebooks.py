@@ -191,6 +191,10 @@ def test_every_promised_table_and_figure_is_made_by_its_notebook(name):
     assert [output for output in promised if output.split()[1] not in strings] == []
 
 
+def test_promises_are_those_of_the_experiments():
+    assert sorted(PROMISED["notebook"].unique()) == EXPERIMENTS
+
+
 def test_every_table_of_the_thesis_is_promised_once():
     tables = PROMISED.loc[PROMISED["output"].str.startswith("table "), "output"].str.split().str[1]
     assert sorted(tables) == sorted(list_published().index)
