@@ -107,6 +107,15 @@ def test_profile_corpus_jobs_and_parameters_are_joined_in_this_order(project):
         resolve_run("90_1_exampel")
 
 
+def test_a_profile_s_corpus_is_where_the_project_is(project, monkeypatch):
+    path = project / "notebooks" / "parameters" / "paper" / "90_1_example.yaml"
+    path.write_text("corpus: data/example\n")
+    (project / "data" / "example").mkdir(parents=True)
+    monkeypatch.chdir("/")
+    values = resolve_run("90_1_example", profile="paper")
+    assert values["corpus"] == str(project / "data" / "example")
+
+
 def test_relative_paths_are_resolved_for_the_notebook(project, monkeypatch):
     monkeypatch.chdir(project)
     (project / "w.safetensors").write_bytes(b"x")

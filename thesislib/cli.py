@@ -358,13 +358,15 @@ def _detect(options):
 
 
 def _add_corpus(commands):
+    from thesislib.corpora import FETCHABLE
+
     command = commands.add_parser("corpus", help="check or fetch a corpus")
     actions = command.add_subparsers(dest="action", required=True, metavar="ACTION")
     check = actions.add_parser("check", help="report everything that is missing or wrong")
     check.add_argument("folder", type=Path, metavar="DIR")
     check.set_defaults(function=_corpus_check)
     fetch = actions.add_parser("fetch", help="download a corpus that anyone may have")
-    fetch.add_argument("name", metavar="NAME", help="emo-db")
+    fetch.add_argument("name", metavar="NAME", help=", ".join(FETCHABLE))
     fetch.add_argument("--folder", type=Path, metavar="DIR", help="default: its own under data")
     fetch.add_argument(
         "--accept-licence", action="store_true", help="I have read it; without this it is printed"

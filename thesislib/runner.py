@@ -13,7 +13,7 @@ from pathlib import Path
 import yaml
 
 from thesislib.errors import CorpusError, ParameterError, ThesisError, check_number, check_option
-from thesislib.places import notebooks_folder, results_folder
+from thesislib.places import notebooks_folder, project_root, results_folder
 from thesislib.reporting.provenance import read_parameters
 
 PROFILES = ("demo", "paper", "public")
@@ -61,7 +61,11 @@ def read_profile(name, profile):
     path = notebooks_folder() / "parameters" / profile / f"{name}.yaml"
     if not path.is_file():
         raise ParameterError(f"profile: found no {path.name} under parameters/{profile}")
-    return _read_mapping(path)
+    values = _read_mapping(path)
+    if values.get("corpus"):
+        # A profile is part of the project, so its corpus is where the project is.
+        values["corpus"] = str(project_root() / values["corpus"])
+    return values
 
 
 def _read_mapping(path):
