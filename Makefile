@@ -39,10 +39,10 @@ paper: setup  ## run every notebook with the thesis's values, on the thesis's co
 	$(BIN)/thesis run $(NOTEBOOKS) --profile paper $(if $(JOBS),--jobs $(JOBS)) $(ARGS)
 
 test: setup  ## run the tests (a few minutes)
-	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+	$(BIN)/python -m pytest -n auto -m "not slow" $(ARGS)
 
 test-all: setup  ## run all tests, the slow ones too
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n auto $(ARGS)
 
 lint: setup  ## check style of code and notebooks
 	$(BIN)/ruff check .

@@ -6,6 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+# Tests run side by side, a process a core; threads inside them would only wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # The scripts that made fixtures need tools that the project does not.
 collect_ignore_glob = ["fixtures/*"]
 
