@@ -15,7 +15,6 @@ Metrics
 - `locate_events`: either of the two, for all clips of a class, as an event table.
 - `evaluate_events`: event-based error rate (eq. 8.1) and F1, onset only, equal to those of the
   DCASE 2017 challenge's toolbox (sed_eval).
-- `describe_events`: the same with bootstrap intervals over files, as rows of a result.
 """
 
 import itertools
@@ -178,6 +177,8 @@ def find_events(probabilities, *, hop_s, threshold=0.5, onset_threshold=0.5, med
 def locate_events(clips, probabilities, *, hop_s, threshold, n_back=50, median_s=None):
     """Event table of several clips of one class.
 
+    A threshold below 0.5 lowers that of the onset with it.
+
     Parameters
     ----------
     clips : DataFrame
@@ -204,7 +205,9 @@ def locate_events(clips, probabilities, *, hop_s, threshold, n_back=50, median_s
     rows = []
     for file, label, sequence in zip(clips["file"], clips["label"], probabilities, strict=True):
         if median_s is None:
-            onset_s = decide_onset(sequence, hop_s=hop_s, threshold=threshold, n_back=n_back)
+            # Where the peak itself is below 0.5, no frame could be the onset but the peak.
+            both = {"threshold": threshold, "onset_threshold": min(0.5, threshold)}
+            onset_s = decide_onset(sequence, hop_s=hop_s, n_back=n_back, **both)
             onsets_s = [] if onset_s is None else [onset_s]
         else:
             same = {"threshold": threshold, "onset_threshold": threshold}
@@ -376,62 +379,3 @@ def evaluate_events(reference, estimate, *, collar_s=0.5):
         name: float(np.mean([scores[name] for scores in classes.values()])) for name in names
     }
     return {"classes": classes, "average": average}
-
-
-def describe_events(counts, *, average="Average", n_resamples=1000, level=0.95, seed=0):
-    """Scores a class and their mean over classes, with bootstrap intervals over files.
-
-    Parameters
-    ----------
-    counts : DataFrame or sequence of DataFrame
-        From `count_events`: one, or one a training (of other seeds, say) on the same files;
-        scores are then means over the trainings.
-    average : str
-        Name of the row with the mean over classes.
-    n_resamples, level, seed
-        Draws of files with replacement within each class, share of them in the interval,
-        and their seed. The interval tells how much other mixtures of the same sources would
-        differ, neither other sources nor other trainings.
-
-    Returns
-    -------
-    DataFrame
-        ``event``, ``error_rate``, ``error_rate_low``, ``error_rate_high``, ``deletion_rate``,
-        ``insertion_rate``, ``f1``, ``error_rate_best`` and ``error_rate_worst`` of the trainings.
-
-    Examples
-    --------
-    >>> reference = pd.DataFrame({"file": list("abcd"), "label": "gunshot", "onset_s": 7.0})
-    >>> found = describe_events(count_events(reference, reference[:3]))
-    >>> found.loc[0, ["error_rate", "error_rate_low", "error_rate_high"]].astype(str).tolist()
-    ['0.25', '0.0', '0.75']
-    """
-    runs = [counts] if isinstance(counts, pd.DataFrame) else list(counts)
-    rng, scores, drawn = np.random.default_rng(seed), {}, {}
-    for label in runs[0]["label"].unique():
-        mine = [run[run["label"] == label] for run in runs]
-        if any(run["file"].tolist() != mine[0]["file"].tolist() for run in mine):
-            raise CorpusError(f"counts: trainings were scored on other files of {label}")
-        scores[label] = pd.DataFrame([error_rates(run) for run in mine])
-        n_reference, n = mine[0]["n_reference"].to_numpy(), len(mine[0])
-        errors = [r["n_reference"] + r["n_estimated"] - 2 * r["n_matched"] for r in mine]
-        draws = rng.multinomial(n, np.full(n, 1 / n), size=n_resamples)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            ratios = (draws @ np.mean(errors, axis=0)) / (draws @ n_reference)
-        drawn[label] = np.where(np.isfinite(ratios), ratios, np.nan)  # no event was drawn
-    scores[average] = sum(scores.values()) / len(scores)
-    drawn[average] = np.mean(list(drawn.values()), axis=0)
-    rows = []
-    for label, of_runs in scores.items():
-        known = drawn[label][np.isfinite(drawn[label])]
-        quantiles = [(1 - level) / 2, (1 + level) / 2]
-        low, high = np.quantile(known, quantiles) if len(known) else (np.nan, np.nan)
-        mean = of_runs[["deletion_rate", "insertion_rate", "f1"]].mean(skipna=False)
-        rates = of_runs["error_rate"]
-        rows.append(
-            {"event": label, "error_rate": rates.mean(skipna=False)}
-            | {"error_rate_low": low, "error_rate_high": high}
-            | mean.to_dict()
-            | {"error_rate_best": rates.min(), "error_rate_worst": rates.max()}
-        )
-    return pd.DataFrame(rows)

@@ -10,7 +10,7 @@ LINES = ("-", "--", ":", "-.")
 
 
 def plot_detection(
-    spectrogram, probabilities, *, hop_s, truth_s, decided_s, threshold, title="", label_hz=None
+    spectrogram, probabilities, *, hop_s, truth_s, decided_s, threshold, title="", band_hz=None
 ):
     """Log mel spectrogram of a mixture over its frame probabilities.
 
@@ -29,7 +29,7 @@ def plot_detection(
     threshold : float
         Presence threshold.
     title : str
-    label_hz : ndarray, shape (n_mels,), optional
+    band_hz : ndarray, shape (n_mels,), optional
         Centre of each band in Hz; without it the bands are numbered.
 
     Returns
@@ -49,9 +49,9 @@ def plot_detection(
         cmap=COLOUR_MAP,
     )
     above.set(ylabel="mel band", title=title)
-    if label_hz is not None:
+    if band_hz is not None:
         ticks = np.linspace(0, n_bands - 1, 5).round().astype(int)
-        above.set_yticks(ticks, [f"{label_hz[tick] / 1000:.2g}" for tick in ticks])
+        above.set_yticks(ticks, [f"{band_hz[tick] / 1000:.2g}" for tick in ticks])
         above.set_ylabel("frequency (kHz, mel scale)")
     figure.colorbar(picture, ax=above, label="power (dB)", pad=0.01)
     time_s = np.arange(n_frames) * hop_s
@@ -66,5 +66,5 @@ def plot_detection(
         below.plot([decided_s], [1.04], "kv", ms=9, clip_on=False, label="onset decided on")
     below.set(ylim=(0, 1.04), xlabel="time (s)", ylabel="probability", xlim=(0, n_frames * hop_s))
     # Beside the panels, so that it covers no curve.
-    figure.legend(loc="outside lower center", ncols=3, frameon=False)
+    figure.legend(loc="outside upper center", ncols=5, fontsize="small", frameon=False)
     return figure

@@ -5,15 +5,17 @@ every training and every prediction runs on one thread, in a process of its own,
 same bits whatever the number of processes.
 """
 
+import json
 import shutil
 import warnings
 
 import numpy as np
+import pandas as pd
 from joblib import Parallel, delayed
 
 from thesislib.errors import WeightsError
 from thesislib.representations.extract import Reading, read_items
-from thesislib.representations.frame_detector import label_frames
+from thesislib.representations.frame_detector import label_frames, search_learning_rate
 from thesislib.representations.learnt import hash_arrays
 from thesislib.representations.sliding import predict_sliding
 from thesislib.store import hash_parameters
@@ -90,6 +92,45 @@ def _fit(detector, training, validation, path, checkpoint):
     detector.save(path)
     shutil.rmtree(checkpoint, ignore_errors=True)
     return detector
+
+
+def search_learning_rates(tasks, store, *, learning_rates, n_epochs, n_jobs=1):
+    """The thesis's learning-rate search for several classes, side by side (8.2.1.2).
+
+    Parameters
+    ----------
+    tasks : dict of str to (FrameDetector, (X, y))
+        Class to an unfitted detector and training clips.
+    store : FeatureStore
+    learning_rates, n_epochs
+        As in `search_learning_rate`.
+    n_jobs : int
+
+    Returns
+    -------
+    DataFrame
+        ``event`` and the columns of `search_learning_rate`; a row a class and rate.
+    """
+    options = {"learning_rates": list(learning_rates), "n_epochs": n_epochs}
+    keys, found = {}, {}
+    for label, (detector, data) in tasks.items():
+        parts = {"search": detector.cache_parameters(), "data": [hash_arrays(d) for d in data]}
+        keys[label] = hash_parameters(parts | options)
+        entry = store.get(keys[label])
+        if entry is not None:
+            found[label] = json.loads(str(entry["rows"]))
+    missing = [label for label in tasks if label not in found]
+    answers = Parallel(n_jobs=n_jobs)(delayed(_search)(*tasks[m], options) for m in missing)
+    for label, rows in zip(missing, answers, strict=True):
+        store.put(keys[label], {"rows": np.array(json.dumps(rows))})
+        found[label] = rows
+    return pd.DataFrame([{"event": label} | row for label in tasks for row in found[label]])
+
+
+def _search(detector, data, options):
+    with limit_threads(1):
+        table = search_learning_rate(detector, *data, **options)
+    return table.astype({"falls": bool, "chosen": bool}).to_dict("records")
 
 
 def predict_detectors(tasks, store, *, n_jobs=1):
