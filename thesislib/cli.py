@@ -83,21 +83,23 @@ def _add_run(commands):
     )
     command.add_argument("--jobs", type=int, metavar="N", help="worker processes")
     command.add_argument("--quiet", action="store_true", help="no progress bars")
+    command.add_argument(
+        "--dry-run", action="store_true", help="check everything, estimate the cost, run nothing"
+    )
     command.set_defaults(function=_run)
 
 
 def _run(options):
-    from thesislib.runner import list_notebooks, run_all
+    from thesislib.runner import describe_run, list_notebooks, run_all
 
     names = list_notebooks() if options.names == ["all"] else options.names
-    failed = run_all(
-        names,
-        profile=options.profile,
-        corpus=options.corpus,
-        jobs=options.jobs,
-        parameters=dict(options.parameters),
-        progress=not options.quiet,
-    )
+    given = {name: getattr(options, name) for name in ("profile", "corpus", "jobs")}
+    given["parameters"] = dict(options.parameters)
+    if options.dry_run:
+        for name in names:
+            print(describe_run(name, **given))
+        return 0
+    failed = run_all(names, progress=not options.quiet, **given)
     return 1 if failed else 0
 
 

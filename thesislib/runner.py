@@ -7,12 +7,20 @@ that of the notebook's default, or if ``notebooks/parameters/limits.yaml`` exclu
 import difflib
 import json
 import os
+import tempfile
 import time
 from pathlib import Path
 
 import yaml
 
-from thesislib.errors import CorpusError, ParameterError, ThesisError, check_number, check_option
+from thesislib.errors import (
+    CorpusError,
+    ParameterError,
+    StoreError,
+    ThesisError,
+    check_number,
+    check_option,
+)
 from thesislib.places import notebooks_folder, project_root, results_folder
 from thesislib.reporting.provenance import read_parameters
 
@@ -185,8 +193,12 @@ def _resolve_paths(values, limits):
     }
 
 
-def resolve_run(name, *, profile="demo", corpus=None, jobs=None, parameters=None):
+def resolve_run(
+    name, *, profile="demo", corpus=None, jobs=None, parameters=None, needs_corpus=True
+):
     """Everything that a run needs, checked: the parameters that differ from the defaults.
+
+    ``needs_corpus=False`` lets the corpus that a profile names be absent.
 
     Raises
     ------
@@ -203,7 +215,8 @@ def resolve_run(name, *, profile="demo", corpus=None, jobs=None, parameters=None
         values["n_jobs"] = jobs
     limits = _read_mapping(notebooks_folder() / "parameters" / "limits.yaml")
     check_parameters(name, values, limits=limits)
-    if values.get("corpus") and not Path(values["corpus"]).is_dir():
+    needs_corpus = needs_corpus or corpus is not None or "corpus" in (parameters or {})
+    if needs_corpus and values.get("corpus") and not Path(values["corpus"]).is_dir():
         raise CorpusError(f"{values['corpus']}: found no folder, expected a corpus")
     return _resolve_paths(values, limits)
 
@@ -242,7 +255,7 @@ def run_notebook(name, *, profile="demo", corpus=None, jobs=None, parameters=Non
     from papermill.exceptions import PapermillExecutionError
 
     folder = Path(values.get("results") or results_folder() / profile / name)
-    folder.mkdir(parents=True, exist_ok=True)
+    _check_writable(folder)
     # papermill saves after each cell: a half-executed copy must not look finished.
     unfinished = folder / f".executed-{os.getpid()}.ipynb"
     executed = folder / "executed.ipynb"
@@ -256,6 +269,7 @@ def run_notebook(name, *, profile="demo", corpus=None, jobs=None, parameters=Non
             cwd=notebooks_folder(),
             progress_bar=progress,
         )
+        os.replace(unfinished, executed)
     except PapermillExecutionError as error:
         os.replace(unfinished, executed)
         raise NotebookError(
@@ -263,9 +277,44 @@ def run_notebook(name, *, profile="demo", corpus=None, jobs=None, parameters=Non
             f"executed copy: {executed}"
         ) from error
     finally:
-        if unfinished.exists():
-            os.replace(unfinished, executed)
+        unfinished.unlink(missing_ok=True)
     return executed
+
+
+def _check_writable(folder):
+    """Make the results folder and try it, before the long work starts."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        reason = os.strerror(error.errno)
+        raise StoreError(error.errno, f"{folder}: cannot be written ({reason})") from error
+
+
+def describe_run(name, **options):
+    """What a run would do and cost, without running it (``--dry-run``).
+
+    Parameters
+    ----------
+    name : str
+    **options
+        ``profile``, ``corpus``, ``jobs`` and ``parameters`` of :func:`run_notebook`.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    ParameterError, CorpusError
+        As a run would; only the corpus that a profile names may be absent.
+    """
+    from thesislib.estimate import describe_estimate
+
+    values = {**read_parameters(name), **resolve_run(name, needs_corpus=False, **options)}
+    absent = bool(values.get("corpus")) and not Path(values["corpus"]).is_dir()
+    return describe_estimate(name, values, published=absent)
 
 
 def run_all(names, *, report=print, **options):

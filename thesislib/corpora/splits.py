@@ -95,8 +95,10 @@ def take_slice(corpus, n):
     cells = ["label", *(name for name in ("partition", "fold") if name in index)]
     ordered = index.sort_values(["_turn", "_group"], kind="stable")
     cell = ordered.groupby(cells, dropna=False)
-    place, size = cell.cumcount(), cell["file"].transform("size")
-    keep = place < np.maximum(1, np.round(size / n))
+    # Rounded in the running total, so that many small cells do not add up to another share.
+    ends = np.round(cell.size().cumsum().to_numpy() / n)
+    share = np.maximum(1, np.diff(ends, prepend=0))
+    keep = cell.cumcount() < share[cell.ngroup()]
     sliced = corpus.select(keep.sort_index().to_numpy())
     kind = "stand-in" if corpus.kind == "thesis" else corpus.kind
     remark = f"a slice: {len(sliced)} of {len(corpus)} clips"
