@@ -18,13 +18,13 @@ from sklearn.feature_selection import (
 )
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from thesislib.errors import check_number, check_option
 
 METHODS = ("none", "pca", "cca", "sfs")
 #: Forward selection tries every feature left in each step, so it starts from the best few.
-CANDIDATES = 4
+CANDIDATES = 3
 
 
 class Reduction(TransformerMixin, BaseEstimator):
@@ -37,7 +37,7 @@ class Reduction(TransformerMixin, BaseEstimator):
         with the classes, one fewer than there are; with more features than clips any label
         can be reached, so it starts from the principal components. ``sfs``: sequential
         forward selection by the accuracy of a linear discriminant over three folds, from
-        the features with the largest F value, four for each one wanted.
+        the features with the largest F value, three for each one wanted.
     n_components : int > 0
         Dimensions at most: of PCA, of the PCA before CCA, or features that SFS picks.
 
@@ -58,7 +58,7 @@ class Reduction(TransformerMixin, BaseEstimator):
         """Learn the reduction; ``cca`` and ``sfs`` need ``y``, shape (n,)."""
         check_option("method", self.method, METHODS)
         check_number("n_components", self.n_components, low=1, integer=True)
-        X = np.asarray(X, dtype=float)
+        X = validate_data(self, X, dtype=float)
         n = min(self.n_components, X.shape[1])
         n_components = min(n, len(X) - 1)
         steps, target = [StandardScaler()], y
@@ -80,7 +80,13 @@ class Reduction(TransformerMixin, BaseEstimator):
     def transform(self, X):
         """Reduced features, shape (n, at most n_components), float32."""
         check_is_fitted(self)
-        return np.asarray(self.pipeline_.transform(np.asarray(X, dtype=float)), np.float32)
+        X = validate_data(self, X, dtype=float, reset=False)
+        return np.asarray(self.pipeline_.transform(X), np.float32)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = []
+        return tags
 
 
 def reduce_inside(features, reduction, labels):
