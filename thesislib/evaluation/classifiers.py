@@ -12,6 +12,7 @@ from sklearn.multiclass import OneVsOneClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from sklearn.svm import SVC, LinearSVC
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from thesislib.errors import ParameterError, check_number, check_option
 
@@ -39,7 +40,7 @@ class TrainingSpan(TransformerMixin, BaseEstimator):
 
     def fit(self, X, y=None):
         """Find an orthonormal basis; none where there are as many clips as features."""
-        X = np.asarray(X, dtype=float)
+        X = validate_data(self, X, dtype=float)
         # Clips that upsampling has repeated span nothing new.
         distinct = X[sorted({row.tobytes(): i for i, row in enumerate(X)}.values())]
         self.basis_ = None
@@ -49,7 +50,8 @@ class TrainingSpan(TransformerMixin, BaseEstimator):
 
     def transform(self, X):
         """(n, n_features) → (n, n_distinct_training_clips)."""
-        X = np.asarray(X, dtype=float)
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=float, reset=False)
         return X if self.basis_ is None else X @ self.basis_
 
 

@@ -17,7 +17,7 @@ import torch
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 from torch import nn
 
 from thesislib.errors import ParameterError, check_number
@@ -113,10 +113,12 @@ class MLP(ClassifierMixin, SavedNetwork, BaseEstimator):
             Names the parameter or the row, what was found and what was expected.
         """
         self._check()
-        y = np.asarray(y)
+        if y is None:
+            raise ParameterError("y: requires y to be passed, but the target y is None")
         frames, index, owners = self._unfold(X)
-        if y.shape != (len(X),):
-            raise ParameterError(f"y: found shape {y.shape}, expected ({len(X)},)")
+        y = column_or_1d(y, warn=True)
+        if len(y) != owners[-1] + 1:
+            raise ParameterError(f"y: found shape {y.shape}, expected ({owners[-1] + 1},)")
         check_classification_targets(y)
         classes, targets = np.unique(y, return_inverse=True)
         if len(classes) < 2:
@@ -162,17 +164,18 @@ class MLP(ClassifierMixin, SavedNetwork, BaseEstimator):
             self.network_(frames[torch.from_numpy(rows).to(self.device_)]).softmax(1).cpu().numpy()
             for rows in np.split(index, range(BLOCK, len(index), BLOCK))
         ]
-        total = np.zeros((len(X), len(self.classes_)))
+        total = np.zeros((owners[-1] + 1, len(self.classes_)))
         np.add.at(total, owners, np.concatenate(found))
-        return total / np.bincount(owners, minlength=len(X))[:, None]
+        return total / np.bincount(owners)[:, None]
 
     def predict(self, X):
         """Class of each clip."""
-        return np.asarray(self.classes_)[self.predict_proba(X).argmax(axis=1)]
+        likeliest = self.predict_proba(X).argmax(axis=1)
+        return np.asarray(self.classes_)[likeliest]
 
     def _unfold(self, X, n_features=None):
         """Frames, the frames of each row of the network's input, and the clip of each row."""
-        X = _check_matrix(X, "X", n_features)
+        X = validate_data(self, X, dtype=np.float32, reset=n_features is None)
         rows = np.arange(len(X))
         return X, rows[:, None], rows
 
