@@ -13,6 +13,7 @@ import pandas as pd
 from joblib import cpu_count
 
 from thesislib.audio import chunk
+from thesislib.corpora.splits import has_folds, take_slice
 from thesislib.probes import FitCost, Probes, fit_overhead_s, import_s, interval_s
 
 
@@ -86,8 +87,7 @@ def count_work(parameters, corpus=None):
         lengths, source = Counter({60.0: n_clips}), "numbers of the thesis, no corpus at hand"
     else:
         n_clips, n_classes = len(corpus), len(corpus.classes)
-        named = corpus.splits is not None or "fold" in corpus.index
-        n_folds = len(corpus.folds()) if named else parameters["n_folds"]
+        n_folds = len(corpus.folds()) if has_folds(corpus) else parameters["n_folds"]
         lengths = Counter(np.round(corpus.lengths_s, 3).tolist())
         source = f"{corpus.name} ({corpus.kind})"
     n_chunks, n_short = (
@@ -154,7 +154,6 @@ def estimate_game_genre(parameters, *, published=False):
     remarks : list of str
     """
     from thesislib.corpora import open_corpus
-    from thesislib.corpora.splits import take_slice
     from thesislib.representations.functionals import Functionals
     from thesislib.representations.statistics import BandStatistics
     from thesislib.spectra.spectrogram import Spectrum

@@ -40,7 +40,7 @@ def cross_validate(corpus, *, n_folds=10, seed=0, ignore_groups=False):
     >>> [len(test) for train, test in folds.values()]
     [4, 4]
     """
-    if not ignore_groups and (corpus.splits is not None or "fold" in corpus.index):
+    if not ignore_groups and has_folds(corpus):
         return corpus.folds()
     check_number("n_folds", n_folds, low=2, integer=True)
     rows = np.flatnonzero(corpus.index["label"].notna().to_numpy())
@@ -55,8 +55,15 @@ def cross_validate(corpus, *, n_folds=10, seed=0, ignore_groups=False):
                 f"expected at least one for each of {n_folds} folds"
             )
     kind = StratifiedKFold if ignore_groups else StratifiedGroupKFold
-    parts = kind(n_folds, shuffle=True, random_state=seed).split(rows, labels, groups)
+    splitter = kind(n_folds, shuffle=True, random_state=seed)
+    parts = splitter.split(rows, labels, None if ignore_groups else groups)
     return {str(k + 1): (rows[train], rows[test]) for k, (train, test) in enumerate(parts)}
+
+
+def has_folds(corpus):
+    """Whether a corpus comes with folds of its own."""
+    named = "fold" in corpus.index and corpus.index["fold"].notna().any()
+    return corpus.splits is not None or bool(named)
 
 
 def take_slice(corpus, n):
