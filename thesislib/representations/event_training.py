@@ -12,6 +12,7 @@ import warnings
 import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
+from sklearn.base import clone
 
 from thesislib.errors import WeightsError
 from thesislib.representations.extract import Reading, read_items
@@ -71,7 +72,7 @@ def fit_detectors(tasks, store, *, n_jobs=1):
     hashes, found, missing = {}, {}, {}
     for key, (detector, training, validation) in tasks.items():
         data = [_hash(part, hashes) for part in (*training, *validation)]
-        name = hash_parameters({"detector": detector.cache_parameters(), "data": data})
+        name = hash_parameters({"detector": clone(detector).cache_parameters(), "data": data})
         path = store.path(name, ".safetensors")
         if path.exists():
             try:
@@ -86,7 +87,7 @@ def fit_detectors(tasks, store, *, n_jobs=1):
 
 
 def _fit(detector, training, validation, path, checkpoint):
-    detector.set_params(checkpoint=str(checkpoint))
+    detector = clone(detector).set_params(checkpoint=str(checkpoint))
     with limit_threads(1):
         detector.fit(*training, *validation)
     detector.save(path)
