@@ -236,7 +236,7 @@ class _Pool:
         shape = (n_rows, *labels[0].shape[1:])
         self.y = torch.zeros(shape, device=self.x.device, dtype=torch.from_numpy(labels[0]).dtype)
         for start, clip, label in zip(self.first, clips, labels, strict=True):
-            x = torch.from_numpy(clip).to(self.x.device)
+            x = torch.from_numpy(np.require(clip, requirements="W")).to(self.x.device)
             self.x[start : start + len(clip)] = (x - network.mean) / network.scale
             self.y[start : start + len(clip)] = torch.from_numpy(label)
 
