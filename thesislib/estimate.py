@@ -179,8 +179,9 @@ def estimate_game_genre(parameters, *, published=False):
         each = work.n_folds * seconds / work.fits_per_setting + surrounding_s
         add(f"{step}: fits", n_settings * work.fits_per_setting, "fits", each / workers)
 
-    # The notebook's own process, then the workers that read and those that fit.
+    # The notebook's process, then the workers that read and those that fit.
     add("start", 3, "imports", import_s())
+    add("Figure 8.4", 4 * work.n_classes, "plots", probes.figure_s())
     bands = Spectrum("mel", window_s=0.032, hop_s=0.016, n_mels=64, reference=1.0)
     others = {name: (Functionals(name), None) for name in parameters["functional_sets"]}
     others["log-mel statistics"] = (BandStatistics(n_bands=64), bands)

@@ -143,6 +143,25 @@ class Probes:
             seconds = _time(lambda: [drawn(y, sr=self.sr) for y in self.signals[:n]]) / n
         return self.read_s + seconds, drawn
 
+    def figure_s(self, n=4):
+        """Seconds of a plot in a figure: drawn for the files, and once more for the notebook."""
+        from pathlib import Path
+
+        from thesislib.reporting.figures import plot_audio, write_figure
+
+        _, drawn = self.plot(
+            self.parameters["plots"][0], next(iter(self.parameters["networks"])), 1
+        )
+        sounds = [(y, self.sr) for y in self.signals[:n]]
+
+        def draw():
+            figure = plot_audio([drawn] * len(sounds), sounds, [""] * len(sounds))
+            write_figure(figure, "0.0", Path(folder))
+            figure.canvas.draw()
+
+        with tempfile.TemporaryDirectory() as folder:
+            return _time(draw) / len(sounds)
+
     def answer(self, network, is_control):
         """Seconds of a picture's way through a network, features of the probe, remarks."""
         from thesislib.representations.deep_spectrum import DeepSpectrum
