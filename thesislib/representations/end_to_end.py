@@ -15,7 +15,7 @@ from torch import nn
 
 from thesislib.errors import ParameterError, check_number
 from thesislib.representations.saving import SavedNetwork
-from thesislib.training import checkpoint_file, train
+from thesislib.training import checkpoint_file, limit_threads, train
 
 #: Samples of the first convolution's window, a stride of half of it (5 ms at 16 kHz).
 FIRST_WINDOW = 80
@@ -142,18 +142,20 @@ class WaveformClassifier(ClassifierMixin, SavedNetwork, BaseEstimator):
             [*clips, targets.numpy()],
         )
         optimiser = torch.optim.Adam(self.network_.parameters(), self.learning_rate)
-        self.history_ = train(
-            {"waveform": self.network_},
-            step,
-            batches,
-            n_epochs=self.n_epochs,
-            optimisers={"adam": optimiser},
-            seed=seed,
-            clip_norm=5.0,
-            checkpoint=path,
-            log=path and path.with_suffix(".csv"),
-            progress=self.verbose,
-        )
+        # One thread: the steps are too small to share, and the bits would depend on it.
+        with limit_threads(1):
+            self.history_ = train(
+                {"waveform": self.network_},
+                step,
+                batches,
+                n_epochs=self.n_epochs,
+                optimisers={"adam": optimiser},
+                seed=seed,
+                clip_norm=5.0,
+                checkpoint=path,
+                log=path and path.with_suffix(".csv"),
+                progress=self.verbose,
+            )
         return self
 
     @torch.inference_mode()
@@ -163,7 +165,8 @@ class WaveformClassifier(ClassifierMixin, SavedNetwork, BaseEstimator):
         answers = []
         for i, x in enumerate(X):
             x, lengths = _pad([_check_clip(x, f"X[{i}]", self.shortest)], self.device_)
-            answers.append(self.network_(x, lengths).softmax(dim=1).cpu().numpy())
+            with limit_threads(1):
+                answers.append(self.network_(x, lengths).softmax(dim=1).cpu().numpy())
         return np.concatenate(answers)
 
     def predict(self, X):
