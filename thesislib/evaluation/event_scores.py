@@ -11,7 +11,7 @@ THRESHOLDS = tuple(round(0.05 * i, 2) for i in range(1, 20))
 
 
 def choose_threshold(
-    clips, probabilities, *, hop_s, thresholds=THRESHOLDS, n_back=50, collar_s=0.5
+    clips, probabilities, *, hop_s, thresholds=THRESHOLDS, n_back=220, collar_s=0.5
 ):
     """Presence threshold with the lowest error rate on some clips of one class.
 
