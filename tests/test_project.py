@@ -40,9 +40,8 @@ def test_environment_lists_the_same_pins():
     listed = dict(line.split("==") for line in lines if not line.startswith("-"))
     pins = read_pins()
     assert listed == {name: pins[name] for name in listed}
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    needed = project["dependencies"] + project["optional-dependencies"]["dev"]
-    assert set(listed) == {canonicalize_name(Requirement(line).name) for line in needed}
+    needed = {canonicalize_name(requirement.name) for requirement in read_requirements()}
+    assert set(listed) == needed
     assert "--constraint constraints.txt" in lines
 
 
