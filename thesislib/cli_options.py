@@ -1,0 +1,34 @@
+"""What several commands need to read their options."""
+
+import argparse
+
+
+def assignment(text):
+    """``name=value`` with the value as YAML, so that lists and numbers can be given."""
+    import yaml
+
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected name=value")
+    try:
+        found = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise argparse.ArgumentTypeError(f"{name}: {error}") from error
+    # YAML reads 1e-3 as text, since it lacks the dot.
+    return name.strip(), _as_number(found)
+
+
+def _as_number(value):
+    if isinstance(value, list):
+        return [_as_number(element) for element in value]
+    if isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    return value
+
+
+def given_options(options):
+    """Options of a command as arguments of a function."""
+    return {k: v for k, v in vars(options).items() if k not in ("command", "function")}
