@@ -145,11 +145,41 @@ def _detect(options):
 def _add_corpus(commands):
     from thesislib.corpora import FETCHABLE
 
-    command = commands.add_parser("corpus", help="check or fetch a corpus")
+    command = commands.add_parser("corpus", help="index, check or fetch a corpus")
     actions = command.add_subparsers(dest="action", required=True, metavar="ACTION")
     check = actions.add_parser("check", help="report everything that is missing or wrong")
     check.add_argument("folder", type=Path, metavar="DIR")
     check.set_defaults(function=_corpus_check)
+    index = actions.add_parser(
+        "index",
+        help="make a corpus of a folder of recordings: write its index.csv",
+        description="Labels, groups and a split of the recordings in a folder, as index.csv.",
+    )
+    index.add_argument("folder", type=Path, metavar="DIR")
+    index.add_argument(
+        "--labels",
+        default="folder",
+        metavar="folder|FILE.csv|FILE.tsv",
+        help="the name of each file's folder (default), or a table with a column file",
+    )
+    index.add_argument(
+        "--group",
+        metavar="REGEX",
+        help="what stays on one side of a split (a speaker, say): the first bracket of this "
+        "expression, searched in each file's path",
+    )
+    index.add_argument(
+        "--partition",
+        dest="partitions",
+        action="append",
+        type=assignment,
+        metavar="NAME=SIZE",
+        help="may be repeated (default: train=3 devel=1 test=1)",
+    )
+    index.add_argument("--folds", dest="n_folds", type=int, default=0, metavar="N")
+    index.add_argument("--seed", type=int, default=0, metavar="N")
+    index.add_argument("--overwrite", action="store_true", help="replace an index that is there")
+    index.set_defaults(function=_corpus_index)
     fetch = actions.add_parser("fetch", help="download a corpus that anyone may have")
     fetch.add_argument("name", metavar="NAME", help=", ".join(FETCHABLE))
     fetch.add_argument("--folder", type=Path, metavar="DIR", help="default: its own under data")
@@ -157,6 +187,15 @@ def _add_corpus(commands):
         "--accept-licence", action="store_true", help="I have read it; without this it is printed"
     )
     fetch.set_defaults(function=_corpus_fetch)
+
+
+def _corpus_index(options):
+    from thesislib.corpora.indexing import PARTITIONS, write_index
+
+    given = given_options(options)
+    given["partitions"] = dict(given["partitions"] or PARTITIONS)
+    print(write_index(given.pop("folder"), **given))
+    return _corpus_check(options)
 
 
 def _corpus_check(options):

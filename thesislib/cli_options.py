@@ -31,4 +31,4 @@ def _as_number(value):
 
 def given_options(options):
     """Options of a command as arguments of a function."""
-    return {k: v for k, v in vars(options).items() if k not in ("command", "function")}
+    return {k: v for k, v in vars(options).items() if k not in ("command", "action", "function")}

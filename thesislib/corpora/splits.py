@@ -45,19 +45,29 @@ def cross_validate(corpus, *, n_folds=10, seed=0, ignore_groups=False):
     check_number("n_folds", n_folds, low=2, integer=True)
     rows = np.flatnonzero(corpus.index["label"].notna().to_numpy())
     labels, groups = corpus.labels[rows], corpus.groups[rows]
-    units = rows if ignore_groups else groups
-    for name in corpus.classes:
-        n_units = len(set(units[labels == name]))
-        if n_units < n_folds:
-            what = "clips" if ignore_groups else "groups"
-            raise CorpusError(
-                f"{corpus.name}: class {name!r} has {n_units} {what}, "
-                f"expected at least one for each of {n_folds} folds"
-            )
+    what, units = ("clips", rows) if ignore_groups else ("groups", groups)
+    check_units(labels, units, n_folds, what=what, where=corpus.name)
     kind = StratifiedKFold if ignore_groups else StratifiedGroupKFold
     splitter = kind(n_folds, shuffle=True, random_state=seed)
     parts = splitter.split(rows, labels, None if ignore_groups else groups)
     return {str(k + 1): (rows[train], rows[test]) for k, (train, test) in enumerate(parts)}
+
+
+def check_units(labels, units, n_parts, *, what, where):
+    """Refuse to draw more parts than the smallest class has units that stay whole.
+
+    Raises
+    ------
+    CorpusError
+        Names the class, what it has and how many parts there shall be.
+    """
+    for name in np.unique(labels):
+        n_units = len(set(units[labels == name]))
+        if n_units < n_parts:
+            raise CorpusError(
+                f"{where}: class {name!r} has {n_units} {what}, "
+                f"expected at least one for each of {n_parts} folds"
+            )
 
 
 def has_folds(corpus):
