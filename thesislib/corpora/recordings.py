@@ -130,12 +130,8 @@ def read_labels(names, root, *, labels=None, label=None, nominal=False, unlabell
     else:
         table = Path(labels)
         titles, rows = _read_table(table, problems)
-        bare = Counter(PurePosixPath(name).name for name in names)
         entries, used = [], set()
-        for name in names:
-            last, path = PurePosixPath(name).name, os.path.join(root, name)
-            keys = [name, Path(os.path.relpath(path, table.absolute().parent)).as_posix()]
-            keys += [last] * (bare[last] == 1)
+        for keys in find_keys(names, root, table):
             key = next((key for key in keys if key in rows), None)
             entries.append(rows.get(key, [None] * len(titles)))
             used.add(key)
@@ -154,6 +150,22 @@ def read_labels(names, root, *, labels=None, label=None, nominal=False, unlabell
     if not nominal:
         columns = {title: _as_numbers(values) for title, values in columns.items()}
     return columns, len(unused)
+
+
+def find_keys(names, root, table):
+    """What a table may call each recording: its path from two places, or a bare name.
+
+    Examples
+    --------
+    >>> find_keys(["a/1.wav"], Path("audio"), Path("labels.csv"))
+    [['a/1.wav', 'audio/a/1.wav', '1.wav']]
+    """
+    bare, found = Counter(PurePosixPath(name).name for name in names), []
+    for name in names:
+        last, path = PurePosixPath(name).name, os.path.join(root, name)
+        keys = [name, Path(os.path.relpath(path, Path(table).absolute().parent)).as_posix()]
+        found.append(keys + [last] * (bare[last] == 1))
+    return found
 
 
 def _read_table(path, problems):
