@@ -5,6 +5,9 @@ from pathlib import Path
 #: Corpora that anyone may download: name at the command line to module.
 FETCHABLE = {
     "emo-db": "emo_db",
+    "esc-50": "esc_50",
+    "physionet-2016": "physionet_2016",
+    "ravdess": "ravdess",
     "tut-acoustic-scenes-2017": "acoustic_scenes",
     "tut-rare-sound-events-2017": "rare_events",
 }
@@ -27,7 +30,7 @@ def load_any(root):
     CorpusError
         If the folder is missing or holds no known layout.
     """
-    from thesislib.corpora import acoustic_scenes, emo_db, folder, heart, rare_events, snore
+    from thesislib.corpora import acoustic_scenes, folder, heart, rare_events, snore
     from thesislib.corpora.compare import is_compare
     from thesislib.corpora.tut_2017 import find_unpacked
     from thesislib.errors import CorpusError
@@ -39,8 +42,9 @@ def load_any(root):
     for module in (acoustic_scenes, rare_events):
         if find_unpacked(root, module.MARKER) is not None:
             return module.load(root)
-    if emo_db.is_emo_db(root):
-        return emo_db.load(root)
+    public = _load_public(root)
+    if public is not None:
+        return public
     if (Path(root) / "index.csv").is_file():
         return folder.load(root)
     tasks = sorted(path.parent.name for path in root.glob("*/index.csv"))
@@ -57,7 +61,8 @@ def open_corpus(name, root="", *, task=None, labels=None, seed=0, **size):
         Module of the corpus: ``snore``, ``heart``, …
     root : str or Path
         Folder of the corpus; empty for the synthetic one, which is written once to
-        ``data/synthetic`` in the real corpus's layout.
+        ``data/synthetic`` in the real corpus's layout. A public stand-in (EMO-DB, RAVDESS,
+        PhysioNet 2016, ESC-50) is recognised by its files.
     task : str, optional
         Which of the two-class corpora of ``vocalisations``; no other corpus has any.
     labels : dict of str to str, optional
@@ -87,6 +92,9 @@ def open_corpus(name, root="", *, task=None, labels=None, seed=0, **size):
         return module.load(root, task).check()
     if task is not None:
         raise ParameterError(f"task: found {task!r}, expected none ({name} has no tasks)")
+    public = _load_public(root)
+    if public is not None:
+        return public.check()
     return module.load(root, **({} if labels is None else {"labels": labels})).check()
 
 
@@ -144,6 +152,22 @@ def fetch_corpus(name, root=None, *, accept_licence=False, progress=True):
     module = FETCHABLE[check_option("name", name, FETCHABLE)]
     fetch = import_module(f"thesislib.corpora.{module}").fetch
     return fetch(root or data_folder() / module, accept_licence=accept_licence, progress=progress)
+
+
+def _load_public(root):
+    """A public stand-in in its native layout, or None."""
+    from thesislib.corpora import emo_db, esc_50, folder, physionet_2016, ravdess
+
+    root = folder.find_folder(root)
+    for module, recognises in (
+        (emo_db, emo_db.is_emo_db),
+        (ravdess, ravdess.is_ravdess),
+        (physionet_2016, physionet_2016.is_physionet_2016),
+        (esc_50, esc_50.is_esc_50),
+    ):
+        if recognises(root):
+            return module.load(root)
+    return None
 
 
 def _find_corpus(name, root, seed, size):

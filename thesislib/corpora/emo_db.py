@@ -17,17 +17,15 @@ archives, but no forgery. Every result carries the fingerprint of the audio it c
 
 import hashlib
 import re
-import zipfile
-import zlib
 from pathlib import Path
 
 import pandas as pd
 
 from thesislib.corpora import folder
 from thesislib.corpora.counts import list_differences
-from thesislib.corpora.download import fetch_archives
+from thesislib.corpora.fetching import check_zip, fetch_complete, require_licence
 from thesislib.corpora.index import Corpus
-from thesislib.errors import CorpusError, ParameterError, check_option
+from thesislib.errors import CorpusError, check_option
 
 NAME = "Berlin EMO-DB"
 CITATION = (
@@ -108,17 +106,11 @@ def fetch(root, *, accept_licence=False, base_url=None, progress=True) -> Path:
     DownloadError, CorpusError
         If the archive cannot be fetched, is damaged, or is another one.
     """
-    if accept_licence is not True:
-        raise ParameterError(
-            f"accept_licence: found {accept_licence!r}, expected True. {NAME}: {LICENCE}"
-        )
-    root = Path(root)
-    if _check_names(path.name for path in (root / "wav").glob("*.wav")) is None:
-        return root
-    # Files that were fetched once and have gone since are to be fetched again.
-    (root / ".fetched" / f"{ARCHIVE}.done").unlink(missing_ok=True)
+    require_licence(accept_licence, f"{NAME}: {LICENCE}")
     files = [{"name": ARCHIVE, "check": _check_archive}]
-    return fetch_archives(files, root, base_url or BASE_URL, progress=progress)
+    return fetch_complete(
+        files, root, base_url or BASE_URL, find_problem=_check_folder, progress=progress
+    )
 
 
 def is_emo_db(root):
@@ -197,19 +189,16 @@ def _check_names(names):
     return f"found {len(names)} .wav files in wav/, expected the 535 of {NAME} under their names"
 
 
+def _check_folder(root):
+    return _check_names(path.name for path in (root / "wav").glob("*.wav"))
+
+
+def _check_members(archive):
+    places = [name.rpartition("/") for name in archive.namelist()]
+    return _check_names(
+        name for place, _, name in places if place == "wav" and name.endswith(".wav")
+    )
+
+
 def _check_archive(path):
-    """What is wrong with the archive, in words; None if nothing."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = [info for info in archive.infolist() if not info.is_dir()]
-            places = [info.filename.rpartition("/") for info in members]
-            clips = [name for place, _, name in places if place == "wav" and name.endswith(".wav")]
-            problem = _check_names(clips)
-            n_bytes = sum(info.file_size for info in members)
-            if not problem and n_bytes > _MAX_BYTES:
-                problem = f"found {n_bytes} bytes of content, expected some 50 million"
-            if not problem and (damaged := archive.testzip()):
-                problem = f"found a wrong checksum in {damaged}"
-            return problem
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
-        return f"found no readable zip archive ({error})"
+    return check_zip(path, _check_members, max_bytes=_MAX_BYTES)

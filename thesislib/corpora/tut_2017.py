@@ -9,8 +9,9 @@ from pathlib import Path
 import pandas as pd
 
 from thesislib.corpora.download import fetch_archives
+from thesislib.corpora.fetching import require_licence
 from thesislib.corpora.folder import find_folder
-from thesislib.errors import CorpusError, ParameterError, check_option
+from thesislib.errors import CorpusError, check_option
 
 FILES = Path(__file__).with_name("files") / "tut_2017.csv"
 
@@ -51,8 +52,7 @@ def fetch_parts(corpus, root, parts, *, licence, accept_licence, base_url, progr
         If an archive cannot be fetched, has another checksum, or is unsafe.
     """
     archives = list_archives(corpus, parts)
-    if accept_licence is not True:
-        raise ParameterError(f"accept_licence: found {accept_licence!r}, expected True. {licence}")
+    require_licence(accept_licence, licence)
     if base_url:
         archives = [{key: row[key] for key in ("name", "size", "md5")} for row in archives]
     return fetch_archives(archives, root, base_url, progress=progress)
