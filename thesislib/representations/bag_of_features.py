@@ -82,9 +82,9 @@ class BagOfFeatures(TransformerMixin, BaseEstimator):
     ----------
     codebook_ : list of ndarray, shape (codebook_size, n_features), float32
         The words in the scaled space, one array a stream.
-    minimum_, width_ : ndarray, shape (n_features_in_,), float32
+    minimum_, width_ : ndarray, shape (n_features,), float32
         With ``scale="minmax"``; streams one after another.
-    mean_, deviation_ : ndarray, shape (n_features_in_,), float32
+    mean_, deviation_ : ndarray, shape (n_features,), float32
         With ``scale="zscore"``.
     idf_ : ndarray, shape (n_bins,), float32
         With ``idf=True``.
