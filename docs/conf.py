@@ -1,0 +1,65 @@
+"""Sphinx's settings for the report; ``docs/report/build.py`` lays out the pages and calls Sphinx."""
+
+from thesislib import __version__
+
+project = "Deep representation learning for audio"
+copyright = "the authors of thesislib, MIT licence"
+version = release = __version__
+language = "en"
+
+extensions = [
+    "myst_nb",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.napoleon",
+    # MathJax out of the environment, not from another host.
+    "sphinx-mathjax-offline",
+]
+
+# The results are what `thesis run` made: nothing is executed again.
+nb_execution_mode = "off"
+# The scripts that bring ipywidgets to life would come from other hosts.
+nb_ipywidgets_js = {}
+nb_code_prompt_show = "Show the code"
+nb_code_prompt_hide = "Hide the code"
+nb_merge_streams = True
+
+myst_enable_extensions = ["dollarmath"]
+myst_heading_anchors = 4
+
+autodoc_member_order = "bysource"
+napoleon_google_docstring = False
+napoleon_use_rtype = False
+# Attributes as a list: some are properties too, and would be described twice.
+napoleon_use_ivar = True
+
+html_theme = "furo"
+html_title = project
+html_static_path = ["report/static"]
+html_css_files = ["report.css"]
+html_show_sourcelink = False
+html_copy_source = False
+html_theme_options = {
+    # Blue and sky blue of the Okabe-Ito palette: told apart with any kind of colour vision.
+    "light_css_variables": {
+        "color-brand-primary": "#005b8f",
+        "color-brand-content": "#005b8f",
+        "color-brand-visited": "#7a3d66",
+    },
+    "dark_css_variables": {
+        "color-brand-primary": "#56b4e9",
+        "color-brand-content": "#56b4e9",
+        "color-brand-visited": "#d9a2c4",
+    },
+}
+
+
+def leave_out(app, what, name, obj, skip, options):
+    """Leave out what scikit-learn adds to each estimator: ``set_fit_request`` and the like."""
+    generated = name.startswith("set_") and name.endswith("_request")
+    return True if generated else skip
+
+
+def setup(app):
+    """Register what autodoc leaves out."""
+    app.connect("autodoc-skip-member", leave_out)

@@ -1,0 +1,153 @@
+"""What is in ``results``: each experiment's state, record and files."""
+
+import json
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import nbformat
+
+from thesislib.runner import PROFILES, list_notebooks, read_title
+from thesislib.store import hash_file
+
+#: State of a result, and what it means.
+STATES = {
+    "complete": "ran to its end",
+    "unfinished": "still running, or stopped before its end",
+    "failed": "a cell failed; the page shows which",
+    "no record": "executed, but without run.json nothing says where it comes from",
+    "not run": "no result in this profile",
+}
+
+
+@dataclass
+class Result:
+    """One experiment in one profile.
+
+    Attributes
+    ----------
+    profile, name, title : str
+    folder : Path
+        ``results/<profile>/<name>``; need not exist.
+    state : str
+        One of ``STATES``.
+    record : dict
+        ``run.json``; empty if there is none.
+    """
+
+    profile: str
+    name: str
+    title: str
+    folder: Path
+    state: str
+    record: dict = field(default_factory=dict)
+
+    @property
+    def executed(self):
+        """The executed notebook."""
+        return self.folder / "executed.ipynb"
+
+    @property
+    def page(self):
+        """Address of the experiment's page in the site, without its ending."""
+        return f"results/{self.profile}/{self.name}/executed"
+
+    @property
+    def figures(self):
+        """The figures as PNG, in the thesis's order."""
+        return sorted((self.folder / "figures").glob("*.png"), key=_by_number)
+
+    @property
+    def tables(self):
+        """The tables as CSV, in the thesis's order."""
+        return sorted((self.folder / "tables").glob("*.csv"), key=_by_number)
+
+    @property
+    def corpora(self):
+        """The corpora with their kinds, as text."""
+        found = [f"{c['name']} ({c['kind']})" for c in self.record.get("corpora", {}).values()]
+        return "; ".join(dict.fromkeys(found))
+
+    @property
+    def weights(self):
+        """Which networks had random weights and which had given ones, as text."""
+        told = {"random": [], "given": []}
+        for network, identity in self.record.get("weights", {}).items():
+            told["random" if str(identity).startswith("random") else "given"].append(network)
+        return "; ".join(f"{kind}: {', '.join(names)}" for kind, names in told.items() if names)
+
+    @property
+    def command(self):
+        """What to type to make this result."""
+        if self.profile == "public":
+            return f".venv/bin/thesis run {self.name} --profile public"
+        return f"make {'paper' if self.profile == 'paper' else 'reproduce'} NOTEBOOKS={self.name}"
+
+    def list_outputs(self):
+        """Each recorded file: its name, its SHA-256, and whether it is as recorded."""
+        rows = []
+        for name, recorded in self.record.get("outputs", {}).items():
+            path = self.folder / name
+            found = hash_file(path) if path.is_file() else None
+            state = "missing" if found is None else "as recorded"
+            if found not in (None, recorded):
+                state = "changed since"
+            rows.append({"name": name, "sha256": recorded, "state": state})
+        return rows
+
+
+def read_results(root, profile):
+    """Every experiment of a profile, and what the other profiles have.
+
+    Parameters
+    ----------
+    root : Path
+        The folder ``results``.
+    profile : str
+        The one that is shown in full: what has no result is listed as ``not run``.
+
+    Returns
+    -------
+    dict of str to list of Result
+        Profile to results, the chosen profile first.
+    """
+    found = {}
+    for name in sorted(PROFILES, key=lambda other: other != profile):
+        results = [read_result(root, name, notebook) for notebook in list_notebooks()]
+        if name != profile:
+            results = [result for result in results if result.state != "not run"]
+        if results:
+            found[name] = results
+    return found
+
+
+def read_result(root, profile, name):
+    """Read one experiment's result, or that there is none."""
+    folder = root / profile / name
+    executed, record = folder / "executed.ipynb", folder / "run.json"
+    result = Result(profile, name, read_title(name), folder, "not run")
+    if record.is_file():
+        result.record = json.loads(record.read_text(encoding="utf-8"))
+        finished = result.record.get("status") == "complete"
+        result.state = "complete" if finished and executed.is_file() else "unfinished"
+    elif executed.is_file():
+        result.state = "no record"
+    if executed.is_file() and _has_failed(executed):
+        result.state = "failed"
+    return result
+
+
+def _has_failed(executed):
+    notebook = nbformat.read(executed, as_version=4)
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    return any(output.output_type == "error" for output in outputs)
+
+
+def spell_number(path):
+    """Number of a table or figure as notebooks write it: ``figure_10_1_loss.png`` → ``10.1_loss``."""
+    chapter, _, rest = path.stem.partition("_")[2].partition("_")
+    return f"{chapter}.{rest}"
+
+
+def _by_number(path):
+    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", path.stem)]
