@@ -19,6 +19,7 @@ def build_parser():
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_run(commands)
     _add_list(commands)
+    _add_verify(commands)
     _add_plot(commands)
     add_features(commands)
     add_bag(commands)
@@ -44,7 +45,13 @@ def main(arguments=None):
 
 
 def _add_run(commands):
-    command = commands.add_parser("run", help="run experiments (notebooks) with papermill")
+    command = commands.add_parser(
+        "run",
+        help="run experiments (notebooks) with papermill",
+        description="Notebooks run side by side, each in a process of its own. What is up to date "
+        "is skipped: parameters, notebook, library, corpus and weights as they were, and every "
+        "result in its place.",
+    )
     command.add_argument("names", nargs="+", metavar="NAME", help="notebook, or 'all'")
     command.add_argument("--profile", default="demo", choices=["demo", "paper", "public"])
     command.add_argument("--corpus", metavar="DIR", help="folder of a corpus (default: synthetic)")
@@ -54,10 +61,13 @@ def _add_run(commands):
         action="append",
         default=[],
         type=assignment,
-        metavar="name=value",
-        help="set a parameter of the notebook; may be given several times",
+        metavar="[NOTEBOOK.]name=value",
+        help="set a parameter of all notebooks, or of one; may be given several times",
     )
-    command.add_argument("--jobs", type=int, metavar="N", help="worker processes")
+    command.add_argument(
+        "--jobs", type=int, metavar="N", help="worker processes in all (default: cores)"
+    )
+    command.add_argument("--force", action="store_true", help="run what is up to date, too")
     command.add_argument("--quiet", action="store_true", help="no progress bars")
     command.add_argument(
         "--dry-run", action="store_true", help="check everything, estimate the cost, run nothing"
@@ -66,17 +76,23 @@ def _add_run(commands):
 
 
 def _run(options):
-    from thesislib.runner import describe_run, list_notebooks, run_all
+    from thesislib.notebooks import list_notebooks
+    from thesislib.processes import describe_outcomes, plan_runs, run_all
+    from thesislib.runner import describe_run
 
     names = list_notebooks() if options.names == ["all"] else options.names
-    given = {name: getattr(options, name) for name in ("profile", "corpus", "jobs")}
-    given["parameters"] = dict(options.parameters)
+    given = {name: getattr(options, name) for name in ("profile", "corpus")}
+    given["parameters"] = {key: value for key, value in options.parameters if "." not in key}
+    given["own"] = [(*key.split(".", 1), value) for key, value in options.parameters if "." in key]
     if options.dry_run:
-        for name in names:
-            print(describe_run(name, **given))
+        for name, values in plan_runs(names, needs_corpus=False, **given).items():
+            print(describe_run(name, values, jobs=options.jobs))
         return 0
-    failed = run_all(names, progress=not options.quiet, **given)
-    return 1 if failed else 0
+    outcomes = run_all(
+        names, jobs=options.jobs, force=options.force, progress=not options.quiet, **given
+    )
+    print(describe_outcomes(outcomes))
+    return int(any(outcome.state == "FAILED" for outcome in outcomes))
 
 
 def _add_list(commands):
@@ -85,12 +101,38 @@ def _add_list(commands):
 
 
 def _list(options):
-    from thesislib.places import results_folder
-    from thesislib.runner import PROFILES, list_notebooks, read_title
+    from thesislib.freshness import describe_state
+    from thesislib.notebooks import PROFILES, list_notebooks, read_title
 
     for name in list_notebooks():
-        done = [p for p in PROFILES if (results_folder() / p / name / "run.json").is_file()]
-        print(f"{name:24} {read_title(name)}" + (f"  [{', '.join(done)}]" if done else ""))
+        states = [(profile, describe_state(name, profile)) for profile in PROFILES]
+        done = ", ".join(f"{profile}: {state}" for profile, state in states if state)
+        print(f"{name:24} {read_title(name)}" + (f"  [{done}]" if done else ""))
+
+
+def _add_verify(commands):
+    command = commands.add_parser(
+        "verify",
+        help="run again, and compare every table's bytes",
+        description="Runs again what has results, with the parameters of its run.json, into a "
+        "folder of its own. Exit code 1, with the names of the files, if a table differs.",
+    )
+    command.add_argument("names", nargs="*", default=["all"], metavar="NAME", help="default: all")
+    command.add_argument("--profile", default="demo", choices=["demo", "paper", "public"])
+    command.add_argument(
+        "--empty-store", action="store_true", help="compute every feature and model again"
+    )
+    command.add_argument("--jobs", type=int, metavar="N", help="worker processes in all")
+    command.set_defaults(function=_verify)
+
+
+def _verify(options):
+    from thesislib.verify import list_results, verify_all
+
+    given = given_options(options)
+    names = given.pop("names")
+    names = list_results(options.profile) if names == ["all"] else names
+    return 0 if verify_all(names, **given) else 1
 
 
 def _add_plot(commands):

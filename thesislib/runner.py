@@ -1,14 +1,14 @@
-"""Running the notebooks: parameters checked first, then papermill, then a clear verdict.
+"""Running a notebook: parameters checked first, then papermill, then a clear verdict.
 
 A value is refused before a kernel starts if its name is unknown, if its type is not
 that of the notebook's default, or if ``notebooks/parameters/limits.yaml`` excludes it.
+:mod:`thesislib.processes` runs several side by side.
 """
 
 import difflib
 import json
 import os
 import tempfile
-import time
 from pathlib import Path
 
 import yaml
@@ -21,38 +21,33 @@ from thesislib.errors import (
     check_number,
     check_option,
 )
-from thesislib.places import notebooks_folder, project_root, results_folder
-from thesislib.reporting.provenance import read_parameters
+from thesislib.freshness import find_results, list_changes, read_limits, read_record
+from thesislib.notebooks import (
+    OVERVIEW,
+    PROFILES,
+    list_notebooks,
+    read_parameters,
+    read_title,
+)
+from thesislib.places import notebooks_folder, project_root
+from thesislib.store import hash_file, write_atomically
 
-PROFILES = ("demo", "paper", "public")
+__all__ = [
+    "NotebookError",
+    "check_parameters",
+    "describe_run",
+    "execute_notebook",
+    "list_notebooks",
+    "read_parameters",
+    "read_profile",
+    "read_title",
+    "resolve_run",
+    "run_notebook",
+]
 
 
 class NotebookError(ThesisError):
     """A cell failed; the executed copy holds the traceback."""
-
-
-def list_notebooks():
-    """Names of the experiments, sorted by their section.
-
-    Examples
-    --------
-    >>> "10_2_snore" in list_notebooks()
-    True
-    """
-    names = [path.stem for path in notebooks_folder().glob("[0-9][0-9]_*.ipynb")]
-    return sorted(names, key=lambda name: [int(p) for p in name.split("_") if p.isdigit()])
-
-
-def read_title(name):
-    """First heading of a notebook."""
-    import nbformat
-
-    notebook = nbformat.read(notebooks_folder() / f"{name}.ipynb", as_version=4)
-    for cell in notebook.cells:
-        for line in cell.source.splitlines():
-            if line.startswith("# "):
-                return line[2:].strip()
-    return name
 
 
 def read_profile(name, profile):
@@ -67,6 +62,8 @@ def read_profile(name, profile):
     if profile == "demo":
         return {}
     path = notebooks_folder() / "parameters" / profile / f"{name}.yaml"
+    if not path.is_file() and name == OVERVIEW:
+        return {}
     if not path.is_file():
         raise ParameterError(f"profile: found no {path.name} under parameters/{profile}")
     values = _read_mapping(path)
@@ -108,7 +105,7 @@ def check_parameters(name, values, *, limits=None):
     """
     declared = read_parameters(name)
     if limits is None:
-        limits = _read_mapping(notebooks_folder() / "parameters" / "limits.yaml")
+        limits = read_limits()
     problems = []
     for key, value in values.items():
         if key not in declared:
@@ -205,15 +202,19 @@ def resolve_run(
     ParameterError, CorpusError
         Before anything runs.
     """
-    known = list_notebooks()
-    check_option("notebook", name, known)
+    check_option("notebook", name, list_notebooks())
+    declared = read_parameters(name)
     values = {**read_profile(name, profile), "profile": profile}
     values.update(parameters or {})
     if corpus is not None:
         values["corpus"] = str(corpus)
     if jobs is not None:
         values["n_jobs"] = jobs
-    limits = _read_mapping(notebooks_folder() / "parameters" / "limits.yaml")
+    # "name=" on the command line and an empty line in YAML are None; of text, they mean none.
+    for key, value in values.items():
+        if value is None and isinstance(declared.get(key), str):
+            values[key] = ""
+    limits = read_limits()
     check_parameters(name, values, limits=limits)
     needs_corpus = needs_corpus or corpus is not None or "corpus" in (parameters or {})
     if needs_corpus and values.get("corpus") and not Path(values["corpus"]).is_dir():
@@ -222,7 +223,7 @@ def resolve_run(
 
 
 def run_notebook(name, *, profile="demo", corpus=None, jobs=None, parameters=None, progress=True):
-    """Execute a notebook with papermill.
+    """Execute a notebook with papermill, whether its results are up to date or not.
 
     Parameters
     ----------
@@ -251,11 +252,60 @@ def run_notebook(name, *, profile="demo", corpus=None, jobs=None, parameters=Non
         If a cell fails; names the cell, and the executed copy stays.
     """
     values = resolve_run(name, profile=profile, corpus=corpus, jobs=jobs, parameters=parameters)
+    execute_notebook(name, values, progress=progress)
+    return find_results(name, values) / "executed.ipynb"
+
+
+def execute_notebook(name, values, *, progress=False, force=True):
+    """Execute a notebook with parameters that :func:`resolve_run` has checked.
+
+    Two processes with the same folder of results run one after the other.
+
+    Parameters
+    ----------
+    name : str
+    values : dict
+        What differs from the notebook's defaults.
+    progress : bool
+    force : bool
+        Run again although another process, which this one had to wait for, has just done so.
+
+    Returns
+    -------
+    bool
+        False if the other process's results were kept.
+
+    Raises
+    ------
+    StoreError
+        If the folder cannot be written.
+    NotebookError
+        If a cell fails or the kernel dies.
+    """
+    from filelock import FileLock, Timeout
+
+    folder = find_results(name, values)
+    _check_writable(folder)
+    lock, waited = FileLock(folder / ".lock"), False
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        waited = True
+        lock.acquire()
+    try:
+        if waited and not force and not list_changes(name, {**read_parameters(name), **values}):
+            return False
+        _execute(name, values, folder, progress)
+    finally:
+        lock.release()
+    return True
+
+
+def _execute(name, values, folder, progress):
     import papermill
+    from nbclient.exceptions import DeadKernelError
     from papermill.exceptions import PapermillExecutionError
 
-    folder = Path(values.get("results") or results_folder() / profile / name)
-    _check_writable(folder)
     # papermill saves after each cell: a half-executed copy must not look finished.
     unfinished = folder / f".executed-{os.getpid()}.ipynb"
     executed = folder / "executed.ipynb"
@@ -268,17 +318,31 @@ def run_notebook(name, *, profile="demo", corpus=None, jobs=None, parameters=Non
             language="python",
             cwd=notebooks_folder(),
             progress_bar=progress,
+            start_timeout=300,
         )
         os.replace(unfinished, executed)
+        _amend_record(folder, executed=hash_file(executed))
     except PapermillExecutionError as error:
         os.replace(unfinished, executed)
+        _amend_record(folder, status="failed")
         raise NotebookError(
             f"{name}: cell {error.cell_index + 1} failed with {error.ename}: {error.evalue}\n"
             f"executed copy: {executed}"
         ) from error
+    except DeadKernelError as error:
+        _amend_record(folder, status="failed")
+        raise NotebookError(f"{name}: its kernel died; was there too little memory?") from error
     finally:
         unfinished.unlink(missing_ok=True)
-    return executed
+
+
+def _amend_record(folder, **values):
+    """Add to ``run.json`` what is known only after the notebook's last cell."""
+    record = read_record(folder)
+    if record is not None:
+        with write_atomically(folder / "run.json") as temporary:
+            text = json.dumps({**record, **values}, indent=1, ensure_ascii=False)
+            temporary.write_text(text + "\n", encoding="utf-8")
 
 
 def _check_writable(folder):
@@ -292,57 +356,27 @@ def _check_writable(folder):
         raise StoreError(error.errno, f"{folder}: cannot be written ({reason})") from error
 
 
-def describe_run(name, **options):
+def describe_run(name, values, *, jobs=None):
     """What a run would do and cost, without running it (``--dry-run``).
 
     Parameters
     ----------
     name : str
-    **options
-        ``profile``, ``corpus``, ``jobs`` and ``parameters`` of :func:`run_notebook`.
+    values : dict
+        Parameters that :func:`resolve_run` has checked; the corpus may be absent.
+    jobs : int, optional
+        Worker processes; default: one a core.
 
     Returns
     -------
     str
-
-    Raises
-    ------
-    ParameterError, CorpusError
-        As a run would; only the corpus that a profile names may be absent.
     """
+    from joblib import cpu_count
+
     from thesislib.estimate import describe_estimate
 
-    values = {**read_parameters(name), **resolve_run(name, needs_corpus=False, **options)}
+    values = {**read_parameters(name), "n_jobs": jobs or cpu_count(), **values}
     absent = bool(values.get("corpus")) and not Path(values["corpus"]).is_dir()
-    return describe_estimate(name, values, published=absent)
-
-
-def run_all(names, *, report=print, **options):
-    """Run several notebooks one after the other, and report a line each.
-
-    Returns
-    -------
-    dict of str to Exception
-        What failed; the others ran all the same.
-    """
-    for name in names:
-        resolve_run(name, **{k: v for k, v in options.items() if k != "progress"})
-    failed = {}
-    for name in names:
-        started = time.perf_counter()
-        try:
-            executed = run_notebook(name, **options)
-        except ThesisError as error:
-            failed[name] = error
-            report(f"{name}: FAILED after {time.perf_counter() - started:.0f} s\n{error}")
-            continue
-        report(f"{name}: {time.perf_counter() - started:.0f} s → {describe_outputs(executed)}")
-    return failed
-
-
-def describe_outputs(executed):
-    """One line on what a run made."""
-    record = json.loads((executed.parent / "run.json").read_text(encoding="utf-8"))
-    tables = sum(path.endswith(".csv") for path in record["outputs"])
-    figures = sum(path.endswith(".png") for path in record["outputs"])
-    return f"{executed.parent}: {tables} tables, {figures} figures"
+    due = ", ".join(list_changes(name, values))
+    state = f"to run ({due})" if due else "up to date"
+    return f"{name}: {state}\n{describe_estimate(name, values, published=absent)}"

@@ -3,68 +3,18 @@
 import json
 import os
 import platform
+import resource
 import subprocess
+import sys
 import time
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
-from thesislib import __version__
-from thesislib.errors import ParameterError
-from thesislib.places import notebooks_folder, project_root, results_folder
+from thesislib.freshness import describe_inputs, describe_versions, find_results
+from thesislib.notebooks import read_parameters
+from thesislib.places import project_root
 from thesislib.reporting.figures import write_figure
 from thesislib.reporting.published import load_published
 from thesislib.reporting.tables import join_published, write_table
 from thesislib.store import hash_file, write_atomically
-
-#: Libraries whose versions can change a number.
-LIBRARIES = (
-    "numpy scipy pandas scikit-learn librosa soundfile soxr torch torchvision opensmile matplotlib"
-).split()
-
-
-def read_parameters(name):
-    """Names and default values in a notebook's cell tagged ``parameters``.
-
-    Parameters
-    ----------
-    name : str
-        Notebook without suffix, such as ``10_2_snore``.
-
-    Returns
-    -------
-    dict
-
-    Raises
-    ------
-    ParameterError
-        If there is no such cell, or it holds anything but literals.
-
-    Examples
-    --------
-    >>> read_parameters("10_2_snore")["seed"]
-    0
-    """
-    import ast
-
-    import nbformat
-
-    path = notebooks_folder() / f"{name}.ipynb"
-    notebook = nbformat.read(path, as_version=4)
-    cells = [c for c in notebook.cells if "parameters" in c.metadata.get("tags", [])]
-    if len(cells) != 1:
-        raise ParameterError(f"{path}: found {len(cells)} cells tagged parameters, expected one")
-    found = {}
-    for node in ast.parse(cells[0].source).body:
-        plain = isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
-        try:
-            found[node.targets[0].id] = ast.literal_eval(node.value)
-        except (ValueError, AttributeError) as error:
-            raise ParameterError(
-                f"{path}: line {node.lineno} of the parameters is no literal"
-            ) from error
-        if not plain:
-            raise ParameterError(f"{path}: line {node.lineno} of the parameters is no assignment")
-    return found
 
 
 class Run:
@@ -87,9 +37,9 @@ class Run:
         self.name = name
         declared = read_parameters(name)
         self.parameters = {key: namespace.get(key, value) for key, value in declared.items()}
-        profile = self.parameters.get("profile", "demo")
-        named = self.parameters.get("results")
-        self.folder = Path(named) if named else results_folder() / profile / name
+        self.folder = find_results(name, self.parameters)
+        # Before the work: what changes meanwhile calls for another run.
+        self.inputs = describe_inputs(name, self.parameters)
         self.corpora, self.weights, self.notes, self.outputs = {}, {}, {}, []
         self._started = self._lap = time.perf_counter()
         self._durations = {}
@@ -190,7 +140,9 @@ class Run:
                 str(path.relative_to(self.folder)): hash_file(path)
                 for path in dict.fromkeys(self.outputs)
             },
+            "inputs": self.inputs,
             "durations_s": self._durations,
+            "peak_memory_gb": _measure_peak_gb(),
             "git": describe_commit(),
             "versions": describe_versions(),
             "machine": describe_machine(),
@@ -213,17 +165,6 @@ def describe_commit():
     return {"commit": commit, "changed": bool(changed)}
 
 
-def describe_versions():
-    """Python, this package, and the libraries that can change a number."""
-    found = {"python": platform.python_version(), "thesislib": __version__}
-    for name in LIBRARIES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = None
-    return found
-
-
 def describe_machine():
     """Processor, cores, threads and accelerator."""
     import torch
@@ -234,3 +175,9 @@ def describe_machine():
         "torch_threads": torch.get_num_threads(),
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
     }
+
+
+def _measure_peak_gb():
+    """Most memory that this process has had."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (2**30 if sys.platform == "darwin" else 2**20), 3)

@@ -1,0 +1,261 @@
+"""Whether a notebook's results are up to date: what they depend on, and what has changed.
+
+``run.json`` holds, beside parameters and versions, a short description of everything else
+that a result depends on (:func:`describe_inputs`). The check describes it again and compares;
+it starts no kernel and opens no audio.
+
+Corpora and weights are known by the names, sizes and times of change of their files, which
+may call for a run that was not needed, but reads no gigabytes. A synthetic corpus is made by
+the library from the parameters, so it needs no check of its own.
+"""
+
+import hashlib
+import json
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import yaml
+
+from thesislib import __version__
+from thesislib.notebooks import OVERVIEW, PROFILES, read_cells
+from thesislib.places import data_folder, notebooks_folder, results_folder, weights_folder
+from thesislib.store import hash_file, hash_parameters
+
+#: Libraries whose versions can change a number.
+LIBRARIES = (
+    "numpy scipy pandas scikit-learn librosa soundfile soxr torch torchvision opensmile matplotlib"
+).split()
+
+#: Parameters that say where and with how many processes; results do not depend on them.
+WITHOUT_EFFECT = ("n_jobs", "results", "store")
+
+
+def read_limits():
+    """What values parameters may have: ``notebooks/parameters/limits.yaml``."""
+    path = notebooks_folder() / "parameters" / "limits.yaml"
+    return yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+
+
+def find_results(name, parameters):
+    """Folder of a notebook's results.
+
+    Examples
+    --------
+    >>> find_results("10_2_snore", {"profile": "paper"}).parts[-2:]
+    ('paper', '10_2_snore')
+    """
+    named = parameters.get("results")
+    return Path(named) if named else results_folder() / parameters.get("profile", "demo") / name
+
+
+def read_record(folder):
+    """Contents of ``run.json`` in a folder of results; None if it is absent or damaged."""
+    try:
+        found = json.loads((Path(folder) / "run.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def describe_versions():
+    """Python, this package, and the libraries that can change a number."""
+    found = {"python": platform.python_version(), "thesislib": __version__}
+    for name in LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = None
+    return found
+
+
+def describe_inputs(name, parameters):
+    """What a notebook's results depend on, beside its parameters and the libraries.
+
+    Parameters
+    ----------
+    name : str
+        Such as ``10_2_snore``.
+    parameters : dict
+        The resolved ones.
+
+    Returns
+    -------
+    dict
+        ``notebook``: SHA-256 of the cells' sources; ``code`` and ``published``: of the package
+        and of the thesis's printed tables; ``files``: of what the parameters name on disk
+        (:func:`stamp`), by parameter; for the overview, ``results``: SHA-256 of each ``run.json``
+        that it may read.
+
+    Examples
+    --------
+    >>> sorted(describe_inputs("10_2_snore", {"corpus": ""}))
+    ['code', 'files', 'notebook', 'published']
+    """
+    package = Path(__file__).parent
+    code = [p for p in package.rglob("*") if p.suffix in (".py", ".csv") and p.is_file()]
+    inputs = {
+        "notebook": hash_parameters([[cell["kind"], cell["source"]] for cell in read_cells(name)]),
+        "code": _hash_files(code, package),
+        "published": _hash_files((data_folder() / "published").glob("*.csv"), data_folder()),
+        "files": _stamp_parameters(parameters),
+    }
+    if name == OVERVIEW:
+        records = [
+            path
+            for profile in PROFILES
+            for path in (results_folder() / profile).glob("*/run.json")
+            if path.parent.name != OVERVIEW
+        ]
+        inputs["results"] = {
+            f"{path.parent.parent.name}/{path.parent.name}": hash_file(path)
+            for path in sorted(records)
+        }
+    return inputs
+
+
+def stamp(path):
+    """SHA-256 over names, sizes and times of change of a file, or of all files in a folder.
+
+    Hidden files and folders are left out; links are followed.
+
+    Parameters
+    ----------
+    path : str or Path
+
+    Returns
+    -------
+    str or None
+        None if there is nothing at ``path``.
+
+    Examples
+    --------
+    >>> stamp("no/such/folder") is None
+    True
+    """
+    path = Path(path)
+    if not path.exists():
+        return None
+    entries, seen = [], set()
+    if path.is_file():
+        entries.append(_stat(path, path.name))
+    for folder, folders, files in os.walk(path, followlinks=True):
+        # A link to a folder above would be followed for ever.
+        real = os.path.realpath(folder)
+        folders[:] = [] if real in seen else sorted(f for f in folders if not f.startswith("."))
+        if real in seen:
+            continue
+        seen.add(real)
+        for name in sorted(files):
+            if not name.startswith("."):
+                full = Path(folder, name)
+                entries.append(_stat(full, full.relative_to(path).as_posix()))
+    return hash_parameters(entries)
+
+
+def list_changes(name, parameters, record=None):
+    """Why the results of a notebook are not those that a run would give now.
+
+    Parameters
+    ----------
+    name : str
+    parameters : dict
+        The resolved ones of the run that is asked for.
+    record : dict, optional
+        Contents of its ``run.json``; read by default.
+
+    Returns
+    -------
+    list of str
+        A few words a reason; empty if everything is up to date.
+    """
+    folder = find_results(name, parameters)
+    record = read_record(folder) if record is None else record
+    if record is None:
+        return ["no results"]
+    if record.get("status") != "complete":
+        return ["last run not complete"]
+    before, now = record.get("parameters", {}), json.loads(json.dumps(parameters, default=str))
+    changes = [
+        f"parameter {key}"
+        for key in {**before, **now}
+        if key not in WITHOUT_EFFECT and (key not in before or before[key] != now.get(key))
+    ]
+    changes += _differences("library {}", record.get("versions", {}), describe_versions())
+    inputs, current = record.get("inputs", {}), describe_inputs(name, parameters)
+    for key, what in (("notebook", "notebook"), ("code", "thesislib"), ("published", "published")):
+        if inputs.get(key) != current[key]:
+            changes.append(what)
+    changes += _differences("files of {}", inputs.get("files", {}), current["files"])
+    changes += _differences("{}", inputs.get("results", {}), current.get("results", {}))
+    return changes or _list_damage(folder, record)
+
+
+def describe_state(name, profile):
+    """Whether a notebook's results are what their own parameters would give now.
+
+    Returns
+    -------
+    str
+        ``up to date``, ``out of date``, ``not complete``; empty if there are no results.
+
+    Examples
+    --------
+    >>> describe_state("10_2_snore", "none")
+    ''
+    """
+    record = read_record(find_results(name, {"profile": profile}))
+    if record is None:
+        return ""
+    if record.get("status") != "complete":
+        return "not complete"
+    return "out of date" if list_changes(name, record["parameters"], record) else "up to date"
+
+
+def _differences(text, before, now):
+    keys = sorted({**before, **now})
+    return [text.format(key) for key in keys if before.get(key) != now.get(key)]
+
+
+def _list_damage(folder, record):
+    """Outputs that are missing or not what ``run.json`` says."""
+    expected = {**record.get("outputs", {}), "executed.ipynb": record.get("executed")}
+    damage = []
+    for file, digest in expected.items():
+        if not (folder / file).is_file():
+            damage.append(f"{file} is missing")
+        elif hash_file(folder / file) != digest:
+            damage.append(f"{file} is another")
+    return damage
+
+
+def _hash_files(paths, root):
+    """SHA-256 over the contents of files and their names relative to a folder."""
+    digest = hashlib.sha256()
+    for path in sorted(paths):
+        digest.update(f"{path.relative_to(root).as_posix()}\0{hash_file(path)}\n".encode())
+    return digest.hexdigest()
+
+
+def _stamp_parameters(parameters):
+    """Stamps of what is named by parameters that are paths, by parameter."""
+    limits, stamps = read_limits(), {}
+    for key, value in parameters.items():
+        if limits.get(key, {}).get("is") != "path":
+            continue
+        named = value.values() if isinstance(value, dict) else [value]
+        # "imagenet" means a file in the folder of weights.
+        paths = [weights_folder() if one == "imagenet" else one for one in named if one]
+        found = [(str(path), stamp(path)) for path in paths if isinstance(path, (str, Path))]
+        if found := sorted(pair for pair in found if pair[1]):
+            stamps[key] = hash_parameters(found)
+    return stamps
+
+
+def _stat(path, name):
+    try:
+        found = path.stat()
+    except OSError:  # a link to nothing
+        return [name, None, None]
+    return [name, found.st_size, found.st_mtime_ns]

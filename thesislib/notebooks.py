@@ -1,0 +1,119 @@
+"""The notebooks as files: which there are, and what they declare. Nothing is run here.
+
+A notebook is JSON; it is read as such, since a check that takes part in every command
+must not wait for heavier libraries.
+"""
+
+import ast
+import json
+
+from thesislib.errors import ParameterError
+from thesislib.places import notebooks_folder
+
+PROFILES = ("demo", "paper", "public")
+
+#: Reads what the other notebooks have made, so it runs after them.
+OVERVIEW = "00_overview"
+
+
+def list_notebooks():
+    """Names of the experiments, sorted by their section.
+
+    Examples
+    --------
+    >>> "10_2_snore" in list_notebooks()
+    True
+    """
+    names = [path.stem for path in notebooks_folder().glob("[0-9][0-9]_*.ipynb")]
+    return sorted(names, key=lambda name: [int(p) for p in name.split("_") if p.isdigit()])
+
+
+def read_cells(name):
+    """Cells of a notebook: kind, source and tags, without outputs.
+
+    Parameters
+    ----------
+    name : str
+        Notebook without suffix, such as ``10_2_snore``.
+
+    Returns
+    -------
+    list of dict
+        ``kind`` (``code`` or ``markdown``), ``source`` and ``tags`` of each.
+
+    Raises
+    ------
+    ParameterError
+        If the file is absent or no notebook.
+
+    Examples
+    --------
+    >>> read_cells("10_2_snore")[0]["kind"]
+    'markdown'
+    """
+    path = notebooks_folder() / f"{name}.ipynb"
+    try:
+        return [
+            {
+                "kind": cell["cell_type"],
+                "source": "".join(cell["source"]),
+                "tags": cell.get("metadata", {}).get("tags", []),
+            }
+            for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]
+        ]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ParameterError(f"{path}: found no notebook ({error!r})") from error
+
+
+def read_title(name):
+    """First heading of a notebook.
+
+    Examples
+    --------
+    >>> read_title("10_2_snore")
+    '10.2 Snore sound recognition: Deep Spectrum'
+    """
+    for cell in read_cells(name):
+        for line in cell["source"].splitlines():
+            if line.startswith("# "):
+                return line[2:].strip()
+    return name
+
+
+def read_parameters(name):
+    """Names and default values in a notebook's cell tagged ``parameters``.
+
+    Parameters
+    ----------
+    name : str
+
+    Returns
+    -------
+    dict
+
+    Raises
+    ------
+    ParameterError
+        If there is no such cell, or it holds anything but literals.
+
+    Examples
+    --------
+    >>> read_parameters("10_2_snore")["seed"]
+    0
+    """
+    path = notebooks_folder() / f"{name}.ipynb"
+    cells = [cell for cell in read_cells(name) if "parameters" in cell["tags"]]
+    if len(cells) != 1:
+        raise ParameterError(f"{path}: found {len(cells)} cells tagged parameters, expected one")
+    found = {}
+    for node in ast.parse(cells[0]["source"]).body:
+        plain = isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
+        try:
+            found[node.targets[0].id] = ast.literal_eval(node.value)
+        except (ValueError, AttributeError) as error:
+            raise ParameterError(
+                f"{path}: line {node.lineno} of the parameters is no literal"
+            ) from error
+        if not plain:
+            raise ParameterError(f"{path}: line {node.lineno} of the parameters is no assignment")
+    return found
