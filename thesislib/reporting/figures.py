@@ -138,7 +138,7 @@ def plot_audio(plots, clips, titles, *, n_columns=2):
             Normalize(low, high if high > low else low + 1),
             ListedColormap(colour_table(plot.colour_map) / 255),
         )
-        figure.colorbar(colours, ax=axes, label=_describe_values(plot.spectrum))
+        figure.colorbar(colours, ax=axes, label=describe_values(plot.spectrum))
     return figure
 
 
@@ -195,7 +195,8 @@ def frequency_ticks(plot, *, sr):
     return places[kept], [f"{f / 1000:g}" for f in found[kept]], "frequency (kHz)"
 
 
-def _describe_values(spectrum):
+def describe_values(spectrum):
+    """What a spectrum's values are, and their unit: the label of a colour bar."""
     if spectrum.kind == "chroma":
         return "change per frame" if spectrum.delta else "share of the frame's maximum"
     if spectrum.delta:
