@@ -22,7 +22,8 @@ def add_features(commands):
         required=True,
         metavar="NAME",
         help="deep-spectrum, ComParE_2016, IS09, IS10; frames: ComParE_2016-lld, IS09-lld, mfcc39; "
-        "band-statistics; learnt from the audio given: bag, s2sae, dcgan",
+        "band-statistics; learnt from the audio given: bag, s2sae, dcgan; from the events in it "
+        "(--labels with onset_s, offset_s, label): crnn (frames), crnn-dense",
     )
     command.add_argument(
         "-o", "--output", type=Path, required=True, metavar="FILE.parquet|.csv|.arff"
@@ -65,8 +66,8 @@ def add_features(commands):
     group.add_argument("--weights", metavar="imagenet|random|FILE")
     group.add_argument("--preprocessing", metavar="imagenet|deepspectrum")
     group.add_argument("--epochs", dest="n_epochs", type=int, metavar="N")
-    group.add_argument("--model", metavar="FILE", help="use this trained model")
-    group.add_argument("--save-model", metavar="FILE")
+    group.add_argument("--model", metavar="FILE", help="use this trained model (crnn: a folder)")
+    group.add_argument("--save-model", metavar="FILE", help="crnn: a folder")
     group = command.add_argument_group("bags")
     group.add_argument("--frames", metavar="NAME", help="what is counted: frames, deep-spectrum")
     group.add_argument(

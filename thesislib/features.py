@@ -9,7 +9,7 @@ cannot be written) is told before anything is computed.
 import math
 import tempfile
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,7 @@ import soundfile
 from joblib import Parallel, delayed
 
 from thesislib import __version__
+from thesislib.corpora.annotations import read_events
 from thesislib.corpora.index import Corpus
 from thesislib.corpora.recordings import find_recordings, read_labels
 from thesislib.errors import AudioError, ParameterError, check_number, check_option
@@ -79,7 +80,8 @@ def write_features(
     start_s, end_s : float, optional
         Segment of every file.
     labels, label, nominal, unlabelled
-        See `read_labels`.
+        See `read_labels`; for what learns from events, see
+        `thesislib.corpora.annotations.read_events`.
     openxbow : bool
         Write frames as openXBOW's CSV, which `bag_csv` reads, without labels.
     save_plots : str or Path, optional
@@ -127,11 +129,22 @@ def write_features(
         raise ParameterError(f"openxbow: found {representation}, expected frames, as .csv")
     if save_plots is not None and not isinstance(plan.spectrum, AudioPlot):
         raise ParameterError(f"save_plots: found {representation}, which draws no plots")
+    if plan.needs_events and str(labels) in ("None", "folder"):
+        raise ParameterError(
+            f"labels: found {labels}, expected a table with onset_s, offset_s and label to learn "
+            "from, or a trained model"
+        )
+    reading = replace(reading, sr=plan.sr or reading.sr)
     _check_writable(output, plan.save_to, save_plots and Path(save_plots) / "plot.png")
     root, names, refused, ignored = find_recordings(audio)
-    columns, n_unused = read_labels(
-        names, root, labels=labels, label=label, nominal=nominal, unlabelled=unlabelled
-    )
+    if plan.needs_events:
+        events, n_unused = read_events(names, root, labels, unlabelled=unlabelled)
+        columns = {}
+    else:
+        events = None
+        columns, n_unused = read_labels(
+            names, root, labels=labels, label=label, nominal=nominal, unlabelled=unlabelled
+        )
     taken = {"file", "chunk", "frame", "start_s", "end_s"}
     if plan.learner is None:
         taken |= set(plan.estimator.get_feature_names_out())
@@ -163,6 +176,8 @@ def write_features(
     if len(set(rates)) > 1:
         listed = ", ".join(f"{n} at {sr} Hz" for sr, n in sorted(Counter(rates).items()))
         remarks.append(f"mixed sampling rates ({listed}): features differ by that alone")
+    if plan.needs_events:
+        remarks += _learn_events(plan, found, good, events, store, n_jobs)
     rows, leading, feature_names, matrix = _arrange(plan, found, good, rates, names, reading)
     if openxbow:
         clips = [names[row] for row in rows]
@@ -204,6 +219,7 @@ def _arrange(plan, found, good, rates, names, reading):
         if plan.is_whole:
             rows = good
         matrix = _learn(plan, pieces, [names[row] for row in rows])
+        matrix = np.concatenate(matrix) if plan.is_framed else matrix
         feature_names = plan.learner.get_feature_names_out()
     else:
         matrix, feature_names = found.matrix, found.names
@@ -212,7 +228,7 @@ def _arrange(plan, found, good, rates, names, reading):
         leading = {"chunk": chunks, "start_s": starts_s.tolist(), "end_s": ends_s.tolist()}
     if plan.is_framed:
         lengths = np.concatenate([found.lengths[row] for row in good])
-        hops_s = [_frame_hop_s(plan.estimator, sr) for sr in rates]
+        hops_s = [_frame_hop_s(plan, sr) for sr in rates]
         hops_s = np.repeat(hops_s, [len(found.by_row[row]) for row in good])
         frames = np.concatenate([np.arange(n) for n in lengths])
         rows, chunks = np.repeat(rows, lengths).tolist(), np.repeat(chunks, lengths).tolist()
@@ -239,17 +255,41 @@ def _learn(plan, pieces, names):
                     f"{name}: found a spectrum of shape {piece.shape}, expected {tuple(wanted)} "
                     "as of the others: chunks of one length at one sampling rate give that"
                 )
-    if not plan.is_fitted:
+    if not (plan.is_fitted or plan.needs_events):
         plan.learner.fit(pieces)
         if plan.save_to is not None:
             plan.save(plan.learner, plan.save_to)
     return plan.learner.transform(pieces)
 
 
-def _frame_hop_s(estimator, sr):
+def _learn_events(plan, found, good, events, store, n_jobs):
+    """Train on the events of good files; returns remarks."""
+    from thesislib.representations.event_features import fit_events
+
+    pieces, places = [], []
+    for row in good:
+        pieces += _cut(found.by_row[row], found.lengths[row], is_whole=False)
+        places += [(row, start_s) for start_s in found.starts_s[row]]
+    n_short = fit_events(
+        plan.learner,
+        pieces,
+        places,
+        events,
+        hop_s=plan.spectrum.hop(plan.sr),
+        store=store,
+        n_jobs=n_jobs,
+    )
+    if plan.save_to is not None:
+        plan.save(plan.learner, plan.save_to)
+    return [f"{n_short} pieces shorter than chunk_frames are not learnt from"] if n_short else []
+
+
+def _frame_hop_s(plan, sr):
     """Distance between frames, which is a whole number of samples."""
-    if estimator.feature_set == "MFCC39":
-        return max(1, round(estimator.hop_s * sr)) / sr
+    if plan.spectrum is not None:
+        return plan.spectrum.hop(sr)
+    if plan.estimator.feature_set == "MFCC39":
+        return max(1, round(plan.estimator.hop_s * sr)) / sr
     return math.floor(0.010 * sr + 0.5) / sr  # as openSMILE rounds
 
 

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 
 from thesislib.errors import ParameterError, check_option
 from thesislib.representations.bag_of_features import SAMPLINGS, SCALES, BagOfFeatures
@@ -17,6 +17,7 @@ from thesislib.representations.extract import describe
 from thesislib.representations.functionals import FrameFeatures, Functionals
 from thesislib.representations.openxbow import read_codebook, write_codebook
 from thesislib.representations.statistics import BandStatistics
+from thesislib.spectra.frames import LogMelFrames
 from thesislib.spectra.plot import STYLES, AudioPlot
 from thesislib.spectra.spectrogram import Spectrum
 
@@ -28,6 +29,8 @@ _BAG = _CODEBOOK | {"frames", "streams", "norm", "codebook", "save_codebook"}
 _BANDS = _SPECTRUM | {"style", "top_hz"}
 _DEEP = _SPECTRUM | _DRAWING | _NETWORK
 _TRAINED = _BANDS | {"clip_below_db", "n_epochs", "model", "save_model"}
+_FRAMES = {"window_s", "hop_s", "n_mels", "delta"}
+_EVENTS = _FRAMES | {"n_epochs", "model", "save_model"}
 
 
 @dataclass
@@ -38,7 +41,8 @@ class Plan:
     ``learner`` makes one vector of what the estimator answers for a chunk, or (``is_whole``)
     for all chunks of a clip; unless ``is_fitted``, it learns from all of them first, and
     ``save(learner, save_to)`` writes it. ``is_framed``: a row is a frame. ``bands_first``: the
-    learner takes (n_bands, n_frames), all of one shape.
+    learner takes (n_bands, n_frames), all of one shape. ``needs_events``: it learns from events
+    in the recordings. ``sr``: the rate that audio has to be read at, in Hz.
     """
 
     estimator: object
@@ -48,6 +52,8 @@ class Plan:
     is_whole: bool = False
     is_framed: bool = False
     bands_first: bool = False
+    needs_events: bool = False
+    sr: int | None = None
     save: object = None
     save_to: str | Path | None = None
 
@@ -59,7 +65,8 @@ class Plan:
         if self.learner is not None:
             files = {"codebook": None, "checkpoint": None, "is_fitted": self.is_fitted}
             found["learner"] = {"class": type(self.learner).__name__}
-            found["learner"] |= self.learner.get_params() | files
+            plain = self.learner.get_params().items()
+            found["learner"] |= {k: v for k, v in plain if not isinstance(v, BaseEstimator)} | files
         return found
 
 
@@ -107,6 +114,8 @@ def make_plan(representation, settings, *, reading, random_state=0):
             raise ParameterError(f"{name}: found for {representation}, which takes no such option")
     plan = build(settings, reading, random_state)
     estimator = plan.learner or plan.estimator
+    if plan.needs_events:
+        estimator = plan.learner.detector
     for name in parameters:
         if plan.is_fitted:
             raise ParameterError(f"{name}: found beside a fitted model, which has its own")
@@ -118,6 +127,10 @@ def make_plan(representation, settings, *, reading, random_state=0):
         _check_bag(plan.learner, len(plan.estimator.get_feature_names_out()))
     elif plan.learner is not None:
         plan.learner._check()
+    if plan.needs_events:
+        trial, frames = clone(plan.learner.detector), plan.spectrum
+        trial.n_columns_, trial.n_outputs_ = frames.n_mels * (1 + frames.delta), 1
+        trial._build()  # fewer bands than pooling needs are told here, not after the reading
     return plan
 
 
@@ -256,6 +269,54 @@ def _trained(kind, settings, random_state):
     return Plan(_Spectra(), spectrum, learner, is_fitted=True)
 
 
+def _crnn(settings, reading, random_state, *, output):
+    from thesislib.representations.crnn import CRNN
+    from thesislib.representations.detectors import DESCRIPTION, load_detectors, save_detectors
+    from thesislib.representations.event_features import EventFeatures
+
+    is_framed = output == "probability"
+    if "model" in settings:
+        for name in sorted(set(settings) - {"model"}):
+            raise ParameterError(f"model: found beside {name}, but it is trained")
+        model = load_detectors(settings["model"], device="cpu")
+        if reading.sr not in (None, model["sr"]):
+            raise ParameterError(f"sr: found {reading.sr}, expected the model's {model['sr']}")
+        classes = {label: entry["detectors"] for label, entry in model["classes"].items()}
+        estimator = EventFeatures(classes=classes, output=output, sliding=model["sliding"])
+        return Plan(estimator, model["frames"], is_fitted=True, is_framed=is_framed, sr=model["sr"])
+    if reading.sr is None:
+        raise ParameterError(
+            "sr: found None, expected the rate at which a detector hears all audio"
+        )
+    chosen = _select(settings, _FRAMES)
+    if "window_s" in chosen:
+        chosen.setdefault("hop_s", chosen["window_s"] / 2)
+    frames, folder = LogMelFrames(**chosen), settings.get("save_model")
+    detector = CRNN(
+        n_channels=1 + frames.delta,
+        **_select(settings, {"n_epochs"}),
+        device="cpu",
+        random_state=random_state,
+    )
+
+    def save(learner, path):
+        thresholds = dict.fromkeys(learner.classes_, 0.5)
+        save_detectors(
+            path.parent, learner.classes_, frames=frames, sr=reading.sr, thresholds=thresholds
+        )
+
+    return Plan(
+        _Spectra(),
+        frames,
+        EventFeatures(detector, output=output),
+        is_framed=is_framed,
+        needs_events=True,
+        sr=reading.sr,
+        save=save,
+        save_to=Path(folder) / DESCRIPTION if folder else None,
+    )
+
+
 #: How each is made, and the options that it takes.
 REPRESENTATIONS = {
     "deep-spectrum": (_deep_spectrum, _DEEP),
@@ -269,6 +330,8 @@ REPRESENTATIONS = {
     "bag": (_bag, _BAG | _DEEP),
     "s2sae": (_s2sae, _TRAINED),
     "dcgan": (_dcgan, _TRAINED),
+    "crnn": (partial(_crnn, output="probability"), _EVENTS),
+    "crnn-dense": (partial(_crnn, output="dense"), _EVENTS),
 }
 #: What bags can be made of.
 FRAMES = ("ComParE_2016-lld", "IS09-lld", "mfcc39", "deep-spectrum")
