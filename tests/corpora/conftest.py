@@ -1,0 +1,45 @@
+"""A server of a few files on 127.0.0.1, for whatever is fetched."""
+
+import http.server
+import threading
+
+import pytest
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    """Serve ``server.files`` with Range; cut the first ``n_cuts`` long answers in the middle."""
+
+    def do_GET(self):
+        server = self.server
+        wanted = self.headers.get("Range")
+        server.requests.append((self.path, wanted))
+        content = server.files.get(self.path.lstrip("/"))
+        if content is None:
+            return self.send_error(404)
+        start = int((wanted or "bytes=0-").removeprefix("bytes=").rstrip("-"))
+        if start >= len(content):
+            return self.send_error(416)
+        self.send_response(206 if start else 200)
+        if start:
+            self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
+        body = content[start:]
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if server.n_cuts > 0 and len(body) > 100_000:
+            server.n_cuts -= 1
+            body = body[: len(body) // 2]
+        self.wfile.write(body)
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture
+def file_server(monkeypatch):
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as httpd:
+        httpd.files, httpd.requests, httpd.n_cuts = {}, [], 0
+        httpd.url = f"http://127.0.0.1:{httpd.server_port}"
+        threading.Thread(target=httpd.serve_forever, args=(0.01,), daemon=True).start()
+        yield httpd
+        httpd.shutdown()

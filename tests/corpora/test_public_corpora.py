@@ -1,0 +1,408 @@
+"""ESC-50, RAVDESS and PhysioNet 2016: fetched whole or not at all, read where they stand."""
+
+import hashlib
+import io
+import zipfile
+
+import numpy as np
+import pytest
+import soundfile
+
+from thesislib.corpora import (
+    esc_50,
+    fetch_corpus,
+    load_any,
+    open_corpus,
+    open_tasks,
+    physionet_2016,
+    ravdess,
+)
+from thesislib.corpora.download import DownloadError
+from thesislib.errors import CorpusError, ParameterError
+
+# A clip of each category in each fold; one more, in fold 3, is of a source of fold 2.
+ESC_CLIPS = [
+    (f"{fold}-{fold}00{number:02}-A-{number}.wav", str(fold), name, f"{fold}00{number:02}")
+    for fold in range(1, 6)
+    for number, name in enumerate(esc_50.MAJOR_CATEGORY)
+]
+ESC_CLIPS.append(("3-20037-B-38.wav", "3", "clock_tick", "20037"))
+RAVDESS_FILES = [
+    file for file in ravdess.FILES if file[6:8] in ("01", "17", "21") and file[24:26] == "01"
+]
+SITES = {site: 6 for site in physionet_2016.SITES}
+
+
+def make_wav(seed, sr):
+    stream = io.BytesIO()
+    y = np.random.default_rng(seed).uniform(-0.5, 0.5, 400)
+    soundfile.write(stream, y, sr, format="WAV", subtype="PCM_16")
+    return stream.getvalue()
+
+
+def make_zip(members, compression=zipfile.ZIP_STORED):
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", compression) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return stream.getvalue()
+
+
+def make_esc_50():
+    rows = [f"{file},{fold},0,{name},False,{source},A\n" for file, fold, name, source in ESC_CLIPS]
+    table = "filename,fold,target,category,esc10,src_file,take\n" + "".join(rows)
+    clips = {f"ESC-50-1/audio/{clip[0]}": make_wav(i, 44100) for i, clip in enumerate(ESC_CLIPS)}
+    return {"ESC-50-1/meta/esc50.csv": table.encode(), "ESC-50-1/README.md": b"x", **clips}
+
+
+def make_ravdess():
+    return {file: make_wav(i, 48000) for i, file in enumerate(RAVDESS_FILES)}
+
+
+def make_physionet():
+    members = {}
+    for site, n in SITES.items():
+        names = [f"{site}{i:04}" for i in range(1, n + 1)]
+        rows = [f"{name},{(1, -1)[i % 2]}\n" for i, name in enumerate(names)]
+        members[f"training-{site}/REFERENCE.csv"] = "".join(rows).encode()
+        for i, name in enumerate(names):
+            members[f"training-{site}/{name}.wav"] = make_wav(f"{site}{i}".encode()[0] + i, 2000)
+    return members
+
+
+class Source:
+    """A corpus on a server: ``offer`` puts an archive there, with the checksums it needs."""
+
+    def __init__(self, name, server, monkeypatch):
+        self.name, self.server, self.monkeypatch = name, server, monkeypatch
+        self.module = {"esc-50": esc_50, "ravdess": ravdess, "physionet-2016": physionet_2016}[name]
+        self.members = {
+            "esc-50": make_esc_50,
+            "ravdess": make_ravdess,
+            "physionet-2016": make_physionet,
+        }[name]()
+        monkeypatch.setattr(self.module, "BASE_URL", server.url)
+        if name == "esc-50":
+            names = sorted(clip[0] for clip in ESC_CLIPS)
+            lines = [
+                f"{hashlib.md5(self.members[f'ESC-50-1/audio/{n}']).hexdigest()}  {n}\n"
+                for n in names
+            ]
+            meta = self.members["ESC-50-1/meta/esc50.csv"]
+            for constant, value in (
+                ("NAMES_SHA256", hashlib.sha256("\n".join(names).encode())),
+                ("CLIPS_SHA256", hashlib.sha256("".join(lines).encode())),
+                ("META_SHA256", hashlib.sha256(meta)),
+            ):
+                monkeypatch.setattr(esc_50, constant, value.hexdigest())
+        elif name == "ravdess":
+            monkeypatch.setattr(ravdess, "FILES", tuple(RAVDESS_FILES))
+        else:
+            n = sum(SITES.values())
+            counts = {f"site {site}": count for site, count in SITES.items()}
+            counts |= {"normal": n // 2, "abnormal": n // 2}
+            monkeypatch.setattr(physionet_2016, "EXPECTED_COUNTS", counts)
+        # More than what a broken connection loses.
+        self.members["notes.bin"] = np.random.default_rng(0).bytes(200_000)
+        self.offer(make_zip(self.members))
+
+    def offer(self, content, *, honest=True):
+        if self.name == "ravdess":
+            self.archive = ravdess.ARCHIVE["name"]
+            if honest:
+                md5 = hashlib.md5(content).hexdigest()
+                row = {"name": self.archive, "size": len(content), "md5": md5}
+                self.monkeypatch.setattr(ravdess, "ARCHIVE", row)
+        else:
+            self.archive = self.module.ARCHIVE
+        self.server.files[self.archive] = content
+        if self.name == "physionet-2016" and honest:
+            line = f"{hashlib.sha256(content).hexdigest()} training.zip\n"
+            sums = "0" * 64 + " validation.zip\n" + line
+            self.server.files["SHA256SUMS.txt"] = sums.encode()
+
+    def fetch(self, root):
+        return fetch_corpus(self.name, root, accept_licence=True, progress=False)
+
+    @property
+    def asked(self):
+        return [wanted for path, wanted in self.server.requests if path == f"/{self.archive}"]
+
+
+@pytest.fixture(params=["esc-50", "ravdess", "physionet-2016"])
+def source(request, file_server, monkeypatch):
+    return Source(request.param, file_server, monkeypatch)
+
+
+@pytest.fixture
+def esc(file_server, monkeypatch):
+    return Source("esc-50", file_server, monkeypatch)
+
+
+def audio_below(root):
+    return sorted(path for path in root.rglob("*.wav"))
+
+
+def test_the_licence_comes_first(source, tmp_path):
+    with pytest.raises(ParameterError, match=r"accept_licence: found False, .*(Creative|Open)"):
+        fetch_corpus(source.name, tmp_path / "c")
+    assert source.server.requests == []
+    assert not (tmp_path / "c").exists()
+
+
+def test_it_arrives_once_and_what_was_lost_is_fetched_again(source, tmp_path):
+    root = source.fetch(tmp_path / "c")
+    audio = audio_below(root)
+    assert len(audio) == sum(name.endswith(".wav") for name in source.members)
+    n_requests = len(source.server.requests)
+    source.fetch(root)
+    assert len(source.server.requests) == n_requests
+    audio[0].unlink()
+    source.fetch(root)
+    assert source.asked == [None, None]
+    assert audio_below(root) == audio
+    assert load_any(root).check().kind == "stand-in"
+    assert load_any(root).licence == source.module.LICENCE
+
+
+def test_a_broken_transfer_goes_on(source, tmp_path):
+    source.server.n_cuts = 1
+    source.fetch(tmp_path / "c")
+    resumed = [wanted for _, wanted in source.server.requests if wanted]
+    assert resumed and "bytes=0-" not in resumed
+    assert len(load_any(tmp_path / "c")) > 0
+
+
+def test_a_killed_transfer_is_taken_up_from_its_part(source, tmp_path):
+    notes = tmp_path / ".fetched"
+    notes.mkdir()
+    content = source.server.files[source.archive]
+    (notes / f".{source.archive}.part").write_bytes(content[:1000])
+    source.fetch(tmp_path)
+    assert source.asked == ["bytes=1000-"]
+
+
+def test_a_damaged_archive_is_refused_and_leaves_nothing(source, tmp_path):
+    content = source.server.files[source.archive].replace(b"data", b"dat\0", 3)
+    source.offer(content, honest=False)
+    problem = {"esc-50": "wrong checksum in", "ravdess": "md5: found", "physionet-2016": "sha256:"}
+    with pytest.raises(DownloadError, match=problem[source.name]):
+        source.fetch(tmp_path)
+    left = {path.name for path in tmp_path.rglob("*")}
+    assert left <= {".fetched", "SHA256SUMS.txt"}
+
+
+def test_members_outside_the_folder_are_refused(source, tmp_path):
+    source.offer(make_zip(source.members | {"../evil.txt": b"x"}))
+    with pytest.raises(CorpusError, match="leaves the folder"):
+        source.fetch(tmp_path / "c")
+    assert not (tmp_path / "evil.txt").exists()
+    assert audio_below(tmp_path) == []
+
+
+def test_an_archive_that_lacks_or_renames_a_clip_is_refused(source, tmp_path):
+    *members, (last, content), notes = source.members.items()
+    for renamed in ({}, {last.replace(".wav", "x.wav"): content}, {f"other/{last}": content}):
+        source.offer(make_zip(dict([*members, notes]) | renamed))
+        with pytest.raises(DownloadError, match=r"found .* expected"):
+            source.fetch(tmp_path)
+    source.offer(b"<html>moved</html>")
+    with pytest.raises(DownloadError, match=r"no readable zip archive|expected"):
+        source.fetch(tmp_path)
+    assert audio_below(tmp_path) == []
+
+
+def test_an_index_of_the_users_own_wins(source, tmp_path):
+    root = source.fetch(tmp_path / "c")
+    (root / "index.csv").write_text("file,label\na.wav,mine\n")
+    assert source.module.load(root).classes == ["mine"]
+    assert load_any(root).classes == ["mine"]
+
+
+def test_empty_folders_are_named_with_how_to_get_the_corpus(tmp_path):
+    for module in (esc_50, physionet_2016):
+        with pytest.raises(CorpusError, match=r"found no .*thesis corpus fetch"):
+            module.load(tmp_path)
+    with pytest.raises(CorpusError, match=r"found no speech, expected names such as Actor_01/"):
+        ravdess.load(tmp_path)
+
+
+# ESC-50
+
+
+def test_a_repacked_archive_passes_by_its_contents_the_known_one_by_its_checksum(
+    esc, tmp_path, monkeypatch
+):
+    esc.offer(make_zip(esc.members, zipfile.ZIP_DEFLATED))
+    esc.fetch(tmp_path / "repacked")
+    content = make_zip(esc.members)
+    esc.offer(content)
+    monkeypatch.setattr(esc_50, "CLIPS_SHA256", "0" * 64)
+    with pytest.raises(DownloadError, match="found clips with other contents"):
+        esc.fetch(tmp_path / "other")
+    monkeypatch.setattr(esc_50, "ARCHIVE_SHA256", hashlib.sha256(content).hexdigest())
+    esc.fetch(tmp_path / "other")
+    assert len(audio_below(tmp_path / "other")) == len(ESC_CLIPS)
+
+
+def test_other_contents_under_the_same_names_are_refused(esc, tmp_path):
+    clip = f"ESC-50-1/audio/{ESC_CLIPS[0][0]}"
+    for change, message in (
+        ({clip: make_wav(999, 44100)}, "found clips with other contents"),
+        ({"ESC-50-1/meta/esc50.csv": b"filename\n"}, "found another meta/esc50.csv"),
+    ):
+        esc.offer(make_zip(esc.members | change))
+        with pytest.raises(DownloadError, match=message):
+            esc.fetch(tmp_path)
+
+
+def test_views_name_the_audio_where_it_is(esc, tmp_path):
+    root = esc.fetch(tmp_path / "c")
+    before = {path: path.read_bytes() for path in (root / "views").rglob("*") if path.is_file()}
+    assert len(before) == 2 * len(esc_50.VIEWS)
+    for name, target in esc_50.VIEWS.items():
+        view = load_any(root / "views" / name).check()
+        native = esc_50.load(root, target=target)
+        assert [path.resolve() for path in view.paths] == [p.resolve() for p in native.paths]
+        assert view.index.drop(columns="file").equals(native.index.drop(columns="file"))
+        assert (view.name, view.kind, view.licence) == (native.name, "stand-in", esc_50.LICENCE)
+    esc.fetch(root)
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_views_serve_the_experiments(esc, tmp_path):
+    views = esc.fetch(tmp_path / "c") / "views"
+    tasks = open_tasks("vocalisations", views / "vocalisations")
+    assert sorted(tasks) == sorted(esc_50.TASKS)
+    for task, corpus in tasks.items():
+        assert corpus.classes == sorted([task, "other"])
+        assert len(corpus) == 50
+        assert sorted(corpus.partitions) == ["evaluation", "train"]
+        assert (corpus.index.loc[corpus.index["label"] == task, "category"] == task).all()
+    snoring = open_corpus("snore", views / "snoring")
+    assert snoring.classes == ["other", "snoring"]
+    assert [len(snoring.rows(name)) for name in ("train", "devel", "test")] == [30, 10, 10]
+    scenes = open_corpus("acoustic_scenes", views / "scenes")
+    assert scenes.classes == sorted(esc_50.SCENES)
+    assert sorted(scenes.folds()) == list("12345")
+    games = open_corpus("game_genre", views / "major_categories")
+    assert games.classes == sorted(esc_50.CATEGORIES)
+    assert len(games) == len(ESC_CLIPS)
+
+
+def test_a_source_in_two_folds_goes_to_the_first(esc, tmp_path):
+    root = esc.fetch(tmp_path / "c")
+    corpus = open_corpus("acoustic_scenes", root)
+    rows = corpus.index[corpus.index["group"] == "20037"]
+    assert sorted(rows["category"]) == ["clock_alarm", "clock_tick"]
+    assert set(rows["fold"]) == {"2"}
+    assert "1 clips went to the fold of the rest of their source" in corpus.remarks
+    assert "clips of dog: found 5, published 40" in corpus.remarks
+    assert not any("rest of" in text for text in esc_50.load(root, target="scene").remarks)
+
+
+def test_categories_are_fifty_in_five_tens():
+    assert len(esc_50.MAJOR_CATEGORY) == sum(esc_50.EXPECTED_COUNTS.values()) / 40 == 50
+    assert {len(names) for names in esc_50.CATEGORIES.values()} == {10}
+    assert set(esc_50.SCENES) <= set(esc_50.MAJOR_CATEGORY)
+    assert {*esc_50.TASKS, "snoring"} < set(esc_50.CATEGORIES["human"])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("filename,", "file_name,", "found the columns file_name, fold"),
+        (",dog,", ",hound,", "found category hound"),
+        (",1,0,", ",9,0,", "found fold 9"),
+    ],
+)
+def test_another_table_is_refused(tmp_path, old, new, message):
+    text = make_esc_50()["ESC-50-1/meta/esc50.csv"].decode()
+    (tmp_path / "meta").mkdir()
+    (tmp_path / "meta" / "esc50.csv").write_text(text.replace(old, new, 1))
+    with pytest.raises(CorpusError, match=message):
+        esc_50.load(tmp_path)
+
+
+def test_clips_at_hand_have_sources_as_esc_50_names_them(reference_data):
+    import pandas as pd
+
+    table = pd.read_csv(reference_data / "corpora" / "scenes" / "index.csv", dtype=str)
+    names = table["file"].str.extract(r"esc50__(\w+)__(\d)-(\d+)-[A-Z]\.ogg$")
+    assert (names[0] == table["label"]).all()
+    assert (names[2] == table["group"]).all()
+    assert set(table["label"]) == set(esc_50.SCENES)
+
+
+# RAVDESS
+
+
+def test_names_tell_actor_emotion_and_sentiment(file_server, monkeypatch, tmp_path):
+    root = Source("ravdess", file_server, monkeypatch).fetch(tmp_path / "c")
+    corpus = open_corpus("sentiment", root)
+    assert corpus.classes == ["negative", "positive"]
+    rows = corpus.index.set_index("file")
+    columns = ["label", "partition", "group", "emotion", "intensity"]
+    file = "Actor_17/03-01-05-02-01-01-17.wav"
+    assert rows.loc[file, columns].tolist() == ["negative", "devel", "17", "angry", "02"]
+    assert not rows.index.str.contains("/03-01-01-").any()
+    emotions = ravdess.load(root, target="emotion")
+    assert len(emotions) == len(RAVDESS_FILES)
+    assert emotions.classes == sorted(ravdess.EMOTIONS.values())
+    (root / "Actor_01" / "03-02-05-02-01-01-01.wav").write_bytes(make_wav(0, 48000))
+    assert "1 songs are left out" in ravdess.load(root).remarks
+    (root / "Actor_01" / "song.wav").touch()
+    with pytest.raises(CorpusError, match=r"found Actor_01/song.wav, expected names such as"):
+        ravdess.load(root)
+
+
+def test_the_grid_of_ravdess_is_whole_and_its_partitions_balanced():
+    assert len(ravdess.FILES) == len(set(ravdess.FILES)) == 1440
+    assert sum(ravdess.EXPECTED_COUNTS.values()) == 1440
+    for actors in ravdess.PARTITIONS.values():
+        assert 2 * sum(int(actor) % 2 for actor in actors) == len(actors)
+    assert sorted(a for row in ravdess.PARTITIONS.values() for a in row) == list(ravdess.ACTORS)
+
+
+# PhysioNet
+
+
+def test_sites_are_folds_and_partitions(file_server, monkeypatch, tmp_path):
+    root = Source("physionet-2016", file_server, monkeypatch).fetch(tmp_path / "c")
+    corpus = open_corpus("heart", root, labels={"0": "none"})
+    assert corpus.remarks == ()
+    assert sorted(corpus.folds()) == list("abcdef")
+    assert corpus.classes == ["abnormal", "normal"]
+    rows = corpus.index.set_index("file")
+    assert rows.loc["training-a/a0001.wav"].tolist() == ["abnormal", "a", "train"]
+    assert dict(zip(corpus.index["fold"], corpus.index["partition"])) == physionet_2016.PARTITIONS
+    assert "group" not in corpus.index
+
+
+def test_a_list_without_the_archive_is_refused(file_server, monkeypatch, tmp_path):
+    source = Source("physionet-2016", file_server, monkeypatch)
+    file_server.files["SHA256SUMS.txt"] = b"0" * 64 + b" validation.zip\n"
+    with pytest.raises(DownloadError, match=r"found no checksum of training\.zip"):
+        source.fetch(tmp_path)
+    assert source.asked == []
+
+
+def test_every_contradiction_of_the_references_is_named(tmp_path):
+    place = tmp_path / "training-a"
+    place.mkdir()
+    (place / "REFERENCE.csv").write_text("a0001,1\na0001,-1\na0002,0\n")
+    (place / "a0009.wav").touch()
+    with pytest.raises(CorpusError, match="3 problems") as caught:
+        physionet_2016.load(tmp_path)
+    for problem in (
+        "REFERENCE.csv line 2: a0001 stands there twice",
+        "REFERENCE.csv line 3: found 'a0002,0', expected a recording and -1 or 1",
+        "training-a/a0009.wav: not in REFERENCE.csv",
+    ):
+        assert problem in str(caught.value)
+
+
+def test_published_counts_of_recordings_add_up():
+    counts = physionet_2016.EXPECTED_COUNTS
+    assert sum(counts[f"site {site}"] for site in physionet_2016.SITES) == 3240
+    assert counts["normal"] + counts["abnormal"] == 3240
