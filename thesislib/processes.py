@@ -15,6 +15,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
@@ -165,9 +166,13 @@ def run_all(
 
     for is_last in (False, True):
         batch = {name: plan for name, plan in plans.items() if (name == OVERVIEW) is is_last}
-        due = {name: plan for name, plan in batch.items() if force or find_changes(name, plan)}
+        changes = {name: find_changes(name, plan) for name, plan in batch.items()}
+        due = {name: plan for name, plan in batch.items() if force or changes[name]}
         for name in batch.keys() - due.keys():
             outcomes[name] = Outcome(name, "up to date", find_results(name, batch[name]))
+        if any(changes.values()):
+            counts = Counter(change for found in changes.values() for change in found)
+            report("changed: " + ", ".join(f"{what} ({n})" for what, n in counts.items()))
         if due:
             bar = progress and len(due) == 1
             run_side_by_side(
