@@ -1,9 +1,7 @@
 """EMO-DB: fetched whole or not at all, read from its file names, speakers kept apart."""
 
 import hashlib
-import http.server
 import io
-import threading
 import zipfile
 
 import numpy as np
@@ -33,41 +31,13 @@ def make_archive(names=NAMES, *, extra=()):
     return buffer.getvalue()
 
 
-class Handler(http.server.BaseHTTPRequestHandler):
-    """Serve one archive with Range; cut the first ``n_cuts`` answers in the middle."""
-
-    def do_GET(self):
-        server = self.server
-        server.requests.append((self.path, self.headers.get("Range")))
-        start = int((self.headers.get("Range") or "bytes=0-").removeprefix("bytes=").rstrip("-"))
-        body = server.content[start:]
-        self.send_response(206 if start else 200)
-        if start:
-            n = len(server.content)
-            self.send_header("Content-Range", f"bytes {start}-{n - 1}/{n}")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        if server.n_cuts > 0:
-            server.n_cuts -= 1
-            body = body[: len(body) // 2]
-        self.wfile.write(body)
-
-    def log_message(self, *args):
-        pass
-
-
 @pytest.fixture
-def server(monkeypatch):
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+def server(file_server, monkeypatch):
     digest = hashlib.sha256("\n".join(NAMES).encode()).hexdigest()
     monkeypatch.setattr(emo_db, "NAMES_SHA256", digest)
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as httpd:
-        httpd.content, httpd.requests, httpd.n_cuts = make_archive(), [], 0
-        httpd.url = f"http://127.0.0.1:{httpd.server_port}"
-        monkeypatch.setattr(emo_db, "BASE_URL", httpd.url)
-        threading.Thread(target=httpd.serve_forever, args=(0.01,), daemon=True).start()
-        yield httpd
-        httpd.shutdown()
+    monkeypatch.setattr(emo_db, "BASE_URL", file_server.url)
+    file_server.files["download.zip"] = make_archive()
+    return file_server
 
 
 def fetch(root):
@@ -106,7 +76,7 @@ def test_a_broken_transfer_goes_on(server, tmp_path):
 def test_a_killed_transfer_is_taken_up_from_its_part(server, tmp_path):
     notes = tmp_path / ".fetched"
     notes.mkdir()
-    (notes / ".download.zip.part").write_bytes(server.content[:1000])
+    (notes / ".download.zip.part").write_bytes(server.files["download.zip"][:1000])
     fetch(tmp_path)
     assert server.requests == [("/download.zip", "bytes=1000-")]
 
@@ -121,14 +91,14 @@ def test_a_killed_transfer_is_taken_up_from_its_part(server, tmp_path):
     ],
 )
 def test_another_archive_is_refused_and_leaves_nothing(server, tmp_path, spoil, message):
-    server.content = spoil(server.content)
+    server.files["download.zip"] = spoil(server.files["download.zip"])
     with pytest.raises(DownloadError, match=message):
         fetch(tmp_path)
     assert [path.name for path in tmp_path.rglob("*")] == [".fetched"]
 
 
 def test_members_outside_the_folder_are_refused(server, tmp_path):
-    server.content = make_archive(extra=["../evil.txt"])
+    server.files["download.zip"] = make_archive(extra=["../evil.txt"])
     with pytest.raises(CorpusError, match="leaves the folder"):
         fetch(tmp_path / "e")
     assert not (tmp_path / "evil.txt").exists()
