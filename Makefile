@@ -6,6 +6,8 @@ PYTHON ?= python3
 TORCH_INDEX ?=
 JOBS ?=
 NOTEBOOKS ?= all
+# Whose results the report shows in full: demo, paper or public
+PROFILE ?= demo
 ARGS ?=
 
 VENV := .venv
@@ -15,7 +17,7 @@ torch_version := $(shell grep '^torch==' constraints.txt)
 torchvision_version := $(shell grep '^torchvision==' constraints.txt)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce paper test test-all lint format lab clean clean-results
+.PHONY: help setup reproduce paper report test test-all lint format lab clean clean-results
 
 help:  ## print this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -37,6 +39,9 @@ reproduce: setup  ## run every notebook on the embedded synthetic corpora (no do
 
 paper: setup  ## run every notebook with the thesis's values, on the thesis's corpora in data/
 	$(BIN)/thesis run $(NOTEBOOKS) --profile paper $(if $(JOBS),--jobs $(JOBS)) $(ARGS)
+
+report: setup  ## build the site of results and documentation: build/report/index.html
+	$(BIN)/python docs/report/build.py --profile $(PROFILE) $(ARGS)
 
 test: setup  ## run the tests (a few minutes)
 	$(BIN)/python -m pytest -n auto -m "not slow" $(ARGS)
@@ -60,4 +65,4 @@ clean-results:  ## remove results, the feature store and synthetic corpora
 	rm -rf data/store data/synthetic
 
 clean: clean-results  ## remove the environment too
-	rm -rf $(VENV)
+	rm -rf $(VENV) build/report build/report-work

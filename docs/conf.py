@@ -1,4 +1,4 @@
-"""Sphinx's settings for the report; ``docs/report/build.py`` lays out the pages and calls Sphinx."""
+"""Sphinx's settings for the report; ``docs/report/build.py`` lays out its pages and calls it."""
 
 from thesislib import __version__
 
@@ -36,6 +36,7 @@ napoleon_use_ivar = True
 html_theme = "furo"
 html_title = project
 html_static_path = ["report/static"]
+html_favicon = "report/static/favicon.svg"
 html_css_files = ["report.css"]
 html_show_sourcelink = False
 html_copy_source = False

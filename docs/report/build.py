@@ -18,7 +18,7 @@ import nbformat
 from experiment import build_page, embed
 from layout import Layout, empty_site
 from PIL import Image
-from results import STATES, read_results, spell_number
+from result import STATES, read_results, spell_number
 from sphinx.cmd.build import build_main
 
 import thesislib
@@ -66,7 +66,7 @@ def lay_out(root, work, profiles, *, profile, with_api):
     root : Path
         The project.
     work : Path
-    profiles : dict of str to list of results.Result
+    profiles : dict of str to list of result.Result
     profile : str
         The profile that is shown in full.
     with_api : bool
@@ -112,7 +112,9 @@ def list_documents(root):
     middle = [name for name in names if name not in FIRST + LAST]
     ordered = [name for name in [*FIRST, *middle, *LAST] if name in names]
     pages = [f"docs/{name}" for name in ordered]
-    pages += ["data/README", "data/published/README", "CONTRIBUTING", "CHANGELOG"]
+    pages += ["data/README", "data/published/README"]
+    pages += sorted(f"benchmarks/{path.stem}" for path in (root / "benchmarks").glob("*.md"))
+    pages += ["CONTRIBUTING", "CHANGELOG"]
     return [page for page in pages if (root / f"{page}.md").is_file()]
 
 
@@ -186,7 +188,9 @@ def judge_results(profiles):
     own = sum(found == {"thesis"} for found in kinds)
     told = f"{len(complete)} of {len(results)} experiments ran to their end. "
     if own:
-        return told + f"{own} of them on the thesis's own corpora; their tables give the difference."
+        return (
+            told + f"{own} of them on the thesis's own corpora; their tables give the difference."
+        )
     return told + "None is of a corpus of the thesis, so no number of the thesis is confirmed here."
 
 

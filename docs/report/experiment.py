@@ -4,13 +4,14 @@ import re
 
 import nbformat
 from nbformat.v4 import new_markdown_cell, new_output
-
-from results import spell_number
+from result import spell_number
 
 _VIEW = "application/vnd.jupyter.widget-view+json"
 _STATE = "application/vnd.jupyter.widget-state+json"
 #: Cells whose code stays open: what a run was told.
 _OPEN = {"parameters", "injected-parameters"}
+#: The last cell's value: where the record lies on the machine that ran it, which tells no reader.
+_PATH = re.compile(r"(Posix|Windows)Path\(.*run\.json")
 _CONTROLS = "<p class='remark'>The controls need a running kernel: <code>make lab</code>.</p>"
 
 
@@ -19,7 +20,7 @@ def build_page(result, layout, templates):
 
     Parameters
     ----------
-    result : results.Result
+    result : result.Result
     layout : layout.Layout
     templates : jinja2.Environment
 
@@ -62,8 +63,11 @@ def embed(html):
 
 
 def _show_output(output, states):
-    """Outputs in place of a widget: what its output area showed when it was first drawn."""
-    view = output.get("data", {}).get(_VIEW)
+    """What a page shows of an output; of a widget, what its output area held at first."""
+    data = output.get("data", {})
+    if _PATH.match(data.get("text/plain", "")):
+        return []
+    view = data.get(_VIEW)
     if view is None:
         return [output]
     shown = [nbformat.from_dict(o) for o in _find_outputs(view["model_id"], states)]

@@ -1,7 +1,8 @@
-"""The folder that Sphinx reads: files are written only where they differ, so it need not start anew.
+"""The folder that Sphinx reads. Files are written only where they differ: it need not start anew.
 
-It mirrors the project's own folders (``README.md``, ``docs/``, ``results/demo/…``), so that relative
-links between them stay right. Links that Sphinx cannot know are turned into such that it can.
+It mirrors the project's own folders (``README.md``, ``docs/``, ``results/demo/…``), so that
+relative links between them stay right. Links that Sphinx cannot know are turned into ones that
+it can.
 """
 
 import os
@@ -61,7 +62,7 @@ class Layout:
                     path.rmdir()
 
     def relink(self, text, page, *, bases=None, rendered=False):
-        """Turn the links of a text into such that lead somewhere in the site.
+        """Turn the links of a text into ones that lead somewhere in the site.
 
         Parameters
         ----------
@@ -152,5 +153,7 @@ def empty_site(folder):
     """
     if folder.is_dir() and any(folder.iterdir()):
         if not (folder / ".buildinfo").is_file():
-            raise FileExistsError(f"{folder}: holds other files, expected an earlier report or none")
+            raise FileExistsError(
+                f"{folder}: holds other files, expected an earlier report or none"
+            )
         shutil.rmtree(folder)

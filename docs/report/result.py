@@ -16,7 +16,7 @@ STATES = {
     "unfinished": "still running, or stopped before its end",
     "failed": "a cell failed; the page shows which",
     "no record": "executed, but without run.json nothing says where it comes from",
-    "not run": "no result in this profile",
+    "not run": "no result yet",
 }
 
 
@@ -73,7 +73,8 @@ class Result:
         """Which networks had random weights and which had given ones, as text."""
         told = {"random": [], "given": []}
         for network, identity in self.record.get("weights", {}).items():
-            told["random" if str(identity).startswith("random") else "given"].append(network)
+            kind = "random" if str(identity).startswith("random") else "given"
+            told[kind].append(network.removesuffix(" (random)").removesuffix(" (pre-trained)"))
         return "; ".join(f"{kind}: {', '.join(names)}" for kind, names in told.items() if names)
 
     @property
@@ -144,7 +145,7 @@ def _has_failed(executed):
 
 
 def spell_number(path):
-    """Number of a table or figure as notebooks write it: ``figure_10_1_loss.png`` → ``10.1_loss``."""
+    """A table's or figure's number in its notebook: ``figure_10_1_loss.png`` → ``10.1_loss``."""
     chapter, _, rest = path.stem.partition("_")[2].partition("_")
     return f"{chapter}.{rest}"
 
