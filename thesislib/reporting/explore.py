@@ -1,7 +1,9 @@
 """A closer look at clips, audio plots and networks (thesis chapter 4).
 
 What the notebook of chapter 4 needs beyond the library: the rows of Table 4.1, a clip to draw,
-the answers of a network's layers to one picture, and the three together for trying out.
+the answers of a network's layers to one picture, and the three together for trying out. And
+:func:`choose`, which every notebook ends with: a few things to choose, and what belongs to
+the choice.
 """
 
 import matplotlib.pyplot as plt
@@ -13,7 +15,7 @@ from thesislib.audio import probe_audio, read_audio
 from thesislib.corpora import load_any, open_corpus
 from thesislib.corpora.index import Corpus
 from thesislib.corpora.recordings import find_recordings
-from thesislib.errors import CorpusError, check_number
+from thesislib.errors import CorpusError, ThesisError, check_number
 from thesislib.reporting.figures import plot_audio, plot_layers
 from thesislib.reporting.tables import OURS, THESIS
 from thesislib.representations.networks import describe_layers, input_size
@@ -224,6 +226,72 @@ def answer_picture(network, picture, layers):
     }
 
 
+def choose(show, **choices):
+    """Show what is chosen; where nobody can choose, what stands first, once.
+
+    With a person at a front end (``make lab``) there are controls, and every change shows
+    anew; an error of theirs is told in a line. A notebook that is run as a batch holds plain
+    outputs, no controls.
+
+    Parameters
+    ----------
+    show : callable
+        Called with a value for each choice; displays something.
+    **choices : dict of str to object, str or float
+        A list to choose from, what is shown to what is passed on; a line of text; a number >= 0.
+
+    Examples
+    --------
+    >>> choose(lambda clip, gain: print(clip, gain), clip={"first": "a.wav", "second": "b.wav"},
+    ...        gain=1.0)
+    a.wav 1.0
+    """
+    if not _is_attended():
+        show(
+            **{k: next(iter(c.values())) if isinstance(c, dict) else c for k, c in choices.items()}
+        )
+        return
+    from IPython.display import Markdown, display
+    from ipywidgets import BoundedFloatText, Dropdown, Layout, Text, interactive
+
+    def show_or_tell(**chosen):
+        try:
+            show(**chosen)
+        except ThesisError as error:
+            display(Markdown(f"**{error}**"))
+
+    controls = {}
+    for name, choice in choices.items():
+        own = {
+            "description": name.removesuffix("_s").replace("_", " "),
+            "layout": Layout(width="38em"),
+        }
+        if isinstance(choice, dict):
+            controls[name] = Dropdown(options=list(choice.items()), **own)
+        elif isinstance(choice, str):
+            controls[name] = Text(choice, continuous_update=False, **own)
+        else:
+            controls[name] = BoundedFloatText(choice, min=0, max=86400, step=0.5, **own)
+    display(interactive(show_or_tell, **controls))
+
+
+def _is_attended():
+    """Whether somebody sits at the notebook: only then does the front end take input."""
+    from IPython import get_ipython
+
+    return bool(getattr(getattr(get_ipython(), "kernel", None), "_allow_stdin", False))
+
+
+def display_and_close(*shown):
+    """Display things one after the other; figures are closed, or a notebook shows them twice."""
+    from IPython.display import display
+
+    display(*shown)
+    for figure in shown:
+        if isinstance(figure, plt.Figure):
+            plt.close(figure)
+
+
 def explore_clip(
     path,
     spectrum,
@@ -239,7 +307,7 @@ def explore_clip(
 ):
     """Play an excerpt, draw its audio plot, and show what a layer answers to that.
 
-    Made for ``ipywidgets.interact``; in a plain cell it shows the same once.
+    Made for :func:`choose`; in a plain cell it shows the same once.
 
     Parameters
     ----------
@@ -262,7 +330,7 @@ def explore_clip(
     AudioError, ParameterError
         If the recording or a setting is no good.
     """
-    from IPython.display import Audio, display
+    from IPython.display import Audio
 
     y, sr = read_excerpt(own.strip() or path, sr=sr, start_s=start_s, clip_s=clip_s)
     plot = AudioPlot(spectrum, colour_map=colour_map, size_px=size_px or input_size(network.name))
@@ -271,6 +339,4 @@ def explore_clip(
         plot_audio([plot], [(y, sr)], [f"{spectrum.kind}, {colour_map}"]),
         plot_layers(answers),
     ]
-    display(Audio(data=y, rate=sr), *figures)
-    for figure in figures:
-        plt.close(figure)
+    display_and_close(Audio(data=y, rate=sr), *figures)
