@@ -64,5 +64,5 @@ clean-results:  ## remove results, the feature store and synthetic corpora
 	find results -mindepth 1 ! -name .gitkeep -delete
 	rm -rf data/store data/synthetic
 
-clean: clean-results  ## remove the environment too
+clean: clean-results  ## remove the environment and the site too
 	rm -rf $(VENV) build/report build/report-work

@@ -252,6 +252,23 @@ def test_page_tells_where_its_result_comes_from(site):
     assert "missing" in text.split("tables/table_10_5.csv")[1].split("</tr>")[0]
 
 
+def test_page_holds_each_table_in_full(site):
+    text = (site / PAGE).read_text()
+    table = text.split("Table 10.4: 1 row,")[1].split("</table>")[0]
+    cells = [part.split("<")[0] for part in table.replace("<th>", "<td>").split("<td>")[1:]]
+    assert cells == ["a", "b", "1", "2"]
+
+
+def test_a_damaged_record_is_named(tmp_path):
+    make_project(tmp_path)
+    record = tmp_path / "results" / "demo" / "10_2_snore" / "run.json"
+    record.write_text(record.read_text()[:99])
+    found = run_build("--no-api", root=tmp_path)
+    assert found.returncode == 2
+    assert str(record) in found.stderr
+    assert "Traceback" not in found.stderr
+
+
 def test_files_lie_beside_the_page_as_they_are(site):
     made = site.parents[1] / "results" / "demo" / "10_2_snore"
     for path in made.rglob("*.*"):

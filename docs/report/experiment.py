@@ -48,6 +48,9 @@ def build_page(result, layout, templates):
                         output.data[kind] = text
     cells, marks = _mark_outputs(notebook.cells, result)
     _insert_summary(cells, result, templates.get_template("summary.html").render(result=result))
+    if tables := result.read_tables():
+        text = templates.get_template("tables.html").render(tables=tables)
+        cells.append(new_markdown_cell(f"## Tables in full\n\n{embed(text)}"))
     text = templates.get_template("provenance.html").render(result=result, marks=marks)
     mark = '<span id="provenance-of-the-result"></span>'
     cells.append(new_markdown_cell(f"{mark}\n\n## Provenance\n\n{embed(text)}"))

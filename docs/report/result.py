@@ -1,5 +1,6 @@
 """What is in ``results``: each experiment's state, record and files."""
 
+import csv
 import json
 import re
 from dataclasses import dataclass, field
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import nbformat
 
+from thesislib.errors import StoreError
 from thesislib.runner import PROFILES, list_notebooks, read_title
 from thesislib.store import hash_file
 
@@ -84,6 +86,16 @@ class Result:
             return f".venv/bin/thesis run {self.name} --profile public"
         return f"make {'paper' if self.profile == 'paper' else 'reproduce'} NOTEBOOKS={self.name}"
 
+    def read_tables(self):
+        """Each table in full: its file, number, columns and rows, as they are written."""
+        found = []
+        for path in self.tables:
+            with path.open(encoding="utf-8", newline="") as opened:
+                columns, *rows = csv.reader(opened)
+            number = spell_number(path)
+            found.append({"file": path.name, "number": number, "columns": columns, "rows": rows})
+        return found
+
     def list_outputs(self):
         """Each recorded file: its name, its SHA-256, and whether it is as recorded."""
         rows = []
@@ -123,12 +135,18 @@ def read_results(root, profile):
 
 
 def read_result(root, profile, name):
-    """Read one experiment's result, or that there is none."""
+    """Read one experiment's result, or that there is none.
+
+    Raises
+    ------
+    StoreError
+        If a file is damaged; names it.
+    """
     folder = root / profile / name
     executed, record = folder / "executed.ipynb", folder / "run.json"
     result = Result(profile, name, read_title(name), folder, "not run")
     if record.is_file():
-        result.record = json.loads(record.read_text(encoding="utf-8"))
+        result.record = _read(record, lambda path: json.loads(path.read_text(encoding="utf-8")))
         finished = result.record.get("status") == "complete"
         result.state = "complete" if finished and executed.is_file() else "unfinished"
     elif executed.is_file():
@@ -139,9 +157,16 @@ def read_result(root, profile, name):
 
 
 def _has_failed(executed):
-    notebook = nbformat.read(executed, as_version=4)
+    notebook = _read(executed, lambda path: nbformat.read(path, as_version=4))
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     return any(output.output_type == "error" for output in outputs)
+
+
+def _read(path, reader):
+    try:
+        return reader(path)
+    except ValueError as error:
+        raise StoreError(f"{path}: cannot be read, expected what a run wrote ({error})") from error
 
 
 def spell_number(path):
