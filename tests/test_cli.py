@@ -155,6 +155,18 @@ def test_bag_counts_plainly_unless_asked_otherwise(clips, tmp_path):
     assert sorted(found[1]) == [0, 1]
 
 
+def test_bag_of_two_streams_without_far_words(clips, tmp_path):
+    frames, bags = tmp_path / "frames.csv", tmp_path / "bags.csv"
+    frames.write_text("'a';0;0;5\n'a';1;1;5\n'b';0;0;8\n'b';9;9;8\n")
+    options = "--stream-widths 2 1 --size 2 --n-assign 2 --scale none --off 2"
+    assert run("bag", frames, "-o", bags, *options.split()) == 0
+    names, found = read_bags(bags)
+    assert names == ["a", "b"]
+    assert found.shape == (2, 4)
+    assert sorted(found[:, 2:].tolist()) == [[0, 2], [2, 0]]
+    assert found[:, :2].sum() in (4, 6)  # of 8, by which words were drawn
+
+
 @pytest.mark.parametrize("style", ["thesis", "deepspectrum"])
 def test_plot_as_picture_and_as_array(clips, tmp_path, style):
     png, npy = tmp_path / "plot.png", tmp_path / "plot.npy"

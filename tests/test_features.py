@@ -177,6 +177,20 @@ def test_deep_spectrum_and_its_plots(few, tmp_path):
     assert table.columns[4] == "squeezenet1_1_logits_0"
 
 
+def test_audio_as_it_was_read(tmp_path):
+    write_tone(tmp_path / "in" / "a.flac", channels=2)
+    reading = Reading(sr=4000, channel="left", chunk_s=0.2, last="pad")
+    options = {"reading": reading, "start_s": 0.1, "save_audio": tmp_path / "kept", **BANDS}
+    write_features([tmp_path / "in"], tmp_path / "out.csv", "band-statistics", **options)
+    kept = sorted((tmp_path / "kept").iterdir())
+    assert [path.name for path in kept] == [f"a.flac.000{i}.wav" for i in range(3)]
+    signals, *_ = reading.read(tmp_path / "in" / "a.flac", 0.1)
+    for path, y in zip(kept, signals, strict=True):
+        found, sr = soundfile.read(path, dtype="float32")
+        assert np.array_equal(found, y)
+        assert sr == 4000
+
+
 def test_a_bag_counts_frames_and_its_codebook_can_be_used_again(few, tmp_path):
     options = {"frames": "mfcc39", "norm": "none"}
     learnt = {"codebook_size": 12, "n_assign": 3, "sampling": "random++"}

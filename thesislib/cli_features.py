@@ -98,6 +98,7 @@ def _add_reading(group):
         choices=["pad", "keep", "drop"],
         help="a last chunk that is too short: fill up with zeros (default), keep as it is, drop",
     )
+    group.add_argument("--save-audio", type=Path, metavar="DIR", help="keep what was read as WAV")
 
 
 def _add_labels(group):
@@ -122,6 +123,7 @@ def _add_codebook(group, size):
     group.add_argument("--idf", action="store_true", default=None)
     group.add_argument("--norm", choices=["none", "frames", "tf", "l2"])
     group.add_argument("--gaussian", type=float, metavar="S", help="soft counts of this width")
+    group.add_argument("--off", type=float, metavar="D", help="words further away count nothing")
     group.add_argument("--save-codebook", metavar="FILE")
 
 
@@ -185,6 +187,9 @@ def add_bag(commands):
     command.add_argument("frames", type=Path, metavar="FRAMES.csv", help="name;value;value;…")
     command.add_argument("-o", "--output", type=Path, required=True, metavar="BAGS.csv")
     command.add_argument("--seed", type=int, metavar="N", help="of the codebook (default: 0)")
+    command.add_argument(
+        "--stream-widths", type=int, nargs="+", metavar="N", help="columns of each stream"
+    )
     _add_codebook(command, "--size")
     command.set_defaults(function=_bag)
 

@@ -27,6 +27,7 @@ from thesislib.representations.extract import Reading, extract
 from thesislib.representations.openxbow import write_frames
 from thesislib.representations.plan import make_plan
 from thesislib.spectra.plot import AudioPlot, write_png
+from thesislib.store import write_atomically
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ def write_features(
     unlabelled=False,
     openxbow=False,
     save_plots=None,
+    save_audio=None,
     store=None,
     n_jobs=1,
     random_state=0,
@@ -86,6 +88,9 @@ def write_features(
         Write frames as openXBOW's CSV, which `bag_csv` reads, without labels.
     save_plots : str or Path, optional
         Folder for the audio plots, as PNG: ``clip.wav.png``, ``clip.wav.0003.png`` for chunk 3.
+    save_audio : str or Path, optional
+        Folder for the audio as it was read (segment, channel, rate, chunk), as WAV of float32,
+        with names alike.
     store : FeatureStore, optional
     n_jobs, random_state : int
     on_error : {"collect", "raise"}
@@ -135,7 +140,8 @@ def write_features(
             "from, or a trained model"
         )
     reading = replace(reading, sr=plan.sr or reading.sr)
-    _check_writable(output, plan.save_to, save_plots and Path(save_plots) / "plot.png")
+    kept = [folder and Path(folder) / "kept" for folder in (save_plots, save_audio)]
+    _check_writable(output, plan.save_to, *kept)
     root, names, refused, ignored = find_recordings(audio)
     if plan.needs_events:
         events, n_unused = read_events(names, root, labels, unlabelled=unlabelled)
@@ -190,14 +196,11 @@ def write_features(
         about = {"thesislib": __version__, "representation": representation, **plan.describe()}
         about["reading"] = asdict(reading) | {"start_s": start_s, "end_s": end_s}
         write_table(output, leading, feature_names, matrix, columns, about=about)
-    if save_plots is not None:
+    if save_plots is not None or save_audio is not None:
+        folders = {"plots": save_plots, "sounds": save_audio}
         Parallel(n_jobs)(
-            delayed(_save_plots)(
-                Path(save_plots) / names[row],
-                corpus.paths[row],
-                (start_s, end_s),
-                reading,
-                plan.spectrum,
+            delayed(_keep)(
+                names[row], corpus.paths[row], (start_s, end_s), reading, plan.spectrum, **folders
             )
             for row in good
         )
@@ -293,11 +296,16 @@ def _frame_hop_s(plan, sr):
     return math.floor(0.010 * sr + 0.5) / sr  # as openSMILE rounds
 
 
-def _save_plots(target, path, segment_s, reading, plot):
+def _keep(name, path, segment_s, reading, plot, *, plots, sounds):
+    """Write the plots and the signals of a recording."""
     signals, _, sr = reading.read(path, *segment_s)
     for chunk, y in enumerate(signals):
         number = "" if reading.chunk_s is None else f".{chunk:04d}"
-        write_png(target.with_name(f"{target.name}{number}.png"), plot(y, sr=sr))
+        if plots is not None:
+            write_png(Path(plots) / f"{name}{number}.png", plot(y, sr=sr))
+        if sounds is not None:
+            with write_atomically(Path(sounds) / f"{name}{number}.wav") as temporary:
+                soundfile.write(temporary, y, sr, subtype="FLOAT", format="WAV")
 
 
 def _check_writable(*targets):
