@@ -42,10 +42,14 @@ class TrainingSpan(TransformerMixin, BaseEstimator):
         """Find an orthonormal basis; none where there are as many clips as features."""
         X = validate_data(self, X, dtype=float)
         # Clips that upsampling has repeated span nothing new.
-        distinct = X[sorted({row.tobytes(): i for i, row in enumerate(X)}.values())]
-        self.basis_ = None
-        if len(distinct) < X.shape[1]:
-            self.basis_ = qr(distinct.T, mode="economic", check_finite=False)[0]
+        last = {}
+        for i, row in enumerate(X):
+            last[row.tobytes()] = i
+            if len(last) == X.shape[1]:
+                self.basis_ = None
+                return self
+        distinct = X[sorted(last.values())]
+        self.basis_ = qr(distinct.T, mode="economic", check_finite=False)[0]
         return self
 
     def transform(self, X):

@@ -5,9 +5,13 @@ colour map, a network. What was best on the reported scores is the result *as pu
 was best inside the training part the result *selected honestly*.
 """
 
+import warnings
 from dataclasses import dataclass, replace
 
+from sklearn.exceptions import ConvergenceWarning
+
 from thesislib.errors import ParameterError
+from thesislib.evaluation.fits import warn_stopped
 from thesislib.evaluation.metrics import unweighted_average_recall
 from thesislib.evaluation.selection import Decisions, choose_nested, vote_chunks
 
@@ -55,12 +59,19 @@ def evaluate_grid(grid, evaluate, *arguments, **options):
     >>> list(answers), list(refused)
     ([(10, 1)], [(500, 1)])
     """
-    answers, refused = {}, {}
+    answers, refused, stopped = {}, {}, {}
     for pair in grid.pairs:
         try:
-            answers[pair] = evaluate(grid.features(*pair), *arguments, **options)
+            with warnings.catch_warnings():
+                # One warning for the whole grid, below.
+                warnings.simplefilter("ignore", ConvergenceWarning)
+                answers[pair] = evaluate(grid.features(*pair), *arguments, **options)
         except ParameterError as error:
             refused[pair] = str(error)
+            continue
+        for complexity, counts in answers[pair].stopped.items():
+            stopped[complexity] = tuple(map(sum, zip(stopped.get(complexity, (0, 0)), counts)))
+    warn_stopped(stopped)
     return answers, refused
 
 

@@ -6,18 +6,14 @@ scores is the result *as published*, the choice on the development partition or 
 nested cross-validation the result *selected honestly*.
 """
 
-import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
-from joblib import Parallel, delayed
 from sklearn.base import clone
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import StratifiedGroupKFold
-from threadpoolctl import threadpool_limits
 
 from thesislib.errors import CorpusError, ParameterError, check_option
-from thesislib.evaluation.classifiers import build_svm, decision_values, upsample
+from thesislib.evaluation.fits import fit_tasks, warn_stopped
 from thesislib.evaluation.fusion import vote, vote_by_clip
 from thesislib.evaluation.metrics import unweighted_average_recall
 
@@ -46,51 +42,6 @@ class Decisions:
         return metric(self.truth, self.predicted)
 
 
-def check_features(X, n_rows):
-    """Return a finite float matrix with one row a clip.
-
-    Raises
-    ------
-    ParameterError
-        Names the first row and column that is not finite; or says that the shape is
-        wrong, or that no feature differs between clips.
-
-    Examples
-    --------
-    >>> check_features(np.array([[0.0, np.nan]]), 1)
-    Traceback (most recent call last):
-    ...
-    thesislib.errors.ParameterError: features: row 0, column 1 is nan, expected finite numbers
-    """
-    X = np.asarray(X)
-    if X.ndim != 2 or len(X) != n_rows or not X.shape[1]:
-        raise ParameterError(f"features: found shape {X.shape}, expected ({n_rows}, n_features)")
-    bad = np.argwhere(~np.isfinite(X))
-    if len(bad):
-        row, column = bad[0]
-        raise ParameterError(
-            f"features: row {row}, column {column} is {X[row, column]}, expected finite numbers"
-        )
-    if n_rows > 1 and np.all(X == X[0]):
-        raise ParameterError(
-            f"features: all {n_rows} rows are equal, expected features that differ between clips"
-        )
-    return X
-
-
-def _fit_and_decide(X, labels, train, test, complexity, machine, upsampling):
-    rows = np.asarray(train)
-    if upsampling:
-        rows = rows[upsample(labels[rows])]
-    # One thread, so that the bits do not depend on how many cores each process may use; a
-    # solver that stops short of convergence is a matter of C, which is what is being chosen.
-    with threadpool_limits(1), warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        fitted = build_svm(complexity, **machine).fit(X[rows], labels[rows])
-        values = decision_values(fitted, X[test])
-    return fitted.classes_[values.argmax(axis=1)], values
-
-
 def check_training(labels, train, test, where):
     """Raise a :class:`CorpusError` if a training part lacks a class that is tested."""
     absent = sorted(set(labels[test]) - set(labels[train]))
@@ -100,31 +51,16 @@ def check_training(labels, train, test, where):
         raise CorpusError(f"{where}: training part holds {found}, lacks {lacking}")
 
 
-def _run(tasks, features, labels, machine, upsampling, n_jobs):
-    """Fit every (train, test, complexity); features are made once a training part.
-
-    Processes, not threads: LIBLINEAR and LIBSVM draw from one generator a process,
-    so fits in threads would disturb each other's order of samples.
-    """
-    made = {}
-    for train, _, _ in tasks:
-        if train.tobytes() not in made:
-            X = features(train) if callable(features) else features
-            made[train.tobytes()] = check_features(X, len(labels))
-    return Parallel(n_jobs=n_jobs)(
-        delayed(_fit_and_decide)(
-            made[train.tobytes()], labels, train, test, complexity, machine, upsampling
-        )
-        for train, test, complexity in tasks
-    )
-
-
 @dataclass(frozen=True)
 class PartitionResult:
-    """Decisions on development and test for every complexity."""
+    """Decisions on development and test for every complexity.
+
+    ``stopped[complexity]`` says how many of how many fits had not converged.
+    """
 
     devel: dict
     test: dict
+    stopped: dict = field(default_factory=dict)
 
     def best(self, partition="devel", metric=unweighted_average_recall):
         """Complexity with the best score on a partition; the smallest of equals."""
@@ -192,13 +128,16 @@ def evaluate_partitions(
     final = np.concatenate([train, devel]) if refit_on == "train+devel" else train
     check_training(labels, train, np.concatenate([devel, test]), "partition train")
     tasks = [(train, devel, c) for c in complexities] + [(final, test, c) for c in complexities]
-    answers = _run(tasks, features, labels, machine or {}, upsampling, n_jobs)
+    settings = {"machine": machine, "upsampling": upsampling, "n_jobs": n_jobs}
+    answers, stopped = fit_tasks(tasks, features, labels, **settings)
+    warn_stopped(stopped)
     found = [
         Decisions(rows, labels[rows], predicted, values, tuple(sorted(set(labels[fitted_on]))))
         for (fitted_on, rows, _), (predicted, values) in zip(tasks, answers)
     ]
     n = len(complexities)
-    return PartitionResult(dict(zip(complexities, found[:n])), dict(zip(complexities, found[n:])))
+    devel, test = dict(zip(complexities, found[:n])), dict(zip(complexities, found[n:]))
+    return PartitionResult(devel, test, stopped)
 
 
 def evaluate_classifier(estimator, X, labels, *, train, devel, test, refit_on="train+devel"):
@@ -238,13 +177,15 @@ class FoldResult:
     """Decisions of all folds for every complexity, and with the nested choice.
 
     ``chosen[fold]`` is the complexity that the nested choice took, and
-    ``inner[fold][complexity]`` the score of each inside that fold's training part.
+    ``inner[fold][complexity]`` the score of each inside that fold's training part,
+    ``stopped[complexity]`` how many of how many fits had not converged.
     """
 
     by_complexity: dict
     nested: Decisions
     chosen: dict
     inner: dict
+    stopped: dict = field(default_factory=dict)
 
     def best(self, metric=unweighted_average_recall):
         """Complexity with the best score on the reported folds; the smallest of equals."""
@@ -306,7 +247,9 @@ def evaluate_folds(
         for a, b in split_inside(labels, groups, train, n_inner, seed):
             tasks += [(a, b, c) for c in complexities]
             owners += [(name, "inner")] * len(complexities)
-    answers = _run(tasks, features, labels, machine or {}, upsampling, n_jobs)
+    settings = {"machine": machine, "upsampling": upsampling, "n_jobs": n_jobs}
+    answers, stopped = fit_tasks(tasks, features, labels, **settings)
+    warn_stopped(stopped)
     classes = tuple(sorted(set(labels[np.concatenate([a for a, _ in folds.values()])])))
 
     outer, inner = {}, {}
@@ -337,7 +280,7 @@ def evaluate_folds(
         )
 
     by_complexity = {c: gather(lambda _, c=c: c) for c in complexities}
-    return FoldResult(by_complexity, gather(chosen.get), chosen, inner)
+    return FoldResult(by_complexity, gather(chosen.get), chosen, inner, stopped)
 
 
 def split_inside(labels, groups, train, n_inner, seed):
