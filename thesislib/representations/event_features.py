@@ -2,7 +2,7 @@
 
 A row a frame with a probability a class, or one vector a chunk or clip: the mean over its frames
 of the activations of each network's fully connected layer. The thesis takes no features from its
-CRNN; the second is what Deep Spectrum takes from a CNN (chapter 5), taken from this one.
+CRNN; the second is what Deep Spectrum takes from a CNN (4.2), taken from this one.
 """
 
 import tempfile
@@ -36,8 +36,7 @@ class EventFeatures(BaseEstimator):
         Fitted detectors of one output, whose probabilities are averaged.
     output : {"probability", "dense"}
         Probabilities a frame; or the mean over all frames of what the fully connected layer
-        passes on, network by network, which is no mean of probabilities: it knows more than
-        the classes.
+        passes on, network by network.
     sliding : bool
         Average the probabilities of overlapping chunks.
 
