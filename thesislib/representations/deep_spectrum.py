@@ -177,19 +177,20 @@ class DeepSpectrum(TransformerMixin, BaseEstimator):
                     answer(start)
         return features
 
+    @property
+    def n_passes(self):
+        """Passes that are worth running side by side: one a core, one on a GPU."""
+        return torch.get_num_threads() if pick_device(self.device).type == "cpu" else 1
+
     def open_passes(self):
-        """Executor for calls of `transform` beside each other, as many as are worth while.
+        """Executor for `n_passes` calls of `transform` side by side.
 
         Returns
         -------
         concurrent.futures.Executor
-            A thread a core, each for passes on one thread; one for a GPU.
+            In each of its threads torch uses one.
         """
-        if pick_device(self.device).type != "cpu":
-            return ThreadPoolExecutor(1)
-        # OpenMP keeps the number for each thread: a new one's default is not to be relied on.
-        set_one = functools.partial(torch.set_num_threads, 1)
-        return ThreadPoolExecutor(torch.get_num_threads(), initializer=set_one)
+        return _open_threads(self.n_passes)
 
     def get_feature_names_out(self, input_features=None):
         """``network_layer_index`` of each feature; of the picture size seen in `fit`, if any."""
@@ -323,7 +324,10 @@ def _answer_single_threaded(answer, starts):
             for start in starts:
                 answer(start)
             return
-        # OpenMP keeps the number for each thread: a new one's default is not to be relied on.
-        set_one = functools.partial(torch.set_num_threads, 1)
-        with ThreadPoolExecutor(min(n_threads, len(starts)), initializer=set_one) as pool:
+        with _open_threads(min(n_threads, len(starts))) as pool:
             list(pool.map(answer, starts))
+
+
+def _open_threads(n):
+    # OpenMP keeps the number for each thread: a new one's default is not to be relied on.
+    return ThreadPoolExecutor(n, initializer=functools.partial(torch.set_num_threads, 1))
