@@ -24,10 +24,10 @@ def script():
 
 @pytest.fixture(scope="module")
 def audio(tmp_path_factory):
-    """Two classes of three recordings of a second."""
+    """Two classes of four recordings of a second."""
     root = tmp_path_factory.mktemp("page") / "recordings"
     rng, t = np.random.default_rng(0), np.arange(8000) / 8000
-    for i in range(6):
+    for i in range(8):
         path = root / ("hum", "hiss")[i % 2] / f"{i}.wav"
         path.parent.mkdir(parents=True, exist_ok=True)
         tone = 0.2 * np.sin(2 * np.pi * (150 + 10 * i) * t) * (i % 2 == 0)
