@@ -18,7 +18,7 @@ FORMATS = (".parquet", ".csv", ".arff")
 _ESCAPES = {"\n": r"\n", "\r": r"\r", "\t": r"\t"} | {c: "\\" + c for c in "\\'\"%"}
 
 
-def write_table(path, leading, names, matrix, labels, *, about=None):
+def write_table(path, leading, names, matrix, labels, *, about=None, types=None):
     r"""Write features with what stands before and behind them.
 
     Parameters
@@ -35,6 +35,8 @@ def write_table(path, leading, names, matrix, labels, *, about=None):
     about : dict, optional
         Plain values that say where the table comes from: comments of the ARFF, metadata of the
         Parquet file (``thesis``). CSV has no place for them.
+    types : dict of str to pyarrow.DataType, optional
+        Of columns that are no features, where their values alone shall not say it (Parquet).
 
     Raises
     ------
@@ -62,9 +64,12 @@ def write_table(path, leading, names, matrix, labels, *, about=None):
     if len(set(columns)) < len(columns):
         doubled = sorted({name for name in columns if columns.count(name) > 1})
         raise ParameterError(f"{path}: found two columns {doubled[0]!r}, expected other labels")
-    writer = {".csv": _write_csv, ".arff": _write_arff, ".parquet": _write_parquet}[path.suffix]
     with write_atomically(path) as temporary:
-        writer(temporary, path.stem, leading, columns, matrix, labels, about or {})
+        if path.suffix == ".parquet":
+            _write_parquet(temporary, leading, columns, matrix, labels, about or {}, types or {})
+        else:
+            writer = {".csv": _write_csv, ".arff": _write_arff}[path.suffix]
+            writer(temporary, path.stem, leading, columns, matrix, labels, about or {})
 
 
 def _rows(leading, matrix, labels):
@@ -115,15 +120,15 @@ def _quote(text):
     return "'" + re.sub(r"[\n\r\t\\'\"%]", lambda found: _ESCAPES[found[0]], str(text)) + "'"
 
 
-def _write_parquet(path, title, leading, columns, matrix, labels, about):
+def _write_parquet(path, leading, columns, matrix, labels, about, types):
     import pyarrow
     import pyarrow.parquet
 
     n_leading = len(leading)
     names = columns[n_leading : n_leading + matrix.shape[1]]
-    arrays = {name: pyarrow.array(values) for name, values in leading.items()}
+    arrays = {name: pyarrow.array(values, types.get(name)) for name, values in leading.items()}
     arrays |= {name: pyarrow.array(matrix[:, i]) for i, name in enumerate(names)}
-    arrays |= {name: pyarrow.array(values) for name, values in labels.items()}
+    arrays |= {name: pyarrow.array(values, types.get(name)) for name, values in labels.items()}
     metadata = {"thesis": json.dumps(about)}
     table = pyarrow.table(arrays).replace_schema_metadata(metadata)
     texts = [name for name, values in arrays.items() if pyarrow.types.is_string(values.type)]

@@ -25,7 +25,17 @@ from thesislib.representations.rows import (
 from thesislib.store import hash_file, hash_parameters
 from thesislib.workers import run_ahead
 
-__all__ = ["Extracted", "Reading", "cache_key", "describe", "extract", "find_keys", "read_items"]
+__all__ = [
+    "Extracted",
+    "Reading",
+    "assemble",
+    "cache_key",
+    "describe",
+    "extract",
+    "find_keys",
+    "read_items",
+    "warn_together",
+]
 
 #: Raised whenever the bytes of the features would change for the same parameters.
 EXTRACT_VERSION = 1
@@ -75,7 +85,7 @@ class Extracted:
         return replace(self, by_row=[part[:, keep] for part in self.by_row], names=self.names[keep])
 
 
-def _warn(warned):
+def warn_together(warned):
     """Pass on what rows' work warned of, each thing once and with the files' names."""
     for (message, category), paths in warned.items():
         # Some things are warned of once a process, so their number would depend on the workers.
@@ -121,7 +131,7 @@ def read_items(corpus, spectrum=None, *, reading=None, n_jobs=1, progress=False)
     for path, (*_, news) in zip(corpus.paths, found):
         for new in sorted(news, key=str):
             warned.setdefault(new, []).append(path)
-    _warn(warned)
+    warn_together(warned)
     return [items for items, *_ in found]
 
 
@@ -236,21 +246,28 @@ def extract(
             warned.setdefault(new, []).append(tasks[row][1])
         bar.update()
     bar.close()
-    _warn(warned)
+    warn_together(warned)
 
     if errors and on_error == "raise":
         _raise_all([errors[row] for row in sorted(errors)], corpus.name)
+    n_reused = len(tasks) - len(missing) - len(set(errors) - set(missing))
+    entries = {row: entry for row, entry in enumerate(found) if row not in errors}
+    return assemble(entries, errors, estimator, n_computed=len(entries) - n_reused)
+
+
+def assemble(entries, errors, estimator, *, n_computed):
+    """Join what is known of each row: its entry, or its error."""
     names = np.asarray(estimator.get_feature_names_out(), dtype=object)
     nothing = dict.fromkeys(ENTRY, np.empty(0)) | {
         "features": np.empty((0, len(names)), np.float32),
         "lengths": np.empty(0, int),
     }
-    found = [nothing if row in errors else entry for row, entry in enumerate(found)]
+    found = [entries.get(row, nothing) for row in range(len(entries) + len(errors))]
     return Extracted(
         *([entry[name] for entry in found] for name in ENTRY),
         names,
-        n_computed=len(missing) - len(set(errors) & set(missing)),
-        n_reused=len(tasks) - len(missing) - len(set(errors) - set(missing)),
+        n_computed=n_computed,
+        n_reused=len(entries) - n_computed,
         errors=dict(sorted(errors.items())),
     )
 
