@@ -40,6 +40,8 @@ html_favicon = "report/static/favicon.svg"
 html_css_files = ["report.css"]
 html_show_sourcelink = False
 html_copy_source = False
+# Summaries are fetched page by page, which a browser refuses for files on disk.
+html_show_search_summary = False
 html_theme_options = {
     # Blue and sky blue of the Okabe-Ito palette: told apart with any kind of colour vision.
     "light_css_variables": {

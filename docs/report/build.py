@@ -181,17 +181,20 @@ def add_index(layout, templates, *, profiles, **shown):
 
 
 def judge_results(profiles):
-    """A sentence on what the results can say about the thesis."""
-    results = [result for results in profiles.values() for result in results]
-    complete = [result for result in results if result.state == "complete"]
-    kinds = [{c["kind"] for c in result.record["corpora"].values()} for result in complete]
-    own = sum(found == {"thesis"} for found in kinds)
-    told = f"{len(complete)} of {len(results)} experiments ran to their end. "
-    if own:
-        return (
-            told + f"{own} of them on the thesis's own corpora; their tables give the difference."
+    """Sentences on what ran, and what it can say about the thesis."""
+    told, complete = [], []
+    for profile, results in profiles.items():
+        ran = [result for result in results if result.state == "complete"]
+        complete += ran
+        told.append(
+            f"In the profile {profile}, {len(ran)} of {len(results)} notebooks ran to their end."
         )
-    return told + "None is of a corpus of the thesis, so no number of the thesis is confirmed here."
+    kinds = [{c["kind"] for c in result.record["corpora"].values()} for result in complete]
+    if own := sum(found == {"thesis"} for found in kinds):
+        told.append(f"{own} ran on the thesis's own corpus; there the tables give the difference.")
+    else:
+        told.append("None ran on a corpus of the thesis: no number of it is confirmed here.")
+    return " ".join(told)
 
 
 def add_reference(layout):

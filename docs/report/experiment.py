@@ -62,7 +62,7 @@ def build_page(result, layout, templates):
 
 def embed(html):
     """HTML as MyST takes it whole, blank lines too."""
-    return f"```````{{raw}} html\n{html.strip()}\n```````"
+    return f"\n```````{{raw}} html\n{html.strip()}\n```````\n\n"
 
 
 def _show_output(output, states):
