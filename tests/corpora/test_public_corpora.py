@@ -356,6 +356,27 @@ def test_names_tell_actor_emotion_and_sentiment(file_server, monkeypatch, tmp_pa
         ravdess.load(root)
 
 
+def test_actors_in_a_folder_of_their_own_are_found(file_server, monkeypatch, tmp_path):
+    source = Source("ravdess", file_server, monkeypatch)
+    source.offer(make_zip({f"Speech/{name}": body for name, body in source.members.items()}))
+    root = source.fetch(tmp_path / "c")
+    assert load_any(root).check().root == root / "Speech"
+    source.fetch(root)
+    assert source.asked == [None]
+
+
+def test_clips_at_hand_have_names_of_ravdess(reference_data):
+    import pandas as pd
+
+    table = pd.read_csv(reference_data / "corpora" / "sentiment" / "index.csv")
+    table = table[table["file"].str.contains("ravdess")]
+    names = table["file"].str.extract(r"__(03-01-(\d\d)-.*-(\d\d))\.flac$")
+    assert len(names) > 50
+    assert (names[1].map(ravdess.EMOTIONS).map(ravdess.SENTIMENTS) == table["label"]).all()
+    assert ("ravdess_" + names[2] == table["group"]).all()
+    assert set("Actor_" + names[2] + "/" + names[0] + ".wav") <= set(ravdess.FILES)
+
+
 def test_the_grid_of_ravdess_is_whole_and_its_partitions_balanced():
     assert len(ravdess.FILES) == len(set(ravdess.FILES)) == 1440
     assert sum(ravdess.EXPECTED_COUNTS.values()) == 1440

@@ -22,6 +22,7 @@ from thesislib.corpora import folder
 from thesislib.corpora.counts import list_differences
 from thesislib.corpora.fetching import check_zip, fetch_complete, names_below, require_licence
 from thesislib.corpora.index import Corpus
+from thesislib.corpora.tut_2017 import find_unpacked
 from thesislib.errors import CorpusError, check_option
 
 NAME = "RAVDESS, speech"
@@ -109,9 +110,10 @@ def is_ravdess(root):
     False
     """
     root = Path(root)
-    if (root / "index.csv").is_file():
+    if (root / "index.csv").is_file() or not root.is_dir():
         return False
-    return any(_FILE_NAME.fullmatch(path.name) for path in root.glob("Actor_*/*.wav"))
+    found = _find_actors(root)
+    return any(_FILE_NAME.fullmatch(path.name) for path in found.glob("Actor_*/*.wav"))
 
 
 def load(root, *, target="sentiment"):
@@ -120,7 +122,7 @@ def load(root, *, target="sentiment"):
     Parameters
     ----------
     root : str or Path
-        Folder that holds ``Actor_01`` … ``Actor_24``.
+        Folder that holds ``Actor_01`` … ``Actor_24``, or the one above it.
     target : {"sentiment", "emotion"}
         What ``label`` is: positive or negative (clips of other emotions are left out),
         or one of eight emotions.
@@ -141,7 +143,8 @@ def load(root, *, target="sentiment"):
     root = folder.find_folder(root)
     if (root / "index.csv").is_file():
         return folder.load(root)
-    files = sorted(path.relative_to(root).as_posix() for path in root.glob("Actor_*/*.wav"))
+    place = _find_actors(root)
+    files = sorted(path.relative_to(place).as_posix() for path in place.glob("Actor_*/*.wav"))
     found = {file: _FILE_NAME.fullmatch(file.rpartition("/")[2]) for file in files}
     strange = [file for file, match in found.items() if not match or match[6] not in ACTORS]
     speech = {file: match for file, match in found.items() if match and match[1] == "01"}
@@ -162,12 +165,16 @@ def load(root, *, target="sentiment"):
     columns = ["file", "label", "partition", "group", "emotion", "intensity", "statement"]
     return Corpus(
         index.dropna(subset=["label"])[columns],
-        root,
+        place,
         name=f"{NAME} ({target})",
         kind="stand-in",
         licence=LICENCE,
         remarks=remarks + ((f"{songs} songs are left out",) if songs else ()),
     )
+
+
+def _find_actors(root):
+    return find_unpacked(root, "Actor_01") or root
 
 
 def _check_names(names):
@@ -182,7 +189,8 @@ def _check_names(names):
 
 
 def _check_folder(root):
-    return _check_names(path.relative_to(root).as_posix() for path in root.glob("Actor_*/*.wav"))
+    place = _find_actors(root) if root.is_dir() else root
+    return _check_names(path.relative_to(place).as_posix() for path in place.glob("Actor_*/*.wav"))
 
 
 def _check_archive(path):
