@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from thesislib.cli_options import assignment, given_options
+from thesislib.cli_options import add_cluster, assignment, given_options
 
 
 def add_features(commands):
@@ -26,12 +26,19 @@ def add_features(commands):
         "(--labels with onset_s, offset_s, label): crnn (frames), crnn-dense",
     )
     command.add_argument(
-        "-o", "--output", type=Path, required=True, metavar="FILE.parquet|.csv|.arff"
+        "-o",
+        "--output",
+        type=Path,
+        required=True,
+        metavar="FILE.parquet|.csv|.arff|DIR",
+        help="a table; or a folder of Parquet shards, for corpora of any size",
     )
+    command.add_argument("--shards", type=int, metavar="N", help="clips of a shard (default: 1000)")
     command.add_argument(
         "--openxbow", action="store_true", help="write frames as 'thesis bag' reads them (.csv)"
     )
     command.add_argument("--jobs", type=int, metavar="N", help="worker processes (default: cores)")
+    add_cluster(command)
     command.add_argument(
         "--store", metavar="DIR|none", help="feature store (default: the project's)"
     )
@@ -65,6 +72,7 @@ def add_features(commands):
     group.add_argument("--layer", action="append", metavar="NAME", help="may be repeated")
     group.add_argument("--weights", metavar="imagenet|random|FILE")
     group.add_argument("--preprocessing", metavar="imagenet|deepspectrum")
+    group.add_argument("--precision", metavar="float32|bfloat16|float16", help="default: float32")
     group.add_argument("--epochs", dest="n_epochs", type=int, metavar="N")
     group.add_argument("--model", metavar="FILE", help="use this trained model (crnn: a folder)")
     group.add_argument("--save-model", metavar="FILE", help="crnn: a folder")
@@ -135,6 +143,7 @@ def _features(options):
     from thesislib.errors import AudioError
     from thesislib.features import write_features
     from thesislib.representations.extract import Reading
+    from thesislib.workers import open_cluster
 
     given = given_options(options)
     given["reading"] = Reading(
@@ -146,8 +155,12 @@ def _features(options):
     jobs, seed, quiet = given.pop("jobs"), given.pop("seed"), given.pop("quiet")
     show = not quiet and sys.stderr.isatty()
     given |= {"n_jobs": cpu_count() if jobs is None else jobs, "random_state": seed}
+    dask = given.pop("dask")
     try:
-        with warnings.catch_warnings(record=True) as warned:
+        with (
+            open_cluster(dask, n_workers=given["n_jobs"]),
+            warnings.catch_warnings(record=True) as warned,
+        ):
             outcome = write_features(progress=show, **given)
     except AudioError as error:
         print(f"thesis features: {error}", file=sys.stderr)
@@ -184,8 +197,17 @@ def _open_store(folder):
 def add_bag(commands):
     """Add the command ``thesis bag``."""
     command = commands.add_parser("bag", help="bags of frames, from and to openXBOW's CSV")
-    command.add_argument("frames", type=Path, metavar="FRAMES.csv", help="name;value;value;…")
-    command.add_argument("-o", "--output", type=Path, required=True, metavar="BAGS.csv")
+    command.add_argument(
+        "frames",
+        type=Path,
+        metavar="FRAMES.csv|DIR",
+        help="name;value;value;…; or shards of frames, as thesis features writes them",
+    )
+    command.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="BAGS.csv|DIR", help="of the same kind"
+    )
+    command.add_argument("--jobs", type=int, metavar="N", help="worker processes, for shards")
+    add_cluster(command)
     command.add_argument("--seed", type=int, metavar="N", help="of the codebook (default: 0)")
     command.add_argument(
         "--stream-widths", type=int, nargs="+", metavar="N", help="columns of each stream"
@@ -195,8 +217,19 @@ def add_bag(commands):
 
 
 def _bag(options):
-    from thesislib.representations.openxbow import bag_csv
-
     given = given_options(options)
     given |= {"norm": options.norm or "none", "log": bool(options.log), "idf": bool(options.idf)}
-    bag_csv(given.pop("frames"), given.pop("output"), random_state=given.pop("seed"), **given)
+    frames, output, seed = given.pop("frames"), given.pop("output"), given.pop("seed")
+    jobs, dask = given.pop("jobs"), given.pop("dask")
+    if frames.is_dir():
+        from joblib import cpu_count
+
+        from thesislib.shard_bags import bag_folder
+        from thesislib.workers import open_cluster
+
+        with open_cluster(dask, n_workers=jobs):
+            bag_folder(frames, output, n_jobs=jobs or cpu_count(), random_state=seed, **given)
+        return
+    from thesislib.representations.openxbow import bag_csv
+
+    bag_csv(frames, output, random_state=seed, **given)

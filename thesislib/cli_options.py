@@ -32,3 +32,12 @@ def _as_number(value):
 def given_options(options):
     """Options of a command as arguments of a function."""
     return {k: v for k, v in vars(options).items() if k not in ("command", "action", "function")}
+
+
+def add_cluster(command):
+    """Add the option that names a Dask cluster."""
+    command.add_argument(
+        "--dask",
+        metavar="ADDRESS|local",
+        help="work on a Dask cluster: its scheduler's address, or processes of this machine",
+    )

@@ -15,19 +15,21 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import soundfile
-from joblib import Parallel, delayed
 
 from thesislib import __version__
 from thesislib.corpora.annotations import read_events
 from thesislib.corpora.index import Corpus
 from thesislib.corpora.recordings import find_recordings, read_labels
 from thesislib.errors import AudioError, ParameterError, check_number, check_option
+from thesislib.feature_shards import check_shardable, is_sharded, write_feature_shards
 from thesislib.feature_table import FORMATS, write_table
 from thesislib.representations.extract import Reading, extract
 from thesislib.representations.openxbow import write_frames
 from thesislib.representations.plan import make_plan
+from thesislib.shards import INDEX
 from thesislib.spectra.plot import AudioPlot, write_png
 from thesislib.store import write_atomically
+from thesislib.workers import Parallel, delayed
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,7 @@ def write_features(
     save_plots=None,
     save_audio=None,
     store=None,
+    shards=None,
     n_jobs=1,
     random_state=0,
     on_error="collect",
@@ -74,7 +77,8 @@ def write_features(
     audio : list of str or Path
         Files and folders, see `find_recordings`.
     output : str or Path
-        ``.parquet``, ``.csv`` or ``.arff``.
+        ``.parquet``, ``.csv`` or ``.arff``; or a folder (a name without suffix) for shards, see
+        `thesislib.shards`: in constant memory, and without the store, whose place they take.
     representation : str
         One of `thesislib.representations.plan.REPRESENTATIONS`.
     reading : Reading, optional
@@ -92,6 +96,8 @@ def write_features(
         Folder for the audio as it was read (segment, channel, rate, chunk), as WAV of float32,
         with names alike.
     store : FeatureStore, optional
+    shards : int, optional
+        Clips of a shard; makes a folder of any output.
     n_jobs, random_state : int
     on_error : {"collect", "raise"}
         Whether bad files leave a table of the good ones, or no table.
@@ -121,8 +127,10 @@ def write_features(
     file,mean_0,mean_1,deviation_0,deviation_1
     a.wav,...
     """
-    reading, output = reading or Reading(), Path(output)
-    check_option("output", output.suffix, FORMATS)
+    reading, in_shards = reading or Reading(), is_sharded(output, shards)
+    output = Path(output)
+    if not in_shards:
+        check_option("output", output.suffix, FORMATS)
     check_option("on_error", on_error, ("collect", "raise"))
     check_number("n_jobs", n_jobs, low=1, integer=True)
     if start_s is not None:
@@ -139,9 +147,13 @@ def write_features(
             f"labels: found {labels}, expected a table with onset_s, offset_s and label to learn "
             "from, or a trained model"
         )
+    if in_shards:
+        check_shardable(
+            plan, representation, openxbow=openxbow, save_plots=save_plots, save_audio=save_audio
+        )
     reading = replace(reading, sr=plan.sr or reading.sr)
     kept = [folder and Path(folder) / "kept" for folder in (save_plots, save_audio)]
-    _check_writable(output, plan.save_to, *kept)
+    _check_writable(output / INDEX if in_shards else output, plan.save_to, *kept)
     root, names, refused, ignored = find_recordings(audio)
     if plan.needs_events:
         events, n_unused = read_events(names, root, labels, unlabelled=unlabelled)
@@ -158,6 +170,31 @@ def write_features(
         raise ParameterError(f"labels: found a column {title!r}, which the table has already")
     rows = {"file": names, "label": None, "start_s": start_s, "end_s": end_s}
     corpus = Corpus(pd.DataFrame(rows), root, name=str(root))
+    about = {"thesislib": __version__, "representation": representation, **plan.describe()}
+    about["reading"] = asdict(reading) | {"start_s": start_s, "end_s": end_s}
+    unnamed = {repr(name): "found a name that is not UTF-8" for name in refused}
+    if in_shards:
+        if unnamed and on_error == "raise":
+            raise _join_errors(unnamed)
+        parts = write_feature_shards(
+            output,
+            corpus,
+            plan,
+            _arrange,
+            reading=reading,
+            labels=columns,
+            about=about,
+            size=shards,
+            n_jobs=n_jobs,
+            progress=progress,
+        )
+        errors = unnamed | {name: why for part in parts for name, why in part["errors"].items()}
+        if errors and on_error == "raise":
+            raise _join_errors(errors)
+        rates = sum((Counter(part["rates"]) for part in parts), Counter())
+        n_clips, n_rows = (sum(part[count] for part in parts) for count in ("n_clips", "n_rows"))
+        remarks = _remarks(ignored, n_unused) + _tell_rates(rates)
+        return Outcome(n_clips, n_rows, parts[0]["n_features"], errors, remarks)
     found = extract(
         corpus,
         plan.estimator,
@@ -168,20 +205,17 @@ def write_features(
         on_error="collect",
         progress=progress,
     )
-    errors = {repr(name): "found a name that is not UTF-8" for name in refused}
+    errors = dict(unnamed)
     for row, error in found.errors.items():
         errors[names[row]] = str(error).removeprefix(f"{corpus.paths[row]}: ")
     if errors and on_error == "raise":
-        listed = [f"{name}: {reason}" for name, reason in errors.items()]
-        raise AudioError("\n  - ".join([f"{len(errors)} files cannot be used", *listed]))
+        raise _join_errors(errors)
     good = [row for row in range(len(names)) if row not in found.errors]
     remarks = _remarks(ignored, n_unused)
     if not good:
         return Outcome(errors=errors, remarks=remarks)
     rates = [reading.sr or soundfile.info(corpus.paths[row]).samplerate for row in good]
-    if len(set(rates)) > 1:
-        listed = ", ".join(f"{n} at {sr} Hz" for sr, n in sorted(Counter(rates).items()))
-        remarks.append(f"mixed sampling rates ({listed}): features differ by that alone")
+    remarks += _tell_rates(Counter(rates))
     if plan.needs_events:
         remarks += _learn_events(plan, found, good, events, store, n_jobs)
     rows, leading, feature_names, matrix = _arrange(plan, found, good, rates, names, reading)
@@ -193,8 +227,8 @@ def write_features(
     else:
         leading = {"file": [names[row] for row in rows], **leading}
         columns = {title: [values[row] for row in rows] for title, values in columns.items()}
-        about = {"thesislib": __version__, "representation": representation, **plan.describe()}
-        about["reading"] = asdict(reading) | {"start_s": start_s, "end_s": end_s}
+        if plan.learner is not None:
+            about |= {"learner": plan.describe()["learner"]}  # as it has become
         write_table(output, leading, feature_names, matrix, columns, about=about)
     if save_plots is not None or save_audio is not None:
         folders = {"plots": save_plots, "sounds": save_audio}
@@ -205,6 +239,19 @@ def write_features(
             for row in good
         )
     return Outcome(len(good), *matrix.shape, errors, remarks)
+
+
+def _join_errors(errors):
+    listed = [f"{name}: {reason}" for name, reason in errors.items()]
+    return AudioError("\n  - ".join([f"{len(errors)} files cannot be used", *listed]))
+
+
+def _tell_rates(counts):
+    """Remark on sampling rates, if there are several."""
+    if len(counts) < 2:
+        return []
+    listed = ", ".join(f"{counts[sr]} at {sr} Hz" for sr in sorted(counts, key=int))
+    return [f"mixed sampling rates ({listed}): features differ by that alone"]
 
 
 def _arrange(plan, found, good, rates, names, reading):

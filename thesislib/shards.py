@@ -8,6 +8,7 @@ it leaves has the bytes of one that nothing disturbed. pandas, pyarrow, Dask and
 a folder as one table; names that begin with ``_`` are none of their business.
 """
 
+import contextlib
 import csv
 import json
 import math
@@ -16,6 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from filelock import FileLock
 from tqdm.auto import tqdm
 
 from thesislib.errors import ParameterError, ThesisError, check_number
@@ -34,12 +36,16 @@ _NAME = re.compile(r"part-(\d{5,})\.parquet")
 
 @dataclass(frozen=True)
 class Table:
-    """What goes into a shard, as `write_table` takes it, and plain ``notes`` for its metadata."""
+    """What goes into a shard.
 
+    ``rows`` has the clip of each row of ``matrix``, counted from the shard's first; ``leading``
+    columns that stand between ``file`` and the features; ``notes`` plain values for the metadata.
+    """
+
+    rows: list
     leading: dict
     names: list
     matrix: np.ndarray
-    labels: dict
     notes: dict
 
 
@@ -85,6 +91,17 @@ def read_about(path):
         return json.loads(metadata[b"thesis"])
     except (OSError, pyarrow.ArrowInvalid, KeyError, ValueError):
         return None
+
+
+@contextlib.contextmanager
+def hold(folder):
+    """Be the only one that writes into a folder; remove what a killed run was writing."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / "_lock"):
+        for path in [*folder.glob(".part-*.parquet"), *folder.glob("._index-*.csv")]:
+            path.unlink()
+        yield
 
 
 def is_written(path, key):
@@ -133,6 +150,7 @@ def write_shards(
     tabulate,
     *,
     reading,
+    labels,
     about,
     types,
     size=SHARD_CLIPS,
@@ -148,11 +166,12 @@ def write_shards(
     estimator, spectrum, reading, n_jobs, progress
         As in `extract`.
     tabulate : callable
-        ``tabulate(rows, found)`` makes the `Table` of the corpus rows ``rows`` (a slice) and
-        their `Extracted`.
+        ``tabulate(shard, found)`` makes the `Table` of a part of the corpus, given as a corpus,
+        and its `Extracted`.
+    labels : dict of str to list
+        Columns behind the features, a value a clip.
     about : dict
-        Plain values: all that the table depends on besides the features (a hash of the labels,
-        say), and what to tell.
+        Plain values: what the table depends on besides audio, spectrum and estimator.
     types : dict of str to pyarrow.DataType
         Of the columns that are no features: alike in all parts, whatever these hold.
     size : int
@@ -180,7 +199,11 @@ def write_shards(
         for number in range(n_parts):
             index = corpus.index.iloc[number * size : (number + 1) * size]
             shard = _Shard(replace(corpus, index=index, splits=None), number * size)
-            shard.find_key(estimator, spectrum, reading, described)
+            told = {
+                title: values[number * size : (number + 1) * size]
+                for title, values in labels.items()
+            }
+            shard.find_key(estimator, spectrum, reading, [described, told])
             if is_written(part_path(folder, number), shard.key):
                 bar.update()
                 continue
@@ -192,13 +215,24 @@ def write_shards(
     def finish(number):
         shard = under_way.pop(number)
         found = assemble(shard.entries, shard.errors, estimator, n_computed=len(shard.entries))
-        table = tabulate(slice(shard.first, shard.first + len(shard.tasks)), found)
-        notes = shard.describe(table) | {"about": about}
-        columns = (table.leading, table.names, table.matrix, table.labels)
+        table = tabulate(shard.corpus, found)
+        names = shard.corpus.index["file"].tolist()
+        leading = {"file": [names[row] for row in table.rows], **table.leading}
+        behind = {
+            title: [values[shard.first + row] for row in table.rows]
+            for title, values in labels.items()
+        }
+        notes = shard.describe(table) | {
+            "leading": list(leading),
+            "labels": list(labels),
+            "about": about,
+        }
+        columns = (leading, table.names, table.matrix, behind)
         write_table(part_path(folder, number), *columns, about=notes, types=types)
         bar.update()
 
-    with tqdm(total=n_parts, unit="shard", disable=not progress, leave=False) as bar:
+    bar = tqdm(total=n_parts, unit="shard", disable=not progress, leave=False)
+    with hold(folder), bar:
         for row, entry, news in compute_rows(
             list_tasks(), estimator, spectrum, reading=reading, n_jobs=n_jobs
         ):
@@ -210,8 +244,9 @@ def write_shards(
                     places.append(corpus.root / corpus.index["file"].iloc[row])
             if shard.is_done:
                 finish(row // size)
+        abouts = write_index(folder, n_parts)
     warn_together(warned)
-    return write_index(folder, n_parts)
+    return abouts
 
 
 class _Shard:

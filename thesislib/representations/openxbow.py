@@ -284,10 +284,22 @@ def bag_csv(
     CorpusError, WeightsError
         If a file is damaged.
     """
+    bag = choose_bag(codebook, norm, parameters)
+    names, X = read_frames(frames_csv, time_column=time_column)
+    if codebook is None:
+        bag.fit(X)
+    write_bags(output, names, bag.transform(X))
+    if save_codebook is not None:
+        write_codebook(save_codebook, bag)
+    return bag
+
+
+def choose_bag(codebook, norm, parameters):
+    """The bag of a codebook file, or an unfitted one with these parameters; see `bag_csv`."""
     given = {name: value for name, value in parameters.items() if value is not None}
     unknown = sorted(set(parameters) - set(BagOfFeatures().get_params()))
     if unknown:
-        raise ParameterError(f"bag_csv: found unknown parameters {unknown}")
+        raise ParameterError(f"bag: found unknown parameters {unknown}")
     if codebook is not None:
         # False is what a flag of the command line says when it is not given.
         doubled = sorted(name for name, value in given.items() if value is not False)
@@ -296,16 +308,8 @@ def bag_csv(
                 f"codebook: found beside {', '.join(doubled)}, expected one or the other: the "
                 "file holds the values it was learnt with"
             )
-        bag = read_codebook(codebook).set_params(norm=norm)
-    else:
-        bag = BagOfFeatures(norm=norm, **given)
-    names, X = read_frames(frames_csv, time_column=time_column)
-    if codebook is None:
-        bag.fit(X)
-    write_bags(output, names, bag.transform(X))
-    if save_codebook is not None:
-        write_codebook(save_codebook, bag)
-    return bag
+        return read_codebook(codebook).set_params(norm=norm)
+    return BagOfFeatures(norm=norm, **given)
 
 
 class _CodebookReader:

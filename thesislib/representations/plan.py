@@ -23,7 +23,7 @@ from thesislib.spectra.spectrogram import Spectrum
 
 _SPECTRUM = {"kind", "delta", "n_mels", "n_fft", "window_s", "hop_s"}
 _DRAWING = {"style", "colour_map", "frequency_axis", "top_hz", "size_px"}
-_NETWORK = {"network", "layer", "weights", "preprocessing"}
+_NETWORK = {"network", "layer", "weights", "preprocessing", "precision"}
 _CODEBOOK = {"codebook_size", "n_assign", "sampling", "scale", "log", "idf", "gaussian", "off"}
 _BAG = _CODEBOOK | {"frames", "streams", "norm", "codebook", "save_codebook"}
 _BANDS = _SPECTRUM | {"style", "top_hz"}
