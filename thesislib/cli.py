@@ -6,7 +6,7 @@ from pathlib import Path
 
 from thesislib import __version__
 from thesislib.cli_features import add_bag, add_features
-from thesislib.cli_options import assignment, given_options
+from thesislib.cli_options import add_cluster, assignment, given_options
 
 
 def build_parser():
@@ -67,6 +67,7 @@ def _add_run(commands):
     command.add_argument(
         "--jobs", type=int, metavar="N", help="worker processes in all (default: cores)"
     )
+    add_cluster(command)
     command.add_argument("--force", action="store_true", help="run what is up to date, too")
     command.add_argument("--quiet", action="store_true", help="no progress bars")
     command.add_argument(
@@ -79,6 +80,7 @@ def _run(options):
     from thesislib.notebooks import list_notebooks
     from thesislib.processes import describe_outcomes, plan_runs, run_all
     from thesislib.runner import describe_run
+    from thesislib.workers import open_cluster
 
     names = list_notebooks() if options.names == ["all"] else options.names
     given = {name: getattr(options, name) for name in ("profile", "corpus")}
@@ -88,9 +90,9 @@ def _run(options):
         for name, values in plan_runs(names, needs_corpus=False, **given).items():
             print(describe_run(name, values, jobs=options.jobs))
         return 0
-    outcomes = run_all(
-        names, jobs=options.jobs, force=options.force, progress=not options.quiet, **given
-    )
+    how = {"jobs": options.jobs, "force": options.force, "progress": not options.quiet}
+    with open_cluster(options.dask, n_workers=options.jobs):
+        outcomes = run_all(names, **how, **given)
     print(describe_outcomes(outcomes))
     return int(any(outcome.state == "FAILED" for outcome in outcomes))
 

@@ -21,7 +21,6 @@ Conventions
 import re
 from pathlib import Path
 
-import joblib
 import numpy as np
 import pandas as pd
 import soundfile
@@ -31,6 +30,7 @@ from thesislib.audio import probe_audio, read_audio
 from thesislib.corpora.event_lists import index_recipes, read_event_list, read_recipes
 from thesislib.errors import CorpusError, ParameterError, check_number
 from thesislib.store import hash_parameters, write_atomically
+from thesislib.workers import Parallel, delayed
 
 __all__ = [
     "index_recipes",
@@ -250,8 +250,8 @@ def _write_class(folder, plans, stem, n_jobs, **sources):
         if recipes["mixture_audio_filename"].tolist() == names:
             return recipes
     # A worker holds one mixture at a time and gives back its recipe only.
-    recipes = joblib.Parallel(n_jobs=n_jobs)(
-        joblib.delayed(_write_mixture)(
+    recipes = Parallel(n_jobs=n_jobs)(
+        delayed(_write_mixture)(
             plan, None if plan["name"] in there else folder / "audio" / plan["name"], **sources
         )
         for plan in plans

@@ -10,12 +10,13 @@ import warnings
 from collections import Counter
 
 import numpy as np
-from joblib import Parallel, delayed, effective_n_jobs
+from joblib import effective_n_jobs
 from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_limits
 
 from thesislib.errors import ParameterError
 from thesislib.evaluation.classifiers import MAX_ITERATIONS, build_svm, decision_values, upsample
+from thesislib.workers import Parallel, delayed
 
 
 def check_features(X, n_rows):

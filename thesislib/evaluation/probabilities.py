@@ -10,7 +10,6 @@ models that have not seen the clips they answer.
 from dataclasses import dataclass, field
 
 import numpy as np
-from joblib import Parallel, delayed
 from sklearn.base import clone
 from threadpoolctl import threadpool_limits
 
@@ -18,6 +17,7 @@ from thesislib.errors import ParameterError, check_number, check_option
 from thesislib.evaluation.fusion import search_weights
 from thesislib.evaluation.metrics import accuracy, score_folds
 from thesislib.evaluation.selection import Decisions, check_training, split_inside
+from thesislib.workers import Parallel, delayed
 
 SELECTIONS = ("as published", "honest")
 

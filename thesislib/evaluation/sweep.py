@@ -9,12 +9,12 @@ import warnings
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
 from sklearn.model_selection import ParameterGrid
 from tqdm.auto import tqdm
 
 from thesislib.errors import ParameterError
 from thesislib.store import hash_parameters
+from thesislib.workers import Parallel, delayed
 
 
 class SweepWarning(UserWarning):

@@ -11,7 +11,6 @@ import warnings
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
 from sklearn.base import clone
 
 from thesislib.errors import WeightsError
@@ -21,6 +20,7 @@ from thesislib.representations.learnt import hash_arrays
 from thesislib.representations.sliding import predict_sliding
 from thesislib.store import hash_parameters
 from thesislib.training import limit_threads
+from thesislib.workers import Parallel, delayed
 
 
 def read_frames(mixtures, frames, *, sr, n_jobs=1):

@@ -17,11 +17,11 @@ from functools import partial
 
 import numpy as np
 import torch
-from joblib import Parallel, delayed
 from sklearn.base import clone
 
 from thesislib.errors import ParameterError, WeightsError, check_number, check_option
 from thesislib.store import hash_parameters
+from thesislib.workers import Parallel, delayed
 
 FIT_ON = ("train", "all")
 
