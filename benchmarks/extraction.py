@@ -1,7 +1,5 @@
 """Files to network features, against the bare network on ready tensors.
 
-    python benchmarks/extraction.py [--clips 128] [--runs 5] [--json]
-
 Clips of 5 s at 16 kHz (noise), mel plots of 128 bands in the thesis's style, random weights.
 The other side is the network's whole forward pass on tensors that lie ready, in the best of
 memory formats, batch sizes and ways to use the cores (threads inside a pass, or passes of one
@@ -10,11 +8,10 @@ the median throughputs. Beside it stands the processor time a clip, of all proce
 can be faster than the network's share of it allows, and it suffers less from other load.
 """
 
-import argparse
-import json
 import statistics
 import tempfile
 import time
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -24,6 +21,7 @@ import pandas as pd
 import psutil
 import soundfile
 import torch
+from timing import row, run_script
 
 from thesislib.corpora.index import Corpus
 from thesislib.representations.deep_spectrum import DeepSpectrum
@@ -34,6 +32,7 @@ from thesislib.spectra.spectrogram import Spectrum
 
 NETWORKS = (("alexnet", "fc7"), ("googlenet", "pool"))
 TARGET = 0.85
+BATCHES = (16, 32, 8, 64)
 
 
 def write_clips(folder, n_clips, *, seconds=5.0, sr=16000):
@@ -88,67 +87,52 @@ class Bare:
         return f"{layout}, batches of {self.batch}, {how}"
 
 
-def find_best(model, size, n_pictures):
+def find_best(model, size, n_pictures, batches):
     """The fastest way among all, each tried twice."""
     ways = [
         Bare(model, size, memory_format, batch, side_by_side)
         for memory_format in (torch.channels_last, torch.contiguous_format)
-        for batch in (8, 16, 32, 64)
+        for batch in batches
         for side_by_side in (True, False)
     ]
     return min(ways, key=lambda way: min(timed(lambda: way(n_pictures))[0] for _ in range(2)))
 
 
-def measure(n_clips=128, n_runs=5):
-    """One entry a network."""
-    n_jobs, found = torch.get_num_threads(), []
+def measure(runs, tiny):
+    n_jobs, n_clips, rows = torch.get_num_threads(), 16 if tiny else 128, []
+    warnings.simplefilter("ignore")  # of mel bands without a bin
     with tempfile.TemporaryDirectory() as folder:
         corpus = write_clips(folder, n_clips)
         for name, layer in NETWORKS:
             size = input_size(name)
             plot = AudioPlot(Spectrum("mel", n_mels=128), size_px=size)
             estimator = DeepSpectrum(name, layer=layer, weights="random").fit()
-            bare = find_best(build_network(name, weights="random").model, size, 64)
+            model = build_network(name, weights="random").model
+            bare = find_best(model, size, 8 if tiny else 64, BATCHES[:2] if tiny else BATCHES)
             ours = partial(extract, corpus, estimator, plot, n_jobs=n_jobs, progress=False)
             ours()  # starts the workers
             bare(n_clips)
-            sides = [(timed(ours), timed(lambda: bare(n_clips))) for _ in range(n_runs)]  # noqa: B023
-            wall, cpu, bare_wall, bare_cpu = (
-                statistics.median(turn[side][clock] for turn in sides)
+            turns = [(timed(ours), timed(partial(bare, n_clips))) for _ in range(runs)]
+            (wall, cpu), (bare_wall, bare_cpu) = (
+                [statistics.median(turn[side][clock] for turn in turns) for clock in (0, 1)]
                 for side in (0, 1)
-                for clock in (0, 1)
             )
             ratio = bare_wall / wall
-            found.append(
-                {
-                    "claim": f"files to {name} {layer}, of the bare network's throughput",
-                    "target": f">= {TARGET}",
-                    "measured": f"{ratio:.2f}: {n_clips / wall:.1f} against "
-                    f"{n_clips / bare_wall:.1f} clips/s",
-                    "ratio": round(ratio, 3),
-                    "passed": ratio >= TARGET,
-                    "runs": n_runs,
-                    "note": f"processor time {1e3 * cpu / n_clips:.1f} against "
-                    f"{1e3 * bare_cpu / n_clips:.1f} ms a clip ({bare_cpu / cpu:.2f}); "
-                    f"best bare network: {bare}",
-                }
+            rows.append(
+                row(
+                    f"files → {name} {layer}",
+                    f"≥ {TARGET} of the bare network's throughput",
+                    f"{ratio:.2f} ({n_clips / wall:.1f} against {n_clips / bare_wall:.1f} clips/s)",
+                    ratio=ratio,
+                    passed=ratio >= TARGET,
+                    runs=runs,
+                    note=f"processor time a clip {1e3 * cpu / n_clips:.1f} against "
+                    f"{1e3 * bare_cpu / n_clips:.1f} ms ({bare_cpu / cpu:.2f}); the bare network "
+                    f"in its best way: {bare}",
+                )
             )
-    return found
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--clips", type=int, default=128)
-    parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args()
-    found = measure(options.clips, options.runs)
-    if options.json:
-        print(json.dumps(found))
-        return
-    for entry in found:
-        print(f"{entry['claim']}: {entry['measured']} (target {entry['target']}; {entry['note']})")
+    return rows
 
 
 if __name__ == "__main__":
-    main()
+    run_script(__doc__, measure)

@@ -14,7 +14,7 @@ import os
 import warnings
 from collections import deque
 from concurrent.futures import BrokenExecutor
-from functools import lru_cache, partial
+from functools import lru_cache
 from importlib.metadata import version
 
 import joblib
@@ -28,6 +28,8 @@ __all__ = ["ClusterError", "Parallel", "connect", "delayed", "open_cluster", "ru
 VARIABLE = "THESIS_DASK"
 #: Deaths of workers that a task may cause before it counts as their reason.
 DEATHS = 5
+#: Seconds to wait for a scheduler's answer.
+CONNECT_S = 30
 #: What has to be alike here and there for equal bytes.
 LIBRARIES = ("numpy", "scipy", "scikit-learn", "torch", "librosa", "soundfile", "soxr", "opensmile")
 # Arguments from this size on travel to a worker once, not with every task.
@@ -115,7 +117,7 @@ def connect():
 def _connect(address, pid):
     distributed = _import_distributed()
     try:
-        client = distributed.Client(address, timeout=30, set_as_default=False)
+        client = distributed.Client(address, timeout=CONNECT_S, set_as_default=False)
         client.wait_for_workers(1, timeout=60)
     except (OSError, TimeoutError, ValueError) as error:
         raise ClusterError(f"{address}: found no Dask cluster with a worker ({error})") from error
@@ -197,9 +199,7 @@ def share(value):
 
 def _place(client, value):
     # A task that answers the value, not scattered data: those are lost with their last holder.
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Sending large graph")
-        return client.submit(_same, value, pure=False)
+    return _submitter(client)(_same, value)
 
 
 def _same(value):
@@ -271,7 +271,12 @@ def _pool(n_jobs):
 
 
 def _submitter(client):
-    return partial(client.submit, pure=False)
+    def submit(function, *arguments):
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Sending large graph")
+            return client.submit(function, *arguments, pure=False)
+
+    return submit
 
 
 def _result(future):
