@@ -42,7 +42,7 @@ MISSING = (
 N_STEPS = 32
 _BATCH = 8
 #: Cells of a drawn attribution, along each axis: single pixels are too small to be seen.
-_N_CELLS = 56
+_N_CELLS = 32
 
 
 class ExplanationError(ThesisError):

@@ -164,7 +164,7 @@ class MachineOnPlots:
     def __call__(self, clip):
         """Draw the plot, and beside it what the answer rests on."""
         unit = f"decision value of {clip.predicted}, a cell"
-        title = f"what speaks for {clip.predicted} (light) and against (dark)"
+        title = f"for {clip.predicted} (light), against it (dark)"
         return _draw_explained(self.plot, clip, lambda: self.attribute(clip), title, unit)
 
 
@@ -249,7 +249,7 @@ class BagOnPlots:
         worth = self.weigh_chunks(clip)
         best = 0 if np.isnan(worth).all() else int(worth.argmax())
         clip = replace(clip, part=best)
-        title = f"what brings the chunk from {clip.starts_s[best]:g} s to its word (light)"
+        title = "towards its word (light), away from it (dark)"
         explained = _draw_explained(
             self.plot, clip, lambda: self.attribute(clip), title, "− squared distance, a cell"
         )
@@ -259,11 +259,11 @@ class BagOnPlots:
 def plot_worth(clip, worth):
     """Bars over time: what each chunk adds to the decision value; the largest is dark."""
     figure, axes = plt.subplots(figsize=(10.6, 2.2))
-    lengths_s = [len(y) / sr for y, sr in clip.parts]
+    y, sr = clip.parts[0]
     colours = ["0.15" if i == clip.part else "0.65" for i in range(len(worth))]
-    # Chunks overlap; their bars begin where they do and are as wide as a hop.
-    hops_s = [*np.diff(clip.starts_s), lengths_s[-1]]
-    axes.bar(clip.starts_s, worth, hops_s, align="edge", color=colours, edgecolor="white")
+    # Chunks may overlap; their bars begin where they do and are as wide as a hop.
+    hop_s = clip.starts_s[1] - clip.starts_s[0] if len(worth) > 1 else len(y) / sr
+    axes.bar(clip.starts_s, worth, hop_s, align="edge", color=colours, edgecolor="white")
     axes.axhline(0, color="black", lw=0.8)
     axes.set(
         xlabel="beginning of the chunk (s)",
@@ -389,7 +389,7 @@ def _draw_frame(X, shares, gain, frame, hop_s, band_hz):
         shares[first:last].T[::-1],
         extent_s=((first - 0.5) * hop_s, (last - 0.5) * hop_s),
         ticks=ticks,
-        titles=("log mel frames", f"what speaks for an event at {frame * hop_s:.2f} s (light)"),
+        titles=("log mel frames", f"for an event at {frame * hop_s:.2f} s (light), against (dark)"),
         unit="probability, a cell",
         gain=gain,
         label="power (dB)",
