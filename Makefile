@@ -58,7 +58,7 @@ format: setup  ## format code and notebooks
 	$(BIN)/ruff format .
 
 lab: setup  ## open JupyterLab on the notebooks (localhost, with its token)
-	$(BIN)/jupyter lab --ServerApp.ip=127.0.0.1 notebooks
+	$(BIN)/jupyter lab --ServerApp.ip=127.0.0.1 $(ARGS) notebooks
 
 clean-results:  ## remove results, the feature store and synthetic corpora
 	find results -mindepth 1 ! -name .gitkeep -delete
