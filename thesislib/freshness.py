@@ -28,6 +28,9 @@ LIBRARIES = (
     "numpy scipy pandas scikit-learn librosa soundfile soxr torch torchvision opensmile matplotlib"
 ).split()
 
+#: What a run depends on, as it is called where it has changed.
+WHAT = {"notebook": "notebook", "code": "thesislib", "published": "published tables"}
+
 #: Parameters that say where and with how many processes; results do not depend on them.
 WITHOUT_EFFECT = ("n_jobs", "results", "store")
 
@@ -175,7 +178,7 @@ def list_changes(name, parameters, record=None):
     if record is None:
         return ["no results"]
     if record.get("status") != "complete":
-        return ["last run not complete"]
+        return ["not complete"]
     before, now = record.get("parameters", {}), json.loads(json.dumps(parameters, default=str))
     changes = [
         f"parameter {key}"
@@ -184,7 +187,7 @@ def list_changes(name, parameters, record=None):
     ]
     changes += _differences("library {}", record.get("versions", {}), describe_versions())
     inputs, current = record.get("inputs", {}), describe_inputs(name, parameters)
-    for key, what in (("notebook", "notebook"), ("code", "thesislib"), ("published", "published")):
+    for key, what in WHAT.items():
         if inputs.get(key) != current[key]:
             changes.append(what)
     changes += _differences("files of {}", inputs.get("files", {}), current["files"])
@@ -224,9 +227,9 @@ def _list_damage(folder, record):
     damage = []
     for file, digest in expected.items():
         if not (folder / file).is_file():
-            damage.append(f"{file} is missing")
+            damage.append(f"no {file}")
         elif hash_file(folder / file) != digest:
-            damage.append(f"{file} is another")
+            damage.append(f"another {file}")
     return damage
 
 
