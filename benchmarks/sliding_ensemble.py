@@ -1,19 +1,17 @@
 """Sliding ensemble of a clip of 30 s: all chunks at once against chunk by chunk.
 
-``python benchmarks/sliding_ensemble.py [chunk_frames]`` prints both times, their ratio and the
-largest difference. The network is the default one (Table 8.4), its weights are random.
+The network is the default one (Table 8.4), chunks have 50 frames, weights are random; once with
+convolutions that see the clip around a chunk (the default), once with the chunk alone.
 """
-
-import sys
-import time
 
 import numpy as np
 import torch
+from timing import faster, run_script, take_turns
 
 from thesislib.representations.crnn import CRNN
 from thesislib.representations.sliding import gather_chunks, predict_sliding
 
-N_FRAMES, N_BANDS = 1304, 128  # 30 s at a hop of 23 ms
+N_FRAMES, N_BANDS, CHUNK_FRAMES = 1304, 128, 50  # 30 s at a hop of 23 ms
 
 
 @torch.inference_mode()
@@ -33,28 +31,31 @@ def predict_chunk_by_chunk(detector, clip):
     return total / count
 
 
-def seconds(function, n_runs):
-    function()
-    best = np.inf
-    for _ in range(n_runs):
-        begin = time.perf_counter()
-        result = function()
-        best = min(best, time.perf_counter() - begin)
-    return best, result
+def measure(runs, tiny):
+    n_frames, chunk_frames = (30, 5) if tiny else (N_FRAMES, CHUNK_FRAMES)
+    clip = np.random.default_rng(0).normal(size=(n_frames, N_BANDS)).astype(np.float32)
+    rows = []
+    for context in ("clip", "chunk"):
+        detector = CRNN(chunk_frames, convolution_context=context, n_epochs=0, device="cpu")
+        detector.fit(clip[None], np.zeros((1, n_frames), int))
+        found = {}
+        sides = {
+            "ours": lambda: found.update(ours=predict_sliding(detector, clip[None])[0]),  # noqa: B023
+            "theirs": lambda: found.update(theirs=predict_chunk_by_chunk(detector, clip)),  # noqa: B023
+        }
+        seconds = take_turns(sides, runs)
+        rows.append(
+            faster(
+                f"sliding ensemble, 30 s, τ = 50, convolution context {context}",
+                seconds["ours"],
+                seconds["theirs"],
+                at_least=5,
+                note=f"against chunk by chunk; {torch.get_num_threads()} threads; largest "
+                f"difference {np.abs(found['ours'] - found['theirs']).max():.0e}",
+            )
+        )
+    return rows
 
 
 if __name__ == "__main__":
-    chunk_frames = int(sys.argv[1]) if len(sys.argv) > 1 else 50
-    clip = np.random.default_rng(0).normal(size=(N_FRAMES, N_BANDS)).astype(np.float32)
-    y = np.zeros((1, N_FRAMES), int)
-    print(f"{N_FRAMES} frames, chunks of {chunk_frames}, {torch.get_num_threads()} threads")
-    for context in ("clip", "chunk"):
-        detector = CRNN(chunk_frames, convolution_context=context, n_epochs=0, device="cpu")
-        detector.fit(clip[None], y)
-        slow_s, slow = seconds(lambda: predict_chunk_by_chunk(detector, clip), 1)  # noqa: B023
-        fast_s, fast = seconds(lambda: predict_sliding(detector, clip[None])[0], 3)  # noqa: B023
-        difference = np.abs(fast - slow).max()
-        print(
-            f"context {context}: chunk by chunk {slow_s:.2f} s, sliding {fast_s:.2f} s, "
-            f"{slow_s / fast_s:.1f} times faster, largest difference {difference:.1e}"
-        )
+    run_script(__doc__, measure)
