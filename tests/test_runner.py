@@ -18,6 +18,7 @@ from thesislib.runner import (
     resolve_run,
     run_notebook,
 )
+from thesislib.store import hash_file
 
 PARAMETERS = """\
 profile = "demo"  # demo or paper
@@ -131,6 +132,8 @@ def test_a_run_leaves_notebook_tables_and_provenance(project):
     assert record["parameters"]["seed"] == 5
     assert record["versions"]["numpy"]
     assert set(record["outputs"]) == {"tables/table_90_1.csv", "tables/table_90_1.tex"}
+    assert record["executed"] == hash_file(executed)
+    assert 0 < record["peak_memory_gb"] < 100
     table = (executed.parent / "tables" / "table_90_1.csv").read_text()
     assert table.splitlines()[0] == "source,seed,hop_s,corpus_kind"
 
@@ -145,6 +148,7 @@ def test_a_failing_notebook_names_the_cell_and_leaves_its_copy(project, capsys):
     folder = project / "results" / "demo" / "90_1_example"
     assert "the reason" in (folder / "executed.ipynb").read_text()
     assert (folder / "tables" / "table_90_1.csv").is_file()
+    assert json.loads((folder / "run.json").read_text())["status"] == "failed"
     assert main(["run", "90_1_example", "--quiet"]) == 1
     assert "FAILED" in capsys.readouterr().out
 
@@ -162,6 +166,16 @@ def test_numbers_on_the_command_line_may_be_written_scientifically(project):
 
     options = build_parser().parse_args(["run", "x", "-p", "c=[1e-6, 1e-2]", "-p", "w=1e-3"])
     assert dict(options.parameters) == {"c": [1e-6, 1e-2], "w": 1e-3}
+
+
+def test_an_empty_value_is_an_empty_text_where_the_default_is_text(project):
+    from thesislib.cli import build_parser
+
+    asked = build_parser().parse_args(["run", "x", "-p", "corpus=", "-p", "profile=demo"])
+    assert dict(asked.parameters)["corpus"] is None
+    assert resolve_run("90_1_example", parameters={"corpus": None})["corpus"] == ""
+    with pytest.raises(ParameterError, match="seed: found None"):
+        resolve_run("90_1_example", parameters={"seed": None})
 
 
 def test_list_shows_what_has_results(project, capsys):

@@ -20,7 +20,13 @@ import yaml
 
 from thesislib import __version__
 from thesislib.notebooks import OVERVIEW, PROFILES, read_cells
-from thesislib.places import data_folder, notebooks_folder, results_folder, weights_folder
+from thesislib.places import (
+    data_folder,
+    notebooks_folder,
+    project_root,
+    results_folder,
+    weights_folder,
+)
 from thesislib.store import hash_file, hash_parameters
 
 #: Libraries whose versions can change a number.
@@ -87,9 +93,9 @@ def describe_inputs(name, parameters):
     -------
     dict
         ``notebook``: SHA-256 of the cells' sources; ``code`` and ``published``: of the package
-        and of the thesis's printed tables; ``files``: of what the parameters name on disk
-        (:func:`stamp`), by parameter; for the overview, ``results``: SHA-256 of each ``run.json``
-        that it may read.
+        and of the thesis's printed tables (for the overview, of tables in ``docs``, too);
+        ``files``: of what the parameters name on disk (:func:`stamp`), by parameter; for the
+        overview, ``results``: SHA-256 of each ``run.json`` that it may read.
 
     Examples
     --------
@@ -98,10 +104,13 @@ def describe_inputs(name, parameters):
     """
     package = Path(__file__).parent
     code = [p for p in package.rglob("*") if p.suffix in (".py", ".csv") and p.is_file()]
+    tables = list((data_folder() / "published").rglob("*.csv"))
+    if name == OVERVIEW:
+        tables += (project_root() / "docs").glob("*.csv")
     inputs = {
         "notebook": hash_parameters([[cell["kind"], cell["source"]] for cell in read_cells(name)]),
         "code": _hash_files(code, package),
-        "published": _hash_files((data_folder() / "published").glob("*.csv"), data_folder()),
+        "published": _hash_files(tables, project_root()),
         "files": _stamp_parameters(parameters),
     }
     if name == OVERVIEW:
