@@ -17,7 +17,7 @@ torch_version := $(shell grep '^torch==' constraints.txt)
 torchvision_version := $(shell grep '^torchvision==' constraints.txt)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce paper report test test-all lint format lab clean clean-results
+.PHONY: help setup reproduce verify paper report test test-all lint format lab clean clean-results
 
 help:  ## print this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -34,8 +34,11 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m ipykernel install --sys-prefix --name thesis --display-name "Python (thesis)" >/dev/null
 	touch $@
 
-reproduce: setup  ## run every notebook on the embedded synthetic corpora (no download)
+reproduce: setup  ## run what is not up to date on the embedded synthetic corpora (no download)
 	$(BIN)/thesis run $(NOTEBOOKS) $(if $(JOBS),--jobs $(JOBS)) $(ARGS)
+
+verify: setup  ## run again what has results, and compare the bytes of every table
+	$(BIN)/thesis verify $(NOTEBOOKS) $(if $(JOBS),--jobs $(JOBS)) $(ARGS)
 
 paper: setup  ## run every notebook with the thesis's values, on the thesis's corpora in data/
 	$(BIN)/thesis run $(NOTEBOOKS) --profile paper $(if $(JOBS),--jobs $(JOBS)) $(ARGS)

@@ -122,6 +122,8 @@ def test_relative_paths_are_resolved_for_the_notebook(project, monkeypatch):
     (project / "w.safetensors").write_bytes(b"x")
     values = resolve_run("90_1_example", parameters={"weights": {"alexnet": "w.safetensors"}})
     assert values["weights"]["alexnet"] == str((project / "w.safetensors").resolve())
+    values = resolve_run("90_1_example", parameters={"results": "not/there/yet"})
+    assert values["results"] == str(project / "not" / "there" / "yet")
 
 
 def test_a_run_leaves_notebook_tables_and_provenance(project):

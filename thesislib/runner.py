@@ -219,6 +219,9 @@ def resolve_run(
     needs_corpus = needs_corpus or corpus is not None or "corpus" in (parameters or {})
     if needs_corpus and values.get("corpus") and not Path(values["corpus"]).is_dir():
         raise CorpusError(f"{values['corpus']}: found no folder, expected a corpus")
+    for key in ("results", "store"):  # need not exist yet
+        if values.get(key):
+            values[key] = os.path.abspath(values[key])
     return _resolve_paths(values, limits)
 
 
