@@ -312,10 +312,12 @@ class _Children:
         """End all of them: first by the end of their input."""
         with self._lock:
             self._stopping = True
-        for process in list(self._running):
-            process.stdin.close()
+            running = list(self._running)
+        for process in running:
+            with contextlib.suppress(OSError):
+                process.stdin.close()
         deadline = time.monotonic() + PATIENCE_S
-        for process in list(self._running):
+        for process in running:
             try:
                 process.wait(max(0, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
