@@ -122,8 +122,13 @@ def plan_runs(names, *, profile="demo", corpus=None, parameters=None, own=None, 
     return plans
 
 
+def say(line):
+    """Print a line at once, into a pipe too."""
+    print(line, flush=True)
+
+
 def run_all(
-    names, *, jobs=None, force=False, progress=True, report=print, environment=None, **options
+    names, *, jobs=None, force=False, progress=True, report=say, environment=None, **options
 ):
     """Run what is not up to date, several notebooks side by side, the longest first.
 
@@ -182,7 +187,7 @@ def run_all(
 
 
 def run_side_by_side(
-    plans, done, *, jobs=None, bar=False, force=True, report=print, environment=None
+    plans, done, *, jobs=None, bar=False, force=True, report=say, environment=None
 ):
     """Run notebooks in processes of their own, the longest first.
 

@@ -8,7 +8,7 @@ from thesislib.errors import ParameterError, check_number, check_option
 from thesislib.freshness import find_results, list_changes, read_record
 from thesislib.notebooks import PROFILES, list_notebooks, read_parameters
 from thesislib.places import results_folder
-from thesislib.processes import run_side_by_side
+from thesislib.processes import run_side_by_side, say
 from thesislib.runner import resolve_run
 
 
@@ -19,7 +19,7 @@ def list_results(profile="demo"):
 
 
 def verify_all(
-    names, *, profile="demo", empty_store=False, jobs=None, report=print, environment=None
+    names, *, profile="demo", empty_store=False, jobs=None, report=say, environment=None
 ):
     """Run notebooks again, beside their results, and compare every table.
 
