@@ -1,0 +1,205 @@
+"""``make lab``: JupyterLab on this machine alone, its token kept, a notebook run in a browser."""
+
+import json
+import os
+import re
+import secrets
+import shutil
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+NOTEBOOK = "04_1_audio_plots"
+#: Smaller than the demo, so that a browser need not wait for VGG.
+SMALL = {
+    "networks": ["alexnet"],
+    "network": "squeezenet1_1",
+    "layers": ["features.0", "logits"],
+    "size_px": 64,
+    "colour_maps": ["viridis", "magma"],
+}
+WAIT_MS = 240_000
+
+
+@pytest.fixture(scope="module")
+def command():
+    """What ``make lab`` starts, with the program in full."""
+    if shutil.which("make") is None:
+        pytest.skip("make is not installed")
+    make = ["make", "--no-print-directory", "-n", "-o", ".venv/.ready", "-o", "setup", "lab"]
+    told = subprocess.run(make, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    words = told.strip().splitlines()[-1].split()
+    program = ROOT / words[0]
+    if not program.exists():
+        pytest.skip(f"{words[0]} is not there (make setup)")
+    return [str(program), *words[1:]]
+
+
+def test_make_lab_serves_this_machine_alone_and_keeps_its_token(command):
+    assert command[1] == "lab"
+    assert "--ServerApp.ip=127.0.0.1" in command
+    assert command[-1] == "notebooks"
+    assert not [word for word in command if re.search("token|password|allow_origin", word)]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A copy of one notebook, with small parameters."""
+    folder = tmp_path_factory.mktemp("lab") / "notebooks"
+    folder.mkdir()
+    notebook = json.loads((ROOT / "notebooks" / f"{NOTEBOOK}.ipynb").read_text(encoding="utf-8"))
+    (cell,) = [c for c in notebook["cells"] if "parameters" in c["metadata"].get("tags", [])]
+    source = "".join(cell["source"])
+    for name, value in SMALL.items():
+        source, n = re.subn(rf"^{name} = [^#\n]*", f"{name} = {value!r}", source, flags=re.M)
+        assert n == 1, name
+    cell["source"] = source
+    (folder / f"{NOTEBOOK}.ipynb").write_text(json.dumps(notebook), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def lab(command, folder, tmp_path_factory):
+    """A server with a token, as (address, token); nothing of the user's is read or written."""
+    home, token = tmp_path_factory.mktemp("home"), secrets.token_hex(16)
+    settings = home / "settings" / "@jupyterlab" / "apputils-extension"
+    settings.mkdir(parents=True)
+    quiet = {"fetchNews": "false", "checkForUpdates": False}
+    (settings / "notification.jupyterlab-settings").write_text(json.dumps(quiet))
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    environment = {
+        **os.environ,
+        "JUPYTER_TOKEN": token,
+        "JUPYTER_CONFIG_DIR": str(home / "config"),
+        "JUPYTER_DATA_DIR": str(home / "data"),
+        "JUPYTER_RUNTIME_DIR": str(home / "runtime"),
+        "IPYTHONDIR": str(home / "ipython"),
+        "JUPYTERLAB_SETTINGS_DIR": str(home / "settings"),
+        "JUPYTERLAB_WORKSPACES_DIR": str(home / "workspaces"),
+        "THESIS_ROOT": str(ROOT),
+        "THESIS_RESULTS": str(home / "results"),
+        "THESIS_STORE": str(home / "store"),
+        "OMP_NUM_THREADS": "1",
+    }
+    extra = [f"--ServerApp.port={port}", "--ServerApp.port_retries=0", "--no-browser"]
+    # Containers have no other user, and JupyterLab would refuse.
+    extra += ["--allow-root"] if os.geteuid() == 0 else []
+    log = home / "server.log"
+    with log.open("w") as stream:
+        server = subprocess.Popen(
+            [*command[:-1], *extra, str(folder)], env=environment, stdout=stream, stderr=stream
+        )
+    address = f"http://127.0.0.1:{port}"
+    try:
+        deadline = time.monotonic() + 120
+        while not answers(f"{address}/api/status?token={token}"):
+            if server.poll() is not None or time.monotonic() > deadline:
+                pytest.fail(f"JupyterLab did not start:\n{log.read_text()}")
+            time.sleep(0.2)
+        yield address, token, port
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
+def answers(address):
+    try:
+        with urllib.request.urlopen(address, timeout=5) as reply:
+            return reply.status == 200
+    except OSError:
+        return False
+
+
+@pytest.mark.slow
+def test_without_the_token_the_server_refuses(lab):
+    address, token, port = lab
+    for path in ("api/contents", "api/kernels", f"api/contents?token={'0' * 32}"):
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(f"{address}/{path}", timeout=30)
+        assert refused.value.code == 403
+    assert answers(f"{address}/api/contents?token={token}")
+    # It listens to this machine alone: at its other addresses nobody answers.
+    for other in {info[4][0] for info in socket.getaddrinfo(socket.gethostname(), None)}:
+        if other.startswith("127.") or ":" in other:
+            continue
+        with pytest.raises(OSError), socket.create_connection((other, port), timeout=2):
+            pass
+
+
+@pytest.fixture(scope="module")
+def page(lab):
+    """A page of headless Chromium; what its console complains about is kept."""
+    if CHROMIUM is None:
+        pytest.skip("chromium is not installed")
+    driver = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    with driver.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
+        page = browser.new_page(viewport={"width": 1400, "height": 1000})
+        page.set_default_timeout(WAIT_MS)
+        page.complaints = []
+        page.on("pageerror", lambda error: page.complaints.append(f"page: {error}"))
+        page.on(
+            "console",
+            lambda said: said.type == "error" and page.complaints.append(f"console: {said.text}"),
+        )
+        yield page
+        browser.close()
+
+
+@pytest.mark.slow
+def test_a_notebook_runs_cell_by_cell_in_a_browser(lab, page):
+    address, token, _ = lab
+    page.goto(f"{address}/lab/tree/{NOTEBOOK}.ipynb?token={token}")
+    panel = page.locator(".jp-NotebookPanel:visible")
+    panel.wait_for()
+    page.wait_for_function("!document.querySelector('.jp-Dialog')")
+    page.locator(".jp-NotebookPanel-toolbar [data-status=idle]").first.wait_for()
+    source = json.loads((ROOT / "notebooks" / f"{NOTEBOOK}.ipynb").read_text(encoding="utf-8"))
+    kinds = [cell["cell_type"] for cell in source["cells"]]
+    panel.locator(".jp-Cell").first.click()
+    page.keyboard.press("Escape")
+    done = 0
+    for kind in kinds:
+        page.keyboard.press("Shift+Enter")
+        if kind == "code":
+            done += 1
+            # Numbers are given in order, when a cell has ended.
+            prompt = panel.locator(".jp-CodeCell .jp-InputPrompt", has_text=f"[{done}]:")
+            prompt.first.wait_for()
+            problems = panel.locator(".jp-OutputArea-output[data-mime-type*='error']")
+            assert problems.count() == 0, problems.first.inner_text()
+    assert done == kinds.count("code")
+
+    playing = panel.locator(".jp-CodeCell", has_text="choose(").last
+    playing.scroll_into_view_if_needed()
+    pictures = playing.locator("img")
+    pictures.first.wait_for()
+    assert pictures.count() == 2
+    assert playing.locator("audio").count() == 1
+    before = pictures.first.get_attribute("src")
+    # Another colour map: another picture.
+    playing.locator("select").nth(2).select_option("hot")
+    page.wait_for_function(
+        "before => {const all = [...document.querySelectorAll('.jp-CodeCell img')].slice(-2);"
+        "return all.length === 2 && all[0].src !== before}",
+        arg=before,
+    )
+    if kept := os.environ.get("THESIS_SCREENSHOTS"):
+        playing.screenshot(path=Path(kept) / "lab.png")
+    # A path that is not there is told in a line, not in a traceback.
+    box = playing.locator("input[type=text]").first
+    box.fill("no/such/clip.wav")
+    box.press("Enter")
+    playing.get_by_text("no such file").wait_for()
+    assert playing.locator(".jp-OutputArea-output[data-mime-type*='error']").count() == 0
+    assert page.complaints == []
