@@ -149,9 +149,10 @@ def make_project(root):
     for name, text in texts.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(text)
-    (root / "docs" / "figures").mkdir()
+    for folder in ("docs/figures", "notebooks/parameters"):
+        (root / folder).mkdir(parents=True)
+    (root / "notebooks" / "parameters" / "limits.yaml").write_text("{}\n")
     (root / "docs" / "figures" / "a.png").write_bytes(draw_png())
-    (root / "notebooks").mkdir()
     for name, title in {"10_2_snore": "10.2 Snores", "08_1_acoustic_scenes": "8.1 Scenes"}.items():
         first = new_markdown_cell(f"# {title}\n\n**Question.** Which?")
         nbformat.write(new_notebook(cells=[first]), root / "notebooks" / f"{name}.ipynb")
@@ -251,6 +252,7 @@ def test_page_tells_where_its_result_comes_from(site):
     assert [words for words in told if words not in text] == []
     rows = {row.split("</th>")[0]: row for row in text.split("<tr>") if "as recorded" in row}
     assert len(rows) == 3
+    assert "no; changed since: library" in text
     assert "changed since" in text.split("table_10_4.tex</a>")[1].split("</tr>")[0]
     assert "missing" in text.split("tables/table_10_5.csv")[1].split("</tr>")[0]
 
@@ -335,6 +337,7 @@ def visit(browser, site, pages, *, width):
     try:
         context = browser.new_context(viewport={"width": width, "height": 900})
         page = context.new_page()
+        page.set_default_timeout(120_000)
         page.on("request", check_request)
         page.on("requestfailed", check_failure)
         page.on("response", lambda r: r.status >= 400 and note(r.status, r.frame, r.url))

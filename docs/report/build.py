@@ -9,6 +9,7 @@ Nothing is executed again and nothing is fetched: the pages are the executed not
 import argparse
 import io
 import json
+import os
 import pkgutil
 import sys
 from pathlib import Path
@@ -23,8 +24,8 @@ from sphinx.cmd.build import build_main
 
 import thesislib
 from thesislib.errors import ThesisError
+from thesislib.notebooks import PROFILES
 from thesislib.places import notebooks_folder, project_root, results_folder
-from thesislib.runner import PROFILES
 
 HERE = Path(__file__).resolve().parent
 #: Width of a thumbnail in pixels; drawn at half of it, so that it is sharp on dense screens.
@@ -46,7 +47,9 @@ def main(arguments=None):
     work = output.with_name(f"{output.name}-work")
     try:
         empty_site(output)
-        profiles = read_results(options.results or results_folder(), options.profile)
+        if options.results:
+            os.environ["THESIS_RESULTS"] = str(options.results.resolve())
+        profiles = read_results(results_folder(), options.profile)
         lay_out(root, work, profiles, profile=options.profile, with_api=not options.no_api)
     except (ThesisError, OSError) as error:
         print(f"report: {error}", file=sys.stderr)

@@ -9,7 +9,8 @@ from pathlib import Path
 import nbformat
 
 from thesislib.errors import StoreError
-from thesislib.runner import PROFILES, list_notebooks, read_title
+from thesislib.freshness import list_changes
+from thesislib.notebooks import PROFILES, list_notebooks, read_title
 from thesislib.store import hash_file
 
 #: State of a result, and what it means.
@@ -35,6 +36,8 @@ class Result:
         One of ``STATES``.
     record : dict
         ``run.json``; empty if there is none.
+    changes : list of str
+        What has changed since a complete run, so that another would give other results.
     """
 
     profile: str
@@ -43,6 +46,7 @@ class Result:
     folder: Path
     state: str
     record: dict = field(default_factory=dict)
+    changes: list = field(default_factory=list)
 
     @property
     def executed(self):
@@ -153,6 +157,10 @@ def read_result(root, profile, name):
         result.state = "no record"
     if executed.is_file() and _has_failed(executed):
         result.state = "failed"
+    if result.state == "complete":
+        # The results may lie elsewhere than where the record was made.
+        parameters = {**result.record["parameters"], "results": str(folder)}
+        result.changes = list_changes(name, parameters, result.record)
     return result
 
 
