@@ -17,7 +17,7 @@ torch_version := $(shell grep '^torch==' constraints.txt)
 torchvision_version := $(shell grep '^torchvision==' constraints.txt)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce verify paper report test test-all lint format lab clean clean-results
+.PHONY: help setup reproduce verify paper report test test-all bench lint format lab clean clean-results
 
 help:  ## print this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -51,6 +51,9 @@ test: setup  ## run the tests (a few minutes)
 
 test-all: setup  ## run all tests, the slow ones too
 	$(BIN)/python -m pytest -n auto $(ARGS)
+
+bench: setup  ## measure speed and memory, about a quarter of an hour; writes benchmarks/RESULTS.md
+	$(BIN)/python benchmarks/run_all.py $(ARGS)
 
 lint: setup  ## check style of code and notebooks
 	$(BIN)/ruff check .
