@@ -133,6 +133,8 @@ def write_features(
         check_option("output", output.suffix, FORMATS)
     check_option("on_error", on_error, ("collect", "raise"))
     check_number("n_jobs", n_jobs, low=1, integer=True)
+    if shards is not None:
+        check_number("shards", shards, low=1, integer=True)
     if start_s is not None:
         check_number("start_s", start_s, low=0)
     if end_s is not None:
@@ -305,11 +307,12 @@ def _learn(plan, pieces, names):
                     f"{name}: found a spectrum of shape {piece.shape}, expected {tuple(wanted)} "
                     "as of the others: chunks of one length at one sampling rate give that"
                 )
-    if not (plan.is_fitted or plan.needs_events):
-        plan.learner.fit(pieces)
-        if plan.save_to is not None:
-            plan.save(plan.learner, plan.save_to)
-    return plan.learner.transform(pieces)
+    with plan.threads():
+        if not (plan.is_fitted or plan.needs_events):
+            plan.learner.fit(pieces)
+            if plan.save_to is not None:
+                plan.save(plan.learner, plan.save_to)
+        return plan.learner.transform(pieces)
 
 
 def _learn_events(plan, found, good, events, store, n_jobs):
