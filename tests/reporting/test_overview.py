@@ -234,9 +234,11 @@ def test_results_are_listed_beside_the_printed_ones(results):
 
 def test_further_results_are_read_under_their_name(results, tmp_path):
     write_run(tmp_path / "elsewhere" / "run 7", {"10.6": snore_table()})
-    for place in (tmp_path / "elsewhere", tmp_path / "elsewhere" / "run 7"):
-        (run,) = find_runs({"seed 3": place})
-        assert (run["source"], run["notebook"], run["problem"]) == ("seed 3", "10_2_snore", "")
+    (run,) = find_runs({"seed 3": tmp_path / "elsewhere" / "run 7"})
+    assert (run["source"], run["notebook"], run["problem"]) == ("seed 3", "10_2_snore", "")
+    write_run(tmp_path / "elsewhere" / "run 8", {"10.6": snore_table()})
+    runs = find_runs({"mine": tmp_path / "elsewhere"})
+    assert [run["source"] for run in runs] == ["mine/run 7", "mine/run 8"]
 
 
 @pytest.mark.parametrize("fault", ["unfinished", "damaged", "another", "missing"])
@@ -246,7 +248,7 @@ def test_results_that_are_not_whole_are_not_results(results, fault):
     write_run(folder, {"10.6": snore_table()}, status=status)
     table = folder / "tables" / "table_10_6.csv"
     if fault == "damaged":
-        (folder / "run.json").write_text('{"status"')
+        (folder / "run.json").write_text('{"status": "complete", "outputs": {}}')
     elif fault == "another":
         table.write_text(table.read_text().replace("60", "99"))
     elif fault == "missing":
@@ -279,6 +281,16 @@ def test_keeping_twice_gives_the_same_bytes_and_replaces(results, tmp_path):
     assert found.loc[found["system"] == "Deep Spectrum", "score"].tolist() == [61.5]
     read = load_stand_ins(kept)
     assert read.astype(str).to_numpy().tolist() == found.astype(str).to_numpy().tolist()
+
+
+def test_kept_results_are_listed(results, tmp_path):
+    kept = keep_stand_ins([write_run(results / "a", {"10.6": snore_table()})], tmp_path / "k.csv")
+    listed = list_results([], kept)
+    rows = listed[listed["output"] == "table 10.6"]
+    assert set(rows["kind"]) == {"thesis", "stand-in", "synthetic"}
+    ours = rows[rows["kind"] == "stand-in"].iloc[0]
+    assert (ours["source"], ours["score"]) == ("docs/stand_ins.csv", 60)
+    assert "60.0&nbsp;% [55.0, 65.0]" in show_results(listed, relative_to=results)
 
 
 def test_synthetic_results_are_not_kept(results, tmp_path, capsys):

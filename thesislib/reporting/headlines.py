@@ -82,6 +82,8 @@ def read_run(folder):
     try:
         record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
         status, outputs = record["status"], record["outputs"]
+        if not {"notebook", "parameters", "corpora", "weights"} <= set(record):
+            raise ValueError("incomplete")
     except FileNotFoundError as error:
         raise ParameterError(f"{folder.name}: found no run.json") from error
     except (ValueError, KeyError, TypeError) as error:

@@ -67,6 +67,8 @@ def find_runs(further=None):
             try:
                 run |= {"record": read_run(folder), "rows": read_headlines(folder)}
                 run["notebook"] = run["record"]["notebook"]
+                if folder not in (place, place / run["notebook"]):
+                    run["source"] = f"{source}/{folder.name}"
             except ParameterError as error:
                 run |= {"record": {}, "rows": load_stand_ins(os.devnull), "problem": str(error)}
             runs.append(run)
@@ -137,7 +139,7 @@ def _list_made(output, runs, kept):
             scored = pick_headlines(run["rows"], number if kind == "table" else "")
             found += [{**row, **score} for score in scored] or [row]
     for score in pick_headlines(kept, number if kind == "table" else ""):
-        found.append({**score, "source": KEPT, "status": "run"})
+        found.append({**score, "kind": score["corpus_kind"], "source": KEPT, "status": "run"})
     if output["corpus"]:
         return found or [{"kind": NO_CORPUS, "status": "not run: no results"}]
     there = {row["kind"] for row in found}
