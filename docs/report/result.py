@@ -179,8 +179,8 @@ def _read(path, reader):
 
 def spell_number(path):
     """A table's or figure's number in its notebook: ``figure_10_1_loss.png`` → ``10.1_loss``."""
-    chapter, _, rest = path.stem.partition("_")[2].partition("_")
-    return f"{chapter}.{rest}"
+    name = path.stem.partition("_")[2]
+    return re.sub(r"^(\d+)_", r"\1.", name)
 
 
 def _by_number(path):
