@@ -4,6 +4,7 @@
 entry there. Estimators that need torch are imported when they are asked for.
 """
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -56,6 +57,14 @@ class Plan:
     sr: int | None = None
     save: object = None
     save_to: str | Path | None = None
+
+    def threads(self):
+        """Context of the learner's work: a network's last bits depend on the number of threads."""
+        if self.learner is None or isinstance(self.learner, BagOfFeatures):
+            return nullcontext()
+        from thesislib.training import limit_threads
+
+        return limit_threads(1)
 
     def describe(self):
         """Plain values that say where the features come from."""
