@@ -9,6 +9,7 @@ goes. So neither an interrupted nor a killed parent leaves anything behind.
 import contextlib
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -367,32 +368,42 @@ def _serve():
     # What libraries print must not get into the answer.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    task = json.loads(sys.stdin.readline())
-    threading.Thread(target=_stop_at_end_of_input, daemon=True).start()
+    task, kernels = json.loads(sys.stdin.readline()), set()
+    threading.Thread(target=_watch, args=(kernels,), daemon=True).start()
     try:
         answer = {"state": "made" if execute_notebook(**task) else "up to date"}
     except ThesisError as error:
         answer = {"state": "FAILED", "error": str(error)}
     except KeyboardInterrupt:
         return 130
+    finally:
+        _kill(kernels)
     with answers:
         answers.write(json.dumps(answer) + "\n")
     return 0
 
 
-def _stop_at_end_of_input():
+def _watch(kernels):
+    """Note the kernel; stop it, and this process, at the end of input."""
     import psutil
 
-    while os.read(0, 4096):
-        pass
-    children = psutil.Process().children()
+    wanted = True
+    while wanted:
+        ready = select.select([0], [], [], 1.0)[0]
+        wanted = not ready or bool(os.read(0, 4096))
+        kernels |= {child.pid for child in psutil.Process().children()}
     os.kill(os.getpid(), signal.SIGINT)
-    for child in children:
-        # A kernel leads a group of its own, with its workers in it.
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(child.pid, signal.SIGKILL)
+    _kill(kernels)
     time.sleep(PATIENCE_S / 2)
     os._exit(130)
+
+
+def _kill(kernels):
+    """Kill kernels with their workers, which do not end by themselves if a kernel dies."""
+    for kernel in list(kernels):
+        # A kernel leads a group of its own, with its workers in it.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(kernel, signal.SIGKILL)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Notebooks side by side: order, skipping, failure, interruption, and what is left behind."""
 
+import contextlib
 import json
 import os
 import re
@@ -25,13 +26,14 @@ folder = pathlib.Path(results)
 (folder / "run.json").write_text(json.dumps({"seed": seed, "n_jobs": n_jobs}))
 """
 
-# Starts a worker, says so, and goes on for ever.
-ENDLESS = """\
-import pathlib, subprocess, sys, time
+WORKER = """\
+import os, pathlib, subprocess, sys, time
 worker = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
 (pathlib.Path(results) / "worker").write_text(str(worker.pid))
-time.sleep(600)
 """
+ENDLESS = WORKER + "time.sleep(600)\n"
+# A kernel that is killed (for memory, say) leaves its worker behind.
+DYING = WORKER + "time.sleep(3); os.kill(os.getpid(), 9)\n"
 
 
 def test_what_is_up_to_date_starts_no_process(add_notebook, monkeypatch, capsys):
@@ -72,10 +74,10 @@ def test_what_is_up_to_date_starts_no_process(add_notebook, monkeypatch, capsys)
 def test_a_failure_does_not_stop_the_others(project, add_notebook, capsys):
     add_notebook("90_1_bad", "raise ValueError('the reason')")
     add_notebook("90_2_good", LIGHT)
-    add_notebook("90_3_gone", "import os; os._exit(3)")
+    add_notebook("90_3_gone", DYING)
     folder = project / "out"
     folder.mkdir()
-    asked = ["-p", f"90_2_good.results={folder}", "--jobs", "6"]
+    asked = [f"-p90_2_good.results={folder}", f"-p90_3_gone.results={project}", "--jobs", "6"]
     assert main(["run", "90_1_bad", "90_2_good", "90_3_gone", "--quiet", *asked]) == 1
     printed = capsys.readouterr().out
     assert "90_1_bad: cell 4 failed with ValueError: the reason" in printed
@@ -84,7 +86,9 @@ def test_a_failure_does_not_stop_the_others(project, add_notebook, capsys):
     record = json.loads((folder / "run.json").read_text())
     assert record["n_jobs"] == 6 // min(3, share_out([0.1] * 3, 6)[0])
     assert "the reason" in (project / "results/demo/90_1_bad/executed.ipynb").read_text()
-    assert not list(project.glob("results/demo/*/.executed*"))
+    assert not list(project.rglob(".executed*"))
+    with contextlib.suppress(psutil.NoSuchProcess):
+        psutil.Process(int((project / "worker").read_text())).wait(60)
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
