@@ -56,7 +56,7 @@ def compare(claim, fit, bare, runs):
 
 
 def measure_s2sae(runs, tiny, folder):
-    n_batches, n_frames, n_bands = (1, 5, 8) if tiny else (4, 99, 320)
+    n_batches, n_frames, n_bands = (1, 5, 8) if tiny else (8, 99, 320)
     shape = (n_batches * 64, n_frames, n_bands)
     X = list(np.random.default_rng(0).uniform(-1, 1, shape).astype(np.float32))
     s2sae = S2SAE(n_epochs=1, device="cpu", checkpoint=folder)
