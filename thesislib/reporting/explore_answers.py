@@ -21,6 +21,7 @@ from thesislib.evaluation.classifiers import decision_values
 from thesislib.evaluation.events import locate_events
 from thesislib.reporting.attribution import (
     MISSING,
+    N_STEPS,
     ExplanationError,
     attribute_frame,
     attribute_picture,
@@ -242,7 +243,8 @@ class BagOnPlots:
             place = word.to(features.device), minimum.to(features.device), width.to(features.device)
             return -(((features - place[1]) / place[2] - place[0]) ** 2).sum(dim=1)
 
-        return _attribute_plot(self.estimator, self.plot, clip, likeness)
+        # A square bends more than a decision value does.
+        return _attribute_plot(self.estimator, self.plot, clip, likeness, 4 * N_STEPS)
 
     def __call__(self, clip):
         """Draw what each chunk is worth; of the one worth most, what makes it count."""
@@ -397,12 +399,13 @@ def _draw_frame(X, shares, gain, frame, hop_s, band_hz):
     )
 
 
-def _attribute_plot(estimator, plot, clip, head):
+def _attribute_plot(estimator, plot, clip, head, n_steps=N_STEPS):
     estimator = estimator.fit()
     layers = [estimator.layer] if isinstance(estimator.layer, str) else list(estimator.layer)
     y, sr = clip.parts[clip.part]
     silence = colour_table(plot.colour_map)[0]
-    return attribute_picture(estimator.network_, layers, plot(y, sr=sr), head, silence=silence)
+    options = {"silence": silence, "n_steps": n_steps}
+    return attribute_picture(estimator.network_, layers, plot(y, sr=sr), head, **options)
 
 
 def _draw_explained(plot, clip, attribute, title, unit):
