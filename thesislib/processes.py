@@ -180,7 +180,7 @@ def run_all(
             counts = Counter(change for found in changes.values() for change in found)
             report("changed: " + ", ".join(f"{what} ({n})" for what, n in counts.items()))
         if due:
-            bar = progress and len(due) == 1
+            bar = progress and len(due) == 1 and sys.stderr.isatty()
             run_side_by_side(
                 due, done, jobs=jobs, bar=bar, force=force, report=report, environment=environment
             )
