@@ -12,6 +12,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.svm import LinearSVC
 
 from thesislib.errors import ParameterError, WeightsError
+from thesislib.representations import deep_spectrum
 from thesislib.representations.deep_spectrum import DeepSpectrum
 from thesislib.representations.networks import build_network, input_convention
 from thesislib.store import hash_parameters
@@ -241,3 +242,40 @@ def test_missing_weights_are_refused_in_fit(monkeypatch, tmp_path):
 def test_what_is_no_picture_is_refused(X, message):
     with pytest.raises(ParameterError, match=message):
         squeezenet().transform(X)
+
+
+def test_half_precision_moves_features_a_little_and_is_part_of_the_key(pictures):
+    exact = squeezenet().fit().transform(pictures[:5])
+    rounded = squeezenet(precision="bfloat16").fit()
+    found = rounded.transform(pictures[:5])
+    moved = np.linalg.norm(found - exact, axis=1) / np.linalg.norm(exact, axis=1)
+    assert found.dtype == np.float32 and (moved > 0).all() and (moved < 0.1).all()
+    assert rounded.cache_parameters()["dtype"] == "bfloat16"
+    assert hash_parameters(rounded.cache_parameters()) != hash_parameters(
+        squeezenet().cache_parameters()
+    )
+    with pytest.raises(ParameterError, match="precision: found 'half'"):
+        squeezenet(precision="half").fit()
+
+
+def test_fully_connected_layers_answer_as_torch_multiplies_and_can_be_differentiated(rng):
+    layer = torch.nn.Linear(300, 40)
+    fast = torch.nn.Sequential(torch.nn.Linear(300, 40))
+    fast[0].load_state_dict(layer.state_dict())
+    deep_spectrum._multiply_by_onednn(fast)
+    x = torch.from_numpy(rng.normal(size=(16, 300)).astype(np.float32))
+    with torch.inference_mode():
+        torch.testing.assert_close(fast(x), layer(x), rtol=1e-5, atol=1e-5)
+    x.requires_grad_()
+    torch.testing.assert_close(*(torch.autograd.grad(m(x).sum(), x)[0] for m in (fast, layer)))
+
+
+def test_passes_side_by_side_give_the_same_features(pictures, threads):
+    threads(2)
+    spectrum = squeezenet(batch_size=8).fit()
+    expected = spectrum.transform(pictures)
+    with spectrum.open_passes() as executor:
+        starts = range(0, 40, 8)
+        found = list(executor.map(lambda k: spectrum.transform(pictures[k : k + 8]), starts))
+    assert np.concatenate(found).tobytes() == expected.tobytes()
+    assert spectrum.n_passes == torch.get_num_threads() == 2
