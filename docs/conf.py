@@ -23,6 +23,8 @@ nb_ipywidgets_js = {}
 nb_code_prompt_show = "Show the code"
 nb_code_prompt_hide = "Hide the code"
 nb_merge_streams = True
+# Outputs in Markdown hold tables, as Jupyter renders them.
+nb_render_markdown_format = "gfm"
 
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 4

@@ -57,6 +57,7 @@ def make_widget_state():
 def make_executed():
     """A notebook with one of each kind of output that the experiments have."""
     wide = "".join(f"<td>column_{i}</td>" for i in range(60))
+    frame = f'<table border="1" class="dataframe"><tr>{wide}</tr></table>'
     picture = base64.b64encode(draw_png()).decode()
     sound = "data:audio/wav;base64,UklGRiQAAABXQVZFZm10IBAAAAABAAEAgD4AAAB9AAACABAAZGF0YQAAAAA="
     link = "../08_1_acoustic_scenes/executed.ipynb"
@@ -65,9 +66,12 @@ def make_executed():
         new_output("display_data", {"text/html": f"<audio controls src='{sound}'></audio>"}),
         new_output(
             "display_data",
-            {"text/html": f'<table border="1"><tr>{wide}</tr></table><a href="{link}">8.1</a>'},
+            {"text/html": f'{frame}<a href="{link}">8.1</a>'},
         ),
-        new_output("display_data", {"text/markdown": f"As **in** [8.1]({link})."}),
+        new_output(
+            "display_data",
+            {"text/markdown": f"As **in** [8.1]({link}).\n\n|kind|\n|---|\n|a cell|\n"},
+        ),
         new_output(
             "display_data",
             {
@@ -285,6 +289,7 @@ def test_widgets_show_their_first_output_without_scripts(site):
     text = (site / PAGE).read_text()
     assert "the first choice" in text
     assert "The controls need a running kernel" in text
+    assert "<td><p>a cell</p></td>" in text
     assert "jupyter.widget" not in text
     assert "IntSlider" not in text
     assert "/home/somebody" not in text
