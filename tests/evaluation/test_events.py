@@ -6,9 +6,11 @@ import pandas as pd
 import pytest
 
 from thesislib.errors import CorpusError, ParameterError
+from thesislib.evaluation.event_scores import describe_events
 from thesislib.evaluation.events import (
+    count_events,
     decide_onset,
-    evaluate_events,
+    error_rates,
     find_events,
     match_onsets,
     stream_events,
@@ -44,25 +46,25 @@ def test_worked_example_of_three_classes():
             event_table("gunshot", [[7], [8.2], [], []]),
         ]
     )
-    scores = evaluate_events(reference, estimate)
-    baby, glass, gun = (scores["classes"][c] for c in ("babycry", "glassbreak", "gunshot"))
+    counts = count_events(reference, estimate)
+    baby, glass, gun = (
+        error_rates(counts[counts["label"] == c]) for c in ("babycry", "glassbreak", "gunshot")
+    )
     assert baby["error_rate"] == pytest.approx(4 / 3)
     assert baby["deletion_rate"] == baby["insertion_rate"] == pytest.approx(2 / 3)
     assert baby["f1"] == pytest.approx(1 / 3)
     assert (glass["error_rate"], glass["deletion_rate"], glass["f1"]) == (0.5, 0, 0.8)
     assert (gun["error_rate"], gun["f1"], gun["n_files"]) == (0, 1, 4)
-    assert scores["average"]["error_rate"] == pytest.approx(0.6111, abs=5e-5)
-    assert scores["average"]["f1"] == pytest.approx(0.7111, abs=5e-5)
+    average = describe_events(counts).set_index("event").loc["Average"]
+    assert average["error_rate"] == pytest.approx(0.6111, abs=5e-5)
+    assert average["f1"] == pytest.approx(0.7111, abs=5e-5)
 
 
 def test_equals_sed_eval_on_200_random_cases():
     assert len(CASES["cases"]) == 200
     for number, case in enumerate(CASES["cases"]):
-        ours = evaluate_events(
-            event_table("gunshot", case["reference"]),
-            event_table("gunshot", case["estimate"]),
-            collar_s=CASES["collar_s"],
-        )["classes"]["gunshot"]
+        tables = (event_table("gunshot", case[name]) for name in ("reference", "estimate"))
+        ours = error_rates(count_events(*tables, collar_s=CASES["collar_s"]))
         for name, theirs in case["scores"].items():
             assert ours[name] == pytest.approx(theirs, abs=1e-12), (number, name)
 
@@ -86,23 +88,22 @@ def test_matching_is_largest_not_greedy_in_order_of_arrival():
 
 def test_nothing_scores_one_and_class_without_events_is_undefined():
     reference = pd.concat([event_table("a", [[1], []]), event_table("b", [[], []])])
-    scores = evaluate_events(reference, reference.iloc[:0])
-    assert scores["classes"]["a"]["error_rate"] == 1
-    assert np.isnan(scores["classes"]["b"]["error_rate"])
-    assert np.isnan(scores["average"]["error_rate"])
+    scores = describe_events(count_events(reference, reference.iloc[:0])).set_index("event")
+    assert scores.loc["a", "error_rate"] == 1
+    assert np.isnan(scores.loc[["b", "Average"], "error_rate"]).all()
 
 
 def test_false_alarm_in_event_free_file_counts():
     reference = event_table("a", [[1], []])
     estimate = event_table("a", [[1], [9]])
-    assert evaluate_events(reference, estimate)["average"]["error_rate"] == 1
+    assert error_rates(count_events(reference, estimate))["error_rate"] == 1
 
 
 def test_estimate_for_unknown_file_is_refused():
     with pytest.raises(CorpusError, match=r"a_001\.wav \(a\)"):
-        evaluate_events(event_table("a", [[1]]), event_table("a", [[1], [2]]))
+        count_events(event_table("a", [[1]]), event_table("a", [[1], [2]]))
     with pytest.raises(CorpusError, match="onset_s are missing"):
-        evaluate_events(event_table("a", [[1]]), pd.DataFrame({"file": [], "label": []}))
+        count_events(event_table("a", [[1]]), pd.DataFrame({"file": [], "label": []}))
 
 
 def test_onset_decision_searches_back_from_peak_only():

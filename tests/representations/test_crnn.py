@@ -8,7 +8,6 @@ from thesislib.representations import crnn as crnn_module
 from thesislib.representations import frame_detector
 from thesislib.representations.crnn import CRNN, FFNN
 from thesislib.representations.frame_detector import (
-    NothingDetector,
     count_shares,
     label_frames,
     search_learning_rate,
@@ -353,7 +352,6 @@ def test_baselines_share_the_interface(data):
         assert p[y[8:] == 1].mean() > p[y[8:] == 0].mean() + 0.3
         # Nothing recurrent: sliding has nothing to average.
         np.testing.assert_array_equal(predict_sliding(detector, X[8:])[..., 0], p)
-    assert not NothingDetector().fit(X, y).predict_proba(X).any()
 
 
 def test_frame_of_a_perceptron_sees_its_context_only(data):

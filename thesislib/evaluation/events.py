@@ -13,8 +13,8 @@ Metrics
 - `decide_onset`: at most one event in a clip, by peak and search back (8.2.1.3).
 - `find_events`, `stream_events`: any number of events, from a median filter and thresholds.
 - `locate_events`: either of the two, for all clips of a class, as an event table.
-- `evaluate_events`: event-based error rate (eq. 8.1) and F1, onset only, equal to those of the
-  DCASE 2017 challenge's toolbox (sed_eval).
+- `count_events`, `error_rates`: event-based error rate (eq. 8.1) and F1, onset only, equal to those
+  of the DCASE 2017 challenge's toolbox (sed_eval).
 """
 
 import itertools
@@ -327,6 +327,15 @@ def error_rates(counts):
         ``error_rate``, ``deletion_rate``, ``insertion_rate`` (NaN where there is no reference
         event to divide by), ``f1``, ``precision`` (0 where nothing was found), ``recall``, and the
         counts ``n_files``, ``n_reference``, ``n_estimated``, ``n_matched``.
+
+    Examples
+    --------
+    Whoever detects nothing misses everything: an error rate of 1.
+
+    >>> reference = pd.DataFrame({"file": ["a", "b"], "label": "gunshot", "onset_s": [7.0, None]})
+    >>> scores = error_rates(count_events(reference, reference.iloc[:0]))
+    >>> scores["error_rate"], scores["f1"]
+    (1.0, 0.0)
     """
     n_reference, n_estimated, n_matched = (
         int(counts[name].sum()) for name in ("n_reference", "n_estimated", "n_matched")
@@ -346,37 +355,3 @@ def error_rates(counts):
         "n_estimated": n_estimated,
         "n_matched": n_matched,
     }
-
-
-def evaluate_events(reference, estimate, *, collar_s=0.5):
-    """Event-based scores a class, and their mean over classes (thesis 8.2.2).
-
-    Parameters
-    ----------
-    reference, estimate, collar_s
-        As in `count_events`.
-
-    Returns
-    -------
-    dict
-        ``"classes"``: what `error_rates` gives, by class; ``"average"``: the mean over classes of
-        every rate (NaN if a class has no reference event: its error rate is not defined).
-
-    Examples
-    --------
-    Whoever detects nothing misses everything: an error rate of 1.
-
-    >>> reference = pd.DataFrame({"file": ["a", "b"], "label": "gunshot", "onset_s": [7.0, None]})
-    >>> scores = evaluate_events(reference, reference.iloc[:0])
-    >>> scores["classes"]["gunshot"]["error_rate"], scores["average"]["f1"]
-    (1.0, 0.0)
-    """
-    counts = count_events(reference, estimate, collar_s=collar_s)
-    if counts.empty:
-        raise CorpusError("reference: no files, expected a row for each file of each class")
-    classes = {label: error_rates(group) for label, group in counts.groupby("label", sort=False)}
-    names = ("error_rate", "deletion_rate", "insertion_rate", "f1", "precision", "recall")
-    average = {
-        name: float(np.mean([scores[name] for scores in classes.values()])) for name in names
-    }
-    return {"classes": classes, "average": average}

@@ -253,25 +253,6 @@ class _Pool:
         return x, y if y.dtype == torch.int64 else y.float()
 
 
-class NothingDetector(BaseEstimator):
-    """The detector that detects nothing: its error rate is 1 whatever the corpus.
-
-    Examples
-    --------
-    >>> NothingDetector().fit([], []).predict_proba(np.zeros((2, 5, 40))).shape
-    (2, 5, 1)
-    """
-
-    def fit(self, X, y, X_validation=None, y_validation=None):
-        """Do nothing."""
-        return self
-
-    def predict_proba(self, X):
-        """Zeros, shape (n, time, 1)."""
-        zeros = [np.zeros((len(clip), 1), np.float32) for clip in X]
-        return np.stack(zeros) if isinstance(X, np.ndarray) else zeros
-
-
 def label_frames(onsets_s, offsets_s, *, n_frames, hop_s):
     """Frame labels of one clip and class: 1 from onset to offset.
 
