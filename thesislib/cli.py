@@ -1,6 +1,7 @@
 """The command ``thesis``. Only parsing here; heavy imports wait until a command needs them."""
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -35,7 +36,13 @@ def main(arguments=None):
     from thesislib.errors import ThesisError
 
     try:
-        return options.function(options) or 0
+        code = options.function(options) or 0
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        # Whoever read our output has had enough (`| head`); Python would flush it once more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except ThesisError as error:
         print(f"thesis {options.command}: {error}", file=sys.stderr)
         return 1 if type(error).__name__ == "NotebookError" else 2
