@@ -1,7 +1,6 @@
 """Sliding ensemble of a clip of 30 s: all chunks at once against chunk by chunk.
 
-The network is the default one (Table 8.4), chunks have 50 frames, weights are random; once with
-convolutions that see the clip around a chunk (the default), once with the chunk alone.
+The network is the default one (Table 8.4), chunks have 50 frames, weights are random.
 """
 
 import numpy as np
@@ -34,27 +33,24 @@ def predict_chunk_by_chunk(detector, clip):
 def measure(runs, tiny):
     n_frames, chunk_frames = (30, 5) if tiny else (N_FRAMES, CHUNK_FRAMES)
     clip = np.random.default_rng(0).normal(size=(n_frames, N_BANDS)).astype(np.float32)
-    rows = []
-    for context in ("clip", "chunk"):
-        detector = CRNN(chunk_frames, convolution_context=context, n_epochs=0, device="cpu")
-        detector.fit(clip[None], np.zeros((1, n_frames), int))
-        found = {}
-        sides = {
-            "ours": lambda: found.update(ours=predict_sliding(detector, clip[None])[0]),  # noqa: B023
-            "theirs": lambda: found.update(theirs=predict_chunk_by_chunk(detector, clip)),  # noqa: B023
-        }
-        seconds = take_turns(sides, runs)
-        rows.append(
-            faster(
-                f"sliding ensemble, 30 s, τ = 50, convolution context {context}",
-                seconds["ours"],
-                seconds["theirs"],
-                at_least=5,
-                note=f"against chunk by chunk; {torch.get_num_threads()} threads; largest "
-                f"difference {np.abs(found['ours'] - found['theirs']).max():.0e}",
-            )
+    detector = CRNN(chunk_frames, n_epochs=0, device="cpu")
+    detector.fit(clip[None], np.zeros((1, n_frames), int))
+    found = {}
+    sides = {
+        "ours": lambda: found.update(ours=predict_sliding(detector, clip[None])[0]),
+        "theirs": lambda: found.update(theirs=predict_chunk_by_chunk(detector, clip)),
+    }
+    seconds = take_turns(sides, runs)
+    return [
+        faster(
+            "sliding ensemble, 30 s, τ = 50",
+            seconds["ours"],
+            seconds["theirs"],
+            at_least=5,
+            note=f"against chunk by chunk; {torch.get_num_threads()} threads; largest difference "
+            f"{np.abs(found['ours'] - found['theirs']).max():.0e}",
         )
-    return rows
+    ]
 
 
 if __name__ == "__main__":

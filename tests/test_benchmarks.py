@@ -11,6 +11,16 @@ from thesislib.places import project_root
 
 FOLDER = project_root() / "benchmarks"
 KEYS = ["claim", "target", "measured", "ratio", "passed", "runs", "note"]
+# Run in this process; the others are started as scripts, those with clusters and workers of
+# their own in the slow run only.
+QUICK = (
+    "audio_plot bag_grid bag_of_features file_to_plot growth mixtures sliding_ensemble svm_grid "
+    "training_step"
+).split()
+SCRIPTS = ["reproduce", "start_up"]
+OTHERS = sorted(
+    {path.stem for path in FOLDER.glob("*.py")} - {*QUICK, *SCRIPTS, "run_all", "timing"}
+)
 
 
 @pytest.fixture
@@ -37,26 +47,15 @@ def check_rows(rows):
         json.dumps(row, allow_nan=False)
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "audio_plot",
-        "bag_grid",
-        "bag_of_features",
-        "file_to_plot",
-        "growth",
-        "mixtures",
-        "sliding_ensemble",
-        "svm_grid",
-        "training_step",
-    ],
-)
+@pytest.mark.parametrize("name", QUICK)
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_a_benchmark_runs_and_gives_rows(load, name):
     check_rows(load(name).measure(1, True))
 
 
-@pytest.mark.parametrize("name", ["reproduce", "start_up"])
+@pytest.mark.parametrize(
+    "name", [*SCRIPTS, *(pytest.param(name, marks=pytest.mark.slow) for name in OTHERS)]
+)
 def test_a_script_prints_one_list_on_its_last_line(name):
     command = [sys.executable, FOLDER / f"{name}.py", "--json", "--tiny", "--runs", "1"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)

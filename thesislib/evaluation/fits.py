@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 
 from thesislib.errors import ParameterError
 from thesislib.evaluation.classifiers import MAX_ITERATIONS, build_svm, decision_values, upsample
-from thesislib.workers import Parallel, delayed
+from thesislib.workers import Parallel, connect, delayed
 
 
 def check_features(X, n_rows):
@@ -119,9 +119,10 @@ def fit_tasks(tasks, features, labels, *, machine=None, upsampling=False, n_jobs
 
 
 def _deal(parts, complexities, n_jobs):
-    """Groups of tasks that share their rows, few but enough to keep the workers busy."""
-    n_jobs = effective_n_jobs(n_jobs)
-    n_groups = 1 if n_jobs == 1 else math.ceil(2 * n_jobs / len(parts))
+    """Groups of tasks that share their rows: one a part, more where workers would stand idle."""
+    client = connect()
+    n_jobs = effective_n_jobs(n_jobs) if client is None else max(1, len(client.nthreads()))
+    n_groups = math.ceil(n_jobs / len(parts))
     # A large complexity takes longest: it goes first, and no group has two before all have one.
     ordered = [sorted(part, key=lambda i: -complexities[i]) for part in parts]
     groups = [part[first::n_groups] for first in range(n_groups) for part in ordered]
