@@ -156,6 +156,19 @@ def page(lab):
         browser.close()
 
 
+def wait_for_pictures(page, before):
+    """Source of the first of the last cell's two pictures, once both are drawn and it is new."""
+    page.wait_for_function(
+        """before => {
+            const all = [...document.querySelectorAll('.jp-CodeCell img')].slice(-2);
+            return all.length === 2 && all[0].src !== before
+                && all.every(one => one.complete && one.naturalWidth > 300);
+        }""",
+        arg=before,
+    )
+    return page.locator(".jp-CodeCell img").nth(-2).get_attribute("src")
+
+
 @pytest.mark.slow
 def test_a_notebook_runs_cell_by_cell_in_a_browser(lab, page):
     address, token, _ = lab
@@ -182,18 +195,12 @@ def test_a_notebook_runs_cell_by_cell_in_a_browser(lab, page):
 
     playing = panel.locator(".jp-CodeCell", has_text="choose(").last
     playing.scroll_into_view_if_needed()
-    pictures = playing.locator("img")
-    pictures.first.wait_for()
-    assert pictures.count() == 2
+    playing.locator("img").first.wait_for()
+    before = wait_for_pictures(page, "")
     assert playing.locator("audio").count() == 1
-    before = pictures.first.get_attribute("src")
     # Another colour map: another picture.
     playing.locator("select").nth(2).select_option("hot")
-    page.wait_for_function(
-        "before => {const all = [...document.querySelectorAll('.jp-CodeCell img')].slice(-2);"
-        "return all.length === 2 && all[0].src !== before}",
-        arg=before,
-    )
+    assert wait_for_pictures(page, before) != before
     if kept := os.environ.get("THESIS_SCREENSHOTS"):
         playing.screenshot(path=Path(kept) / "lab.png")
     # A path that is not there is told in a line, not in a traceback.

@@ -15,6 +15,7 @@ from thesislib.errors import AudioError, CorpusError, ParameterError
 from thesislib.reporting.explore import (
     answer_picture,
     chain_channels,
+    choose,
     explore_clip,
     find_clip,
     open_clips,
@@ -218,6 +219,56 @@ def test_an_excerpt_ends_where_the_recording_does(tmp_path):
         read_excerpt(path, start_s=3)
     with pytest.raises(AudioError, match="no such file"):
         read_excerpt(tmp_path / "absent.wav")
+
+
+def test_where_nobody_can_choose_the_first_of_everything_is_shown():
+    seen = []
+    choose(
+        lambda **given: seen.append(given),
+        clip={"one": 1, "two": 2},
+        own="",
+        start_s=0.5,
+    )
+    assert seen == [{"clip": 1, "own": "", "start_s": 0.5}]
+
+
+def test_with_a_person_there_are_controls_and_errors_are_told_in_a_line(monkeypatch):
+    shown, seen = [], []
+    monkeypatch.setattr("thesislib.reporting.explore._is_attended", lambda: True)
+    monkeypatch.setattr("IPython.display.display", shown.append)
+
+    def show(clip, own, start_s):
+        seen.append((clip, own, start_s))
+        if own:
+            raise AudioError(f"{own}: no such file")
+
+    choose(show, clip={"one": 1, "two": 2}, own="", start_s=0.5)
+    (box,) = shown
+    labels = [child.description for child in box.children[:3]]
+    assert labels == ["clip", "own", "start (s)"]
+    box.children[0].value = 2
+    box.children[1].value = "x.wav"
+    assert seen == [(1, "", 0.5), (2, "", 0.5), (2, "x.wav", 0.5)]
+    assert [line.data for line in shown[1:]] == ["**x.wav: no such file**"]
+    with pytest.raises(AudioError):
+        show(1, "x.wav", 0)  # in a batch an error stays one
+
+
+def test_a_batch_holds_plain_outputs_and_no_controls():
+    import nbformat
+    from nbclient import NotebookClient
+
+    code = (
+        "from thesislib.reporting.explore import _is_attended, choose\n"
+        "choose(print, **{'sep': {'first': '-'}})\n"
+        "_is_attended()"
+    )
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])
+    NotebookClient(notebook, kernel_name="python3").execute()
+    printed, answered = notebook.cells[0].outputs
+    assert printed["text"] == "\n"
+    assert answered["data"]["text/plain"] == "False"
+    assert not notebook.metadata.get("widgets")
 
 
 def test_exploring_plays_draws_and_answers(tmp_path, monkeypatch):

@@ -6,6 +6,8 @@ the answers of a network's layers to one picture, and the three together for try
 the choice.
 """
 
+import re
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -262,10 +264,8 @@ def choose(show, **choices):
 
     controls = {}
     for name, choice in choices.items():
-        own = {
-            "description": name.removesuffix("_s").replace("_", " "),
-            "layout": Layout(width="38em"),
-        }
+        label = re.sub("_s$", " (s)", name).replace("_", " ")
+        own = {"description": label, "layout": Layout(width="38em")}
         if isinstance(choice, dict):
             controls[name] = Dropdown(options=list(choice.items()), **own)
         elif isinstance(choice, str):
