@@ -18,7 +18,8 @@ from timing import row, run_script
 
 
 def start(source, target, size):
-    command = [sys.executable, "-m", "thesislib.cli", "features", source, "-o", target]
+    program = "import sys; from thesislib.cli import main; sys.exit(main())"
+    command = [sys.executable, "-c", program, "features", source, "-o", target]
     command += ["-r", "band-statistics", "--shards", size, "--jobs", 2, "--quiet"]
     # A group of its own, so that its workers are killed with it.
     return subprocess.Popen(list(map(str, command)), start_new_session=True)
@@ -48,6 +49,8 @@ def measure(runs, tiny):
             process = start(source, killed, size)
             while count_parts(killed) < share * n_clips / size and process.poll() is None:
                 time.sleep(0.01)
+            if process.poll() is not None:
+                raise RuntimeError(f"the extraction ended with {process.returncode} too early")
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
             found.append(count_parts(killed))

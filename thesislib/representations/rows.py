@@ -12,8 +12,10 @@ import itertools
 import warnings
 from collections import deque
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
+from threadpoolctl import ThreadpoolController
 
 from thesislib.audio import CHANNELS, chunk, read_audio
 from thesislib.errors import AudioError, ParameterError, ThesisError, check_number, check_option
@@ -166,11 +168,18 @@ def _prepare(path, start_s, end_s, reading, spectrum, estimator=None):
         return type(error)(message if str(path) in message else f"{path}: {message}")
 
 
+@lru_cache(maxsize=1)
+def _find_blas():
+    return ThreadpoolController()
+
+
 def prepare_group(group, reading, spectrum, estimator=None):
     """Answers of `_prepare` for some rows, each behind its row; a network takes them together."""
     is_network = getattr(estimator, "batch_size", None)
     each = None if is_network else estimator
-    answers = [(row, _prepare(*task, reading, spectrum, each)) for row, *task in group]
+    # One thread here as in a worker: products this small gain nothing from a second one.
+    with _find_blas().limit(limits=1, user_api="blas"):
+        answers = [(row, _prepare(*task, reading, spectrum, each)) for row, *task in group]
     if not is_network:
         return answers
     good = [answer[0] for _, answer in answers if not isinstance(answer, ThesisError)]
