@@ -211,9 +211,8 @@ def nearest_words(x, owner, words, wanted):
         first = min(max(n_assigns) + 1, size)
         order = np.argpartition(part, first - 1, axis=1)[:, :first]
         values = np.take_along_axis(part, order, axis=1)
-        by_value = np.argsort(values, axis=1)
-        order = np.take_along_axis(order, by_value, axis=1)
-        values = np.take_along_axis(values, by_value, axis=1)
+        order = np.take_along_axis(order, np.argsort(values, axis=1), axis=1)
+        values.sort(axis=1)
         for n_assign in n_assigns:
             chosen = order[:, :n_assign]
             if n_assign < size:
