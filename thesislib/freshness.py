@@ -93,8 +93,8 @@ def describe_inputs(name, parameters):
     -------
     dict
         ``notebook``: SHA-256 of the cells' sources; ``code`` and ``published``: of the package
-        and of the thesis's printed tables (for the overview, of tables in ``docs``, too);
-        ``files``: of what the parameters name on disk (:func:`stamp`), by parameter; for the
+        and of the thesis's printed tables (for the overview, of its lists and of the tables in
+        ``docs``, too); ``files``: of what the parameters name on disk (:func:`stamp`), by parameter; for the
         overview, ``results``: SHA-256 of each ``run.json`` that it may read.
 
     Examples
@@ -104,8 +104,9 @@ def describe_inputs(name, parameters):
     """
     package = Path(__file__).parent
     code = [p for p in package.rglob("*") if p.suffix in (".py", ".csv") and p.is_file()]
-    tables = list((data_folder() / "published").rglob("*.csv"))
+    tables = list((data_folder() / "published").glob("*.csv"))
     if name == OVERVIEW:
+        tables += (data_folder() / "published" / "overview").glob("*.csv")
         tables += (project_root() / "docs").glob("*.csv")
     inputs = {
         "notebook": hash_parameters([[cell["kind"], cell["source"]] for cell in read_cells(name)]),
