@@ -94,8 +94,8 @@ def describe_inputs(name, parameters):
     dict
         ``notebook``: SHA-256 of the cells' sources; ``code`` and ``published``: of the package
         and of the thesis's printed tables (for the overview, of its lists and of the tables in
-        ``docs``, too); ``files``: of what the parameters name on disk (:func:`stamp`), by parameter; for the
-        overview, ``results``: SHA-256 of each ``run.json`` that it may read.
+        ``docs``, too); ``files``: of what the parameters name on disk (:func:`stamp`), by
+        parameter; for the overview, ``results``: SHA-256 of each ``run.json`` that it may read.
 
     Examples
     --------
