@@ -23,7 +23,8 @@ from thesislib.store import hash_file
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "notebooks"
-NOTEBOOKS = sorted(path.stem for path in FOLDER.glob("*.ipynb"))
+# From 20 on they are users' own (docs/tutorial.md), and none of our business.
+NOTEBOOKS = sorted(path.stem for path in FOLDER.glob("[01]*.ipynb"))
 # The overview reads what the others have made.
 EXPERIMENTS = [name for name in NOTEBOOKS if not name.startswith("00_")]
 PROFILE_FILES = sorted((FOLDER / "parameters").glob("*/*.yaml"))
@@ -108,7 +109,7 @@ def list_files(output):
 
 
 def test_the_command_line_knows_every_notebook():
-    assert sorted(list_notebooks()) == NOTEBOOKS
+    assert set(NOTEBOOKS) <= set(list_notebooks())
     assert NOTEBOOKS
 
 

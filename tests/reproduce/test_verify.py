@@ -1,6 +1,7 @@
 """Results come out again, or the files that do not are named."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -98,7 +99,7 @@ def test_an_empty_store_is_asked_for_and_removed(project, add_notebook, rerun):
     add_notebook("90_1_one")
     add_results(project, "90_1_one", seed=0, store="theirs")
     assert verify_all(["90_1_one"], report=lambda line: None)
-    assert rerun["90_1_one"]["store"] == "theirs"
+    assert rerun["90_1_one"]["store"] == str(Path("theirs").absolute())
     assert verify_all(["90_1_one"], empty_store=True, report=lambda line: None)
     assert rerun["90_1_one"]["store"].startswith(str(project / "results" / ".verify"))
     assert list_results() == ["90_1_one"]

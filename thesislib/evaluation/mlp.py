@@ -12,6 +12,8 @@ Left open by the thesis, and chosen
 * First weights are torch's defaults. The last weights are kept: there is no validation part.
 """
 
+import copy
+
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator, ClassifierMixin
@@ -159,9 +161,10 @@ class MLP(ClassifierMixin, SavedNetwork, BaseEstimator):
         """Probability of each class, shape (n, n_classes), in the order of ``classes_``."""
         check_is_fitted(self, "network_")
         frames, index, owners = self._unfold(X, self.n_features_in_)
-        frames = torch.from_numpy(frames).to(self.device_)
+        # In float64: float32 products differ in their last bits with a row's place in a block.
+        network, frames = copy.deepcopy(self.network_).cpu().double(), torch.from_numpy(frames)
         found = [
-            self.network_(frames[torch.from_numpy(rows).to(self.device_)]).softmax(1).cpu().numpy()
+            network(frames[torch.from_numpy(rows)].double()).softmax(1).numpy()
             for rows in np.split(index, range(BLOCK, len(index), BLOCK))
         ]
         total = np.zeros((owners[-1] + 1, len(self.classes_)))

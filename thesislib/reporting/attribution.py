@@ -207,7 +207,7 @@ def attribute_picture(network, layers, picture, head, *, silence, n_steps=N_STEP
     >>> network = build_network("squeezenet1_1", weights="random")
     >>> picture = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
     >>> shares, gain = attribute_picture(network, ["logits"], picture, (np.ones(1000), 0.0),
-    ...                                  silence=(0, 0, 0))
+    ...                                  silence=(0, 0, 0), n_steps=256)
     >>> shares.shape, bool(abs(shares.sum() - gain) < 0.02 * abs(gain))
     ((64, 64), True)
     """

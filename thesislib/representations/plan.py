@@ -176,7 +176,8 @@ def _deep_spectrum(settings, reading, random_state):
     from thesislib.representations.networks import input_size
 
     chosen = {"network": "alexnet", **_select(settings, _NETWORK)}
-    usual = {"alexnet": "fc7", "vgg": "fc7", "googlenet": "pool", "": "penultimate"}
+    usual = {"alexnet": "fc7", "vgg": "fc7", "googlenet": "pool", "squeezenet": "logits"}
+    usual[""] = "penultimate"  # of any other
     start = next(start for start in usual if chosen["network"].startswith(start))
     drawing = {"size_px": input_size(chosen["network"]), **_select(settings, _DRAWING)}
     plot = AudioPlot(_make_spectrum(settings, kind="spectrogram"), **drawing)
