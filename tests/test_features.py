@@ -1,6 +1,7 @@
 """Tables of features of any recordings: what is in them, what is not, and who is told."""
 
 import csv
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -191,6 +192,18 @@ def test_audio_as_it_was_read(tmp_path):
         found, sr = soundfile.read(path, dtype="float32")
         assert np.array_equal(found, y)
         assert sr == 4000
+
+
+def test_relative_folders_are_the_caller_s_though_workers_stand_elsewhere(
+    few, tmp_path, monkeypatch
+):
+    write_features([few], tmp_path / "out.csv", "band-statistics", n_jobs=2, **BANDS)
+    monkeypatch.chdir(tmp_path)
+    options = {"kind": "mel", "n_mels": 16, "size_px": 64, "network": "squeezenet1_1"}
+    options |= {"weights": "random", "save_plots": "plots", "save_audio": "sounds"}
+    write_features([few], "deep.csv", "deep-spectrum", n_jobs=2, **options)
+    assert len(list(Path("plots").rglob("*.png"))) == len(list(few.glob("*.wav")))
+    assert len(list(Path("sounds").rglob("*.wav"))) == len(list(few.glob("*.wav")))
 
 
 def test_a_bag_counts_frames_and_its_codebook_can_be_used_again(few, tmp_path):

@@ -233,7 +233,9 @@ def write_features(
             about |= {"learner": plan.describe()["learner"]}  # as it has become
         write_table(output, leading, feature_names, matrix, columns, about=about)
     if save_plots is not None or save_audio is not None:
+        # Workers, kept from one call to the next, may stand in another folder than we do.
         folders = {"plots": save_plots, "sounds": save_audio}
+        folders = {kind: folder and Path(folder).absolute() for kind, folder in folders.items()}
         Parallel(n_jobs)(
             delayed(_keep)(
                 names[row], corpus.paths[row], (start_s, end_s), reading, plan.spectrum, **folders
