@@ -135,6 +135,7 @@ def main():
     unknown = set(options.names) - set(scripts)
     if unknown:
         parser.error(f"found {', '.join(sorted(unknown))}, expected some of {', '.join(scripts)}")
+    output = options.output or options.folder / "RESULTS.md"
     rows, started, load = [], time.perf_counter(), os.getloadavg()[0]
     for name in options.names or scripts:
         print(f"{name} …", flush=True)
@@ -143,10 +144,10 @@ def main():
         for r in found:
             print(f"  {r['claim']}: {r['measured']} (target {r['target']})", flush=True)
         print(f"  {time.perf_counter() - begun:.0f} s", flush=True)
-    output = options.output or options.folder / "RESULTS.md"
-    figures = sorted((options.folder / "figures").glob("*.png"))
-    seconds = time.perf_counter() - started
-    write_results(output, rows, seconds=seconds, load=load, figures=figures)
+        # After each, so that what was measured stays if the next one is broken off.
+        figures = sorted((options.folder / "figures").glob("*.png"))
+        seconds = time.perf_counter() - started
+        write_results(output, rows, seconds=seconds, load=load, figures=figures)
     short = [r["claim"] for r in rows if r["passed"] is False]
     print(f"{output}: {len(rows)} rows, {len(short)} short of their target")
 
