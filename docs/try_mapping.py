@@ -138,6 +138,9 @@ def main():
         "--here", action="store_true", help="in one process: quicker, since libraries load once"
     )
     options = parser.parse_args()
+    classes = sorted({path.parent.name for path in options.audio.glob("*/*")})
+    if len(classes) < 2:
+        parser.error(f"{options.audio}: found {len(classes)} sub-folders, expected one a class")
     run = run_here if options.here else run_command
     with tempfile.TemporaryDirectory() as folder:
         return 1 if try_all(options.audio, options.work or Path(folder), run=run) else 0
