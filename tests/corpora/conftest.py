@@ -2,12 +2,17 @@
 
 import http.server
 import threading
+import time
 
 import pytest
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    """Serve ``server.files`` with Range; cut the first ``n_cuts`` long answers in the middle."""
+    """Serve ``server.files``.
+
+    It is busy for the first ``n_busy`` requests, cuts the first ``n_cuts`` answers of more than
+    ``cut_above`` bytes in the middle, waits ``delay_s``, and may know no Range.
+    """
 
     def do_GET(self):
         server = self.server
@@ -16,6 +21,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         content = server.files.get(self.path.lstrip("/"))
         if content is None:
             return self.send_error(404)
+        if server.n_busy > 0:
+            server.n_busy -= 1
+            return self.send_error(503)
+        if not server.knows_range:
+            wanted = None
         start = int((wanted or "bytes=0-").removeprefix("bytes=").rstrip("-"))
         if start >= len(content):
             return self.send_error(416)
@@ -25,7 +35,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         body = content[start:]
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        if server.n_cuts > 0 and len(body) > 100_000:
+        time.sleep(server.delay_s)
+        if server.n_cuts > 0 and len(body) > server.cut_above:
             server.n_cuts -= 1
             body = body[: len(body) // 2]
         self.wfile.write(body)
@@ -38,7 +49,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
 def file_server(monkeypatch):
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as httpd:
-        httpd.files, httpd.requests, httpd.n_cuts = {}, [], 0
+        httpd.files, httpd.requests, httpd.n_cuts, httpd.n_busy = {}, [], 0, 0
+        httpd.knows_range, httpd.delay_s, httpd.cut_above = True, 0, 100_000
         httpd.url = f"http://127.0.0.1:{httpd.server_port}"
         threading.Thread(target=httpd.serve_forever, args=(0.01,), daemon=True).start()
         yield httpd

@@ -1,12 +1,10 @@
 """Transfers are resumed, checked, whole or absent; archives cannot leave their folder."""
 
 import hashlib
-import http.server
 import io
 import multiprocessing
 import os
 import tarfile
-import threading
 import time
 import zipfile
 
@@ -21,50 +19,10 @@ SHA256 = hashlib.sha256(CONTENT).hexdigest()
 MD5 = hashlib.md5(CONTENT).hexdigest()
 
 
-class Handler(http.server.BaseHTTPRequestHandler):
-    """Serve ``server.files``; optionally cut the first answers, or know no Range."""
-
-    def do_GET(self):
-        server = self.server
-        content = server.files.get(self.path.lstrip("/"))
-        server.requests.append((self.path, self.headers.get("Range")))
-        if content is None:
-            return self.send_error(404)
-        if server.n_busy > 0:
-            server.n_busy -= 1
-            return self.send_error(503)
-        start = 0
-        if server.knows_range and self.headers.get("Range"):
-            start = int(self.headers["Range"].removeprefix("bytes=").rstrip("-"))
-        if start >= len(content):
-            return self.send_error(416)
-        self.send_response(206 if start else 200)
-        if start:
-            self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
-        body = content[start:]
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        time.sleep(server.delay_s)
-        if server.n_cuts > 0:
-            server.n_cuts -= 1
-            body = body[: len(body) // 2]
-        self.wfile.write(body)
-
-    def log_message(self, *args):
-        pass
-
-
 @pytest.fixture
-def server(monkeypatch):
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as httpd:
-        httpd.files = {"a.bin": CONTENT}
-        httpd.requests, httpd.n_cuts, httpd.n_busy = [], 0, 0
-        httpd.knows_range, httpd.delay_s = True, 0
-        httpd.url = f"http://127.0.0.1:{httpd.server_port}"
-        threading.Thread(target=httpd.serve_forever, args=(0.01,), daemon=True).start()
-        yield httpd
-        httpd.shutdown()
+def server(file_server):
+    file_server.files, file_server.cut_above = {"a.bin": CONTENT}, 0
+    return file_server
 
 
 def listing(folder):
