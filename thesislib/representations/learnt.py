@@ -9,18 +9,17 @@ all clips beside them, under a key of everything they depend on. A training that
 on from its last epoch.
 """
 
-import contextlib
 import hashlib
 import shutil
 import warnings
 from functools import partial
 
 import numpy as np
-import torch
 from sklearn.base import clone
 
 from thesislib.errors import ParameterError, WeightsError, check_number, check_option
 from thesislib.store import hash_parameters
+from thesislib.training import limit_threads
 from thesislib.workers import Parallel, delayed
 
 FIT_ON = ("train", "all")
@@ -80,7 +79,7 @@ class LearntFeatures:
         entry = self._kept.get(key) if self.store is None else self.store.get(key)
         if entry is None or "features" not in entry:
             model = self.model(train)
-            with _threads(self.n_threads):
+            with limit_threads(self.n_threads):
                 entry = {"features": model.transform(self.items)}
             if self.store is None:
                 self._kept[key] = entry
@@ -115,7 +114,7 @@ class LearntFeatures:
     def evaluate(self, train, rows):
         """Losses on some rows of what was learnt on others: ``evaluate`` of the estimator."""
         model = self.model(train)
-        with _threads(self.n_threads):
+        with limit_threads(self.n_threads):
             return model.evaluate([self.items[i] for i in rows])
 
     def key(self, train):
@@ -138,7 +137,7 @@ class LearntFeatures:
     def _fit(self, train, checkpoint):
         model = clone(self.estimator).set_params(checkpoint=checkpoint and str(checkpoint))
         fitted_on, held_out = ([self.items[i] for i in rows] for rows in self._split(train))
-        with _threads(self.n_threads):
+        with limit_threads(self.n_threads):
             return model.fit(fitted_on, **({"X_validation": held_out} if held_out else {}))
 
     def _split(self, train):
@@ -225,13 +224,3 @@ def hash_arrays(arrays):
         digest.update(f"{array.shape}{array.dtype}".encode())
         digest.update(array.data)
     return digest.hexdigest()
-
-
-@contextlib.contextmanager
-def _threads(n):
-    before = torch.get_num_threads()
-    torch.set_num_threads(n)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
