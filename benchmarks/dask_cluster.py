@@ -17,7 +17,7 @@ from extraction import write_clips
 from resume import hash_folder
 from timing import row, run_script
 
-from thesislib.features import write_features
+from thesislib.export.features import write_features
 from thesislib.workers import connect, open_cluster
 
 

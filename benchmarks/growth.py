@@ -17,7 +17,7 @@ from extraction import write_clips
 from threadpoolctl import threadpool_limits
 from timing import row, run_script
 
-from thesislib.features import write_features
+from thesislib.export.features import write_features
 from thesislib.representations.bag_of_features import BagOfFeatures
 
 FIGURE = Path(__file__).parent / "figures" / "growth.png"

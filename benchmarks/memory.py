@@ -18,7 +18,7 @@ from timing import row, run_script
 
 PROGRAM = """
 import sys
-from thesislib.features import write_features
+from thesislib.export.features import write_features
 if __name__ == "__main__":
     write_features([sys.argv[1]], sys.argv[2], "band-statistics", shards=100, n_jobs=2)
 """

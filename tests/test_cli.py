@@ -12,8 +12,8 @@ from PIL import Image
 
 from thesislib.audio import read_audio
 from thesislib.cli import main
+from thesislib.export.openxbow import read_bags, read_codebook
 from thesislib.representations.deep_spectrum import DeepSpectrum
-from thesislib.representations.openxbow import read_bags, read_codebook
 from thesislib.spectra.plot import AudioPlot
 from thesislib.spectra.spectrogram import Spectrum
 

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from thesislib.compendium.runner import run_notebook
 from thesislib.errors import StoreError
 from thesislib.reporting.tables import write_table
-from thesislib.runner import run_notebook
 from thesislib.store import FeatureStore
 
 

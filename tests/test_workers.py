@@ -14,10 +14,10 @@ from thesislib.corpora.index import Corpus
 from thesislib.errors import ThesisError
 from thesislib.evaluation.selection import evaluate_folds
 from thesislib.evaluation.sweep import sweep
-from thesislib.features import write_features
+from thesislib.export.features import write_features
+from thesislib.export.shards import list_parts
 from thesislib.representations.deep_spectrum import DeepSpectrum
 from thesislib.representations.extract import Reading, extract
-from thesislib.shards import list_parts
 from thesislib.spectra.plot import AudioPlot
 from thesislib.spectra.spectrogram import Spectrum
 from thesislib.store import FeatureStore

@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 from thesislib import __version__
-from thesislib.cli_features import add_bag, add_features
 from thesislib.cli_options import add_cluster, assignment, given_options
+from thesislib.export.cli_features import add_bag, add_features
 
 
 def build_parser():
@@ -84,9 +84,9 @@ def _add_run(commands):
 
 
 def _run(options):
-    from thesislib.notebooks import list_notebooks
-    from thesislib.processes import describe_outcomes, plan_runs, run_all
-    from thesislib.runner import describe_run
+    from thesislib.compendium.notebooks import list_notebooks
+    from thesislib.compendium.processes import describe_outcomes, plan_runs, run_all
+    from thesislib.compendium.runner import describe_run
     from thesislib.workers import open_cluster
 
     names = list_notebooks() if options.names == ["all"] else options.names
@@ -110,8 +110,8 @@ def _add_list(commands):
 
 
 def _list(options):
-    from thesislib.freshness import describe_state
-    from thesislib.notebooks import PROFILES, list_notebooks, read_title
+    from thesislib.compendium.freshness import describe_state
+    from thesislib.compendium.notebooks import PROFILES, list_notebooks, read_title
 
     for name in list_notebooks():
         states = [(profile, describe_state(name, profile)) for profile in PROFILES]
@@ -136,7 +136,7 @@ def _add_verify(commands):
 
 
 def _verify(options):
-    from thesislib.verify import list_results, verify_all
+    from thesislib.compendium.verify import list_results, verify_all
 
     given = given_options(options)
     names = given.pop("names")
@@ -186,7 +186,7 @@ def _add_detect(commands):
 
 
 def _detect(options):
-    from thesislib.detect import write_events
+    from thesislib.export.detect import write_events
 
     n_events = write_events(**given_options(options))
     if options.output:

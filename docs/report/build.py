@@ -23,8 +23,8 @@ from result import STATES, read_results, spell_number
 from sphinx.cmd.build import build_main
 
 import thesislib
+from thesislib.compendium.notebooks import PROFILES
 from thesislib.errors import ThesisError
-from thesislib.notebooks import PROFILES
 from thesislib.places import notebooks_folder, project_root, results_folder
 
 HERE = Path(__file__).resolve().parent

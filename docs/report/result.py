@@ -8,9 +8,9 @@ from pathlib import Path
 
 import nbformat
 
+from thesislib.compendium.freshness import list_changes
+from thesislib.compendium.notebooks import PROFILES, list_notebooks, read_title
 from thesislib.errors import StoreError
-from thesislib.freshness import list_changes
-from thesislib.notebooks import PROFILES, list_notebooks, read_title
 from thesislib.store import hash_file
 
 #: State of a result, and what it means.

@@ -13,8 +13,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from thesislib.freshness import list_changes, read_record
-from thesislib.notebooks import list_notebooks
+from thesislib.compendium.freshness import list_changes, read_record
+from thesislib.compendium.notebooks import list_notebooks
 from thesislib.places import results_folder
 
 #: Takes some ten seconds once its features are in the store.

@@ -3,17 +3,17 @@
 import numpy as np
 import pytest
 
+from thesislib.compendium.estimate import count_work
+from thesislib.compendium.runner import read_parameters, read_profile
 from thesislib.corpora import game_genre
 from thesislib.corpora.splits import cross_validate, take_slice
 from thesislib.corpora.synthetic import make_corpus
-from thesislib.estimate import count_work
 from thesislib.evaluation.selection import vote_chunks
 from thesislib.evaluation.staged_search import evaluate_chunks
 from thesislib.reporting.published import load_published
 from thesislib.reporting.tables import describe_selections
 from thesislib.representations.extract import Reading, extract
 from thesislib.representations.statistics import BandStatistics
-from thesislib.runner import read_parameters, read_profile
 from thesislib.spectra.spectrogram import Spectrum
 
 CHANCE = 1 / 6

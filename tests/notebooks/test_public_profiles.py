@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from thesislib.compendium.runner import list_notebooks, read_profile, resolve_run
 from thesislib.corpora import FETCHABLE, esc_50
 from thesislib.places import data_folder
-from thesislib.runner import list_notebooks, read_profile, resolve_run
 
 EXPERIMENTS = [name for name in list_notebooks() if name[:3] in ("08_", "09_", "10_")]
 PAGE = Path(data_folder() / "README.md").read_text(encoding="utf-8")

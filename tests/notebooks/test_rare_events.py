@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from thesislib.compendium.runner import check_parameters, read_profile, run_notebook
 from thesislib.corpora import open_corpus
 from thesislib.corpora.event_partitions import mix_partitions, split_partitions
 from thesislib.corpora.synthetic import make_corpus
@@ -13,7 +14,6 @@ from thesislib.evaluation.events import count_events, error_rates, locate_events
 from thesislib.reporting.published import load_published
 from thesislib.representations.crnn import CRNN
 from thesislib.representations.event_training import read_frames
-from thesislib.runner import check_parameters, read_profile, run_notebook
 from thesislib.spectra.frames import LogMelFrames
 
 NAME = "08_2_rare_events"

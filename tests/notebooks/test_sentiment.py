@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from thesislib.compendium.runner import check_parameters, read_profile
 from thesislib.corpora import open_corpus
 from thesislib.corpora.synthetic import make_corpus
 from thesislib.evaluation.selection import evaluate_partitions
@@ -10,7 +11,6 @@ from thesislib.reporting.published import load_published
 from thesislib.representations.extract import extract
 from thesislib.representations.functionals import FrameFeatures
 from thesislib.representations.statistics import BandStatistics
-from thesislib.runner import check_parameters, read_profile
 from thesislib.spectra.spectrogram import Spectrum
 
 NAME = "09_2_sentiment"

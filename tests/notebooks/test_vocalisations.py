@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from thesislib.audio import chunk
+from thesislib.compendium.runner import check_parameters, read_profile
 from thesislib.corpora import open_tasks
 from thesislib.corpora.synthetic import make_corpus
 from thesislib.corpora.vocalisations import EXPECTED_COUNTS, SEGMENT_S
@@ -12,7 +13,6 @@ from thesislib.evaluation.selection import evaluate_folds
 from thesislib.reporting.published import load_published
 from thesislib.representations.extract import Reading, extract
 from thesislib.representations.statistics import BandStatistics
-from thesislib.runner import check_parameters, read_profile
 from thesislib.spectra.spectrogram import Spectrum
 
 NAME = "09_1_vocalisations"

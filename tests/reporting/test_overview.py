@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from thesislib.compendium.notebooks import list_notebooks, read_parameters
 from thesislib.errors import ParameterError
-from thesislib.notebooks import list_notebooks, read_parameters
 from thesislib.reporting.headlines import (
     COLUMNS,
     describe_command,

@@ -14,8 +14,8 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
+from thesislib.compendium.notebooks import read_parameters
 from thesislib.errors import ParameterError
-from thesislib.notebooks import read_parameters
 from thesislib.places import notebooks_folder, project_root
 from thesislib.reporting.published import published_folder
 from thesislib.reporting.tables import OURS, table_stem

@@ -22,8 +22,8 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
+from thesislib.compendium.notebooks import OVERVIEW, PROFILES, read_parameters
 from thesislib.errors import ParameterError, ThesisError
-from thesislib.notebooks import OVERVIEW, PROFILES, read_parameters
 from thesislib.places import notebooks_folder, project_root, results_folder
 from thesislib.reporting.headlines import (
     describe_headline,

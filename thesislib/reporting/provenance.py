@@ -8,8 +8,8 @@ import subprocess
 import sys
 import time
 
-from thesislib.freshness import describe_inputs, describe_versions, find_results
-from thesislib.notebooks import read_parameters
+from thesislib.compendium.freshness import describe_inputs, describe_versions, find_results
+from thesislib.compendium.notebooks import read_parameters
 from thesislib.places import project_root
 from thesislib.reporting.figures import write_figure
 from thesislib.reporting.published import load_published

@@ -12,7 +12,7 @@ import pandas as pd
 
 from thesislib.audio import stream_audio
 from thesislib.evaluation.events import stream_events
-from thesislib.representations.detectors import load_detectors, save_detectors  # noqa: F401
+from thesislib.export.detectors import load_detectors, save_detectors  # noqa: F401
 from thesislib.representations.sliding import stream_probabilities
 from thesislib.store import write_atomically
 

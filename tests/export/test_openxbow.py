@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from sklearn.base import clone
 
 from thesislib.errors import CorpusError, ParameterError, ThesisError, WeightsError
-from thesislib.representations.bag_of_features import BagOfFeatures
-from thesislib.representations.openxbow import (
+from thesislib.export.openxbow import (
     bag_csv,
     read_bags,
     read_codebook,
@@ -19,6 +18,7 @@ from thesislib.representations.openxbow import (
     write_codebook,
     write_frames,
 )
+from thesislib.representations.bag_of_features import BagOfFeatures
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "openxbow"
 CODEBOOKS = sorted(path.name for path in FIXTURES.glob("*_codebook"))

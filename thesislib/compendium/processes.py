@@ -21,10 +21,10 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
+from thesislib.compendium.freshness import find_results, list_changes, read_record
+from thesislib.compendium.notebooks import OVERVIEW, list_notebooks, read_cells, read_parameters
+from thesislib.compendium.runner import execute_notebook, resolve_run
 from thesislib.errors import ParameterError, ThesisError, check_number
-from thesislib.freshness import find_results, list_changes, read_record
-from thesislib.notebooks import OVERVIEW, list_notebooks, read_cells, read_parameters
-from thesislib.runner import execute_notebook, resolve_run
 
 #: Memory that a notebook gets where no earlier run says how much it took.
 USUAL_MEMORY_GB = 2.0
@@ -82,8 +82,8 @@ def plan_runs(names, *, profile="demo", corpus=None, parameters=None, own=None, 
     ----------
     names : sequence of str
     profile, corpus, parameters
-        Of all of them, as in :func:`~thesislib.runner.run_notebook`. The overview is given only
-        what it has parameters for.
+        Of all of them, as in :func:`~thesislib.compendium.runner.run_notebook`. The overview gets
+        only the parameters that it declares.
     own : sequence of (str, str, object), optional
         Parameters of single notebooks: notebook, name, value.
     needs_corpus : bool
@@ -215,7 +215,7 @@ def run_side_by_side(
 
 
 def find_changes(name, values):
-    """As :func:`~thesislib.freshness.list_changes`, of parameters that differ from defaults."""
+    """What changed since the last run, for parameters that differ from the defaults."""
     return list_changes(name, {**read_parameters(name), **values})
 
 
@@ -336,7 +336,7 @@ class _Children:
                 if self._stopping:
                     return Outcome(name, "FAILED", folder, 0, "interrupted")
                 process = subprocess.Popen(
-                    [sys.executable, "-P", "-m", "thesislib.processes"],
+                    [sys.executable, "-P", "-m", "thesislib.compendium.processes"],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=None if self.bar else remarks,

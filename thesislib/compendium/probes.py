@@ -1,4 +1,4 @@
-"""Probes: what a unit of work costs here and now, for :mod:`thesislib.estimate`.
+"""Probes: what a unit of work costs here and now, for :mod:`thesislib.compendium.estimate`.
 
 The fits are the hard part, since the solver needs more rounds the larger C is. The machine that n
 clips and C give is much like that of m < n of them and C·n/m, and takes about as many rounds, so a

@@ -12,9 +12,9 @@ import soundfile
 
 from thesislib.audio import read_audio, stream_audio
 from thesislib.cli import main
-from thesislib.detect import detect_events, load_detectors, save_detectors, write_events
 from thesislib.errors import AudioError, WeightsError
 from thesislib.evaluation.events import find_events
+from thesislib.export.detect import detect_events, load_detectors, save_detectors, write_events
 from thesislib.representations.crnn import CRNN
 from thesislib.representations.frame_detector import label_frames
 from thesislib.representations.sliding import predict_ensemble

@@ -1,7 +1,7 @@
 """Bags of features from frames that do not fit in memory: from shards to shards (4.2.3).
 
-Frames lie in a folder that `thesislib.shards` wrote. Scaling and words are learnt in passes over
-its parts, one of which is in memory at a time, with the same arithmetic and the same draws as in
+Frames lie in a folder that `thesislib.export.shards` wrote. Scaling and words are learnt in passes
+over its parts, one of which is in memory at a time, with the same arithmetic and the same draws as in
 memory: bags are equal, byte for byte. ``sampling="random"`` draws frames by their index, for
 which a number a frame is held (8 bytes); ``random++`` and ``kmeans`` look at all frames again and
 again and hold them in memory; ``idf`` holds the counts of all clips.
@@ -17,10 +17,9 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from thesislib.errors import ParameterError
-from thesislib.feature_table import write_table
-from thesislib.representations.bag_of_features import BagOfFeatures
-from thesislib.representations.openxbow import choose_bag, write_codebook
-from thesislib.shards import (
+from thesislib.export.feature_table import write_table
+from thesislib.export.openxbow import choose_bag, write_codebook
+from thesislib.export.shards import (
     check_parts,
     hold,
     is_written,
@@ -29,6 +28,7 @@ from thesislib.shards import (
     read_about,
     write_index,
 )
+from thesislib.representations.bag_of_features import BagOfFeatures
 from thesislib.store import FeatureStore, hash_parameters
 from thesislib.workers import run_ahead, share
 
@@ -271,7 +271,7 @@ def bag_folder(
     ----------
     source, output : str or Path
     codebook, save_codebook, norm, **parameters
-        As `thesislib.representations.openxbow.bag_csv`.
+        As `thesislib.export.openxbow.bag_csv`.
     n_jobs : int
 
     Returns

@@ -5,9 +5,9 @@ import pytest
 from sklearn.svm import LinearSVC
 
 from thesislib.cli import main
-from thesislib.estimate import count_work, describe_estimate
-from thesislib.probes import FitCost
-from thesislib.runner import read_parameters, read_profile
+from thesislib.compendium.estimate import count_work, describe_estimate
+from thesislib.compendium.probes import FitCost
+from thesislib.compendium.runner import read_parameters, read_profile
 
 NAME = "08_3_game_genre"
 

@@ -11,17 +11,17 @@ from PIL import Image
 from scipy.signal import resample_poly
 from threadpoolctl import threadpool_limits
 
-from thesislib import features
 from thesislib.audio import read_audio
-from thesislib.detect import detect_events
 from thesislib.errors import AudioError, CorpusError, ParameterError, WeightsError
-from thesislib.features import write_features
+from thesislib.export import features
+from thesislib.export.detect import detect_events
+from thesislib.export.detectors import load_detectors
+from thesislib.export.features import write_features
+from thesislib.export.openxbow import bag_csv, read_bags
+from thesislib.export.plan import REPRESENTATIONS
 from thesislib.representations.deep_spectrum import DeepSpectrum
-from thesislib.representations.detectors import load_detectors
 from thesislib.representations.extract import Reading
 from thesislib.representations.functionals import FrameFeatures, Functionals
-from thesislib.representations.openxbow import bag_csv, read_bags
-from thesislib.representations.plan import REPRESENTATIONS
 from thesislib.representations.statistics import BandStatistics
 from thesislib.spectra.frames import LogMelFrames
 from thesislib.spectra.plot import AudioPlot

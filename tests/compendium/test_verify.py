@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from thesislib import verify
 from thesislib.cli import main
+from thesislib.compendium import verify
+from thesislib.compendium.freshness import find_results, read_record
+from thesislib.compendium.processes import Outcome
+from thesislib.compendium.runner import run_notebook
+from thesislib.compendium.verify import list_results, verify_all
 from thesislib.errors import ParameterError
-from thesislib.freshness import find_results, read_record
-from thesislib.processes import Outcome
-from thesislib.runner import run_notebook
-from thesislib.verify import list_results, verify_all
 
 # Reads its store, as a real one would; the second is not deterministic.
 STORED = """\

@@ -21,12 +21,12 @@ from thesislib.corpora.annotations import read_events
 from thesislib.corpora.index import Corpus
 from thesislib.corpora.recordings import find_recordings, read_labels
 from thesislib.errors import AudioError, ParameterError, check_number, check_option
-from thesislib.feature_shards import check_shardable, is_sharded, write_feature_shards
-from thesislib.feature_table import FORMATS, write_table
+from thesislib.export.feature_shards import check_shardable, is_sharded, write_feature_shards
+from thesislib.export.feature_table import FORMATS, write_table
+from thesislib.export.openxbow import write_frames
+from thesislib.export.plan import make_plan
+from thesislib.export.shards import INDEX
 from thesislib.representations.extract import Reading, extract
-from thesislib.representations.openxbow import write_frames
-from thesislib.representations.plan import make_plan
-from thesislib.shards import INDEX
 from thesislib.spectra.plot import AudioPlot, write_png
 from thesislib.store import write_atomically
 from thesislib.workers import Parallel, delayed
@@ -78,9 +78,9 @@ def write_features(
         Files and folders, see `find_recordings`.
     output : str or Path
         ``.parquet``, ``.csv`` or ``.arff``; or a folder (a name without suffix) for shards, see
-        `thesislib.shards`: in constant memory, and without the store, whose place they take.
+        `thesislib.export.shards`: in constant memory, and without the store, whose place they take.
     representation : str
-        One of `thesislib.representations.plan.REPRESENTATIONS`.
+        One of `thesislib.export.plan.REPRESENTATIONS`.
     reading : Reading, optional
         Channel, sampling rate, chunks.
     start_s, end_s : float, optional

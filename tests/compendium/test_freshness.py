@@ -10,9 +10,9 @@ matplotlib.use("Agg")
 import pandas as pd
 import pytest
 
-from thesislib import freshness
-from thesislib.freshness import describe_state, find_results, list_changes, stamp
-from thesislib.notebooks import OVERVIEW, read_parameters
+from thesislib.compendium import freshness
+from thesislib.compendium.freshness import describe_state, find_results, list_changes, stamp
+from thesislib.compendium.notebooks import OVERVIEW, read_parameters
 from thesislib.reporting.provenance import Run
 from thesislib.store import hash_file
 
@@ -41,7 +41,7 @@ def package(tmp_path, monkeypatch):
     folder = tmp_path / "package"
     folder.mkdir()
     (folder / "freshness.py").write_text("a = 1\n")
-    monkeypatch.setattr(freshness, "__file__", str(folder / "freshness.py"))
+    monkeypatch.setattr(freshness, "__file__", str(folder / "compendium" / "freshness.py"))
     return folder
 
 

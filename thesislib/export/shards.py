@@ -21,7 +21,7 @@ from filelock import FileLock
 from tqdm.auto import tqdm
 
 from thesislib.errors import ParameterError, ThesisError, check_number
-from thesislib.feature_table import write_table
+from thesislib.export.feature_table import write_table
 from thesislib.representations.extract import assemble, enumerate_rows, find_keys, warn_together
 from thesislib.representations.rows import compute_rows
 from thesislib.store import hash_parameters, write_atomically

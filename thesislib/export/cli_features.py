@@ -141,7 +141,7 @@ def _features(options):
     from joblib import cpu_count
 
     from thesislib.errors import AudioError
-    from thesislib.features import write_features
+    from thesislib.export.features import write_features
     from thesislib.representations.extract import Reading
     from thesislib.workers import open_cluster
 
@@ -224,12 +224,12 @@ def _bag(options):
     if frames.is_dir():
         from joblib import cpu_count
 
-        from thesislib.shard_bags import bag_folder
+        from thesislib.export.shard_bags import bag_folder
         from thesislib.workers import open_cluster
 
         with open_cluster(dask, n_workers=jobs):
             bag_folder(frames, output, n_jobs=jobs or cpu_count(), random_state=seed, **given)
         return
-    from thesislib.representations.openxbow import bag_csv
+    from thesislib.export.openxbow import bag_csv
 
     bag_csv(frames, output, random_state=seed, **given)

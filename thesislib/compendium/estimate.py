@@ -2,7 +2,7 @@
 
 Only 8.3 has an estimate: its search fits thousands of machines, and takes days with the thesis's
 values. The work is counted from the parameters and the corpus; without the thesis's corpus, from
-its published numbers. What a unit of work costs is measured by :mod:`thesislib.probes`.
+its published numbers. What a unit of work costs is measured by :mod:`thesislib.compendium.probes`.
 """
 
 from collections import Counter
@@ -13,8 +13,8 @@ import pandas as pd
 from joblib import cpu_count
 
 from thesislib.audio import chunk
+from thesislib.compendium.probes import FitCost, Probes, fit_overhead_s, import_s, interval_s
 from thesislib.corpora.splits import has_folds, take_slice
-from thesislib.probes import FitCost, Probes, fit_overhead_s, import_s, interval_s
 
 
 @dataclass(frozen=True)

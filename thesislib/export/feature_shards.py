@@ -14,10 +14,10 @@ import numpy as np
 import soundfile
 
 from thesislib.errors import ParameterError
-from thesislib.feature_table import FORMATS
+from thesislib.export.feature_table import FORMATS
+from thesislib.export.shard_bags import bag_shards
+from thesislib.export.shards import SHARD_CLIPS, Table, write_shards
 from thesislib.representations.bag_of_features import BagOfFeatures
-from thesislib.shard_bags import bag_shards
-from thesislib.shards import SHARD_CLIPS, Table, write_shards
 
 #: Where the frames of a bag wait.
 FRAMES = "_frames"

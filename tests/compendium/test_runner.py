@@ -8,9 +8,7 @@ import yaml
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from thesislib.cli import main
-from thesislib.errors import CorpusError, ParameterError
-from thesislib.reporting.provenance import read_parameters
-from thesislib.runner import (
+from thesislib.compendium.runner import (
     NotebookError,
     check_parameters,
     list_notebooks,
@@ -18,6 +16,8 @@ from thesislib.runner import (
     resolve_run,
     run_notebook,
 )
+from thesislib.errors import CorpusError, ParameterError
+from thesislib.reporting.provenance import read_parameters
 from thesislib.store import hash_file
 
 PARAMETERS = """\

@@ -19,7 +19,7 @@ from pathlib import Path
 import yaml
 
 from thesislib import __version__
-from thesislib.notebooks import OVERVIEW, PROFILES, read_cells
+from thesislib.compendium.notebooks import OVERVIEW, PROFILES, read_cells
 from thesislib.places import (
     data_folder,
     notebooks_folder,
@@ -102,7 +102,7 @@ def describe_inputs(name, parameters):
     >>> sorted(describe_inputs("10_2_snore", {"corpus": ""}))
     ['code', 'files', 'notebook', 'published']
     """
-    package = Path(__file__).parent
+    package = Path(__file__).parents[1]
     code = [p for p in package.rglob("*") if p.suffix in (".py", ".csv") and p.is_file()]
     tables = list((data_folder() / "published").glob("*.csv"))
     if name == OVERVIEW:

@@ -2,7 +2,7 @@
 
 A value is refused before a kernel starts if its name is unknown, if its type is not
 that of the notebook's default, or if ``notebooks/parameters/limits.yaml`` excludes it.
-:mod:`thesislib.processes` runs several side by side.
+:mod:`thesislib.compendium.processes` runs several side by side.
 """
 
 import difflib
@@ -13,6 +13,14 @@ from pathlib import Path
 
 import yaml
 
+from thesislib.compendium.freshness import find_results, list_changes, read_limits, read_record
+from thesislib.compendium.notebooks import (
+    OVERVIEW,
+    PROFILES,
+    list_notebooks,
+    read_parameters,
+    read_title,
+)
 from thesislib.errors import (
     CorpusError,
     ParameterError,
@@ -20,14 +28,6 @@ from thesislib.errors import (
     ThesisError,
     check_number,
     check_option,
-)
-from thesislib.freshness import find_results, list_changes, read_limits, read_record
-from thesislib.notebooks import (
-    OVERVIEW,
-    PROFILES,
-    list_notebooks,
-    read_parameters,
-    read_title,
 )
 from thesislib.places import notebooks_folder, project_root
 from thesislib.store import hash_file, write_atomically
@@ -376,7 +376,7 @@ def describe_run(name, values, *, jobs=None):
     """
     from joblib import cpu_count
 
-    from thesislib.estimate import describe_estimate
+    from thesislib.compendium.estimate import describe_estimate
 
     values = {**read_parameters(name), "n_jobs": jobs or cpu_count(), **values}
     absent = bool(values.get("corpus")) and not Path(values["corpus"]).is_dir()

@@ -13,10 +13,10 @@ import numpy as np
 from sklearn.base import BaseEstimator, clone
 
 from thesislib.errors import ParameterError, check_option
+from thesislib.export.openxbow import read_codebook, write_codebook
 from thesislib.representations.bag_of_features import SAMPLINGS, SCALES, BagOfFeatures
 from thesislib.representations.extract import describe
 from thesislib.representations.functionals import FrameFeatures, Functionals
-from thesislib.representations.openxbow import read_codebook, write_codebook
 from thesislib.representations.statistics import BandStatistics
 from thesislib.spectra.frames import LogMelFrames
 from thesislib.spectra.plot import STYLES, AudioPlot
@@ -280,8 +280,8 @@ def _trained(kind, settings, random_state):
 
 
 def _crnn(settings, reading, random_state, *, output):
+    from thesislib.export.detectors import DESCRIPTION, load_detectors, save_detectors
     from thesislib.representations.crnn import CRNN
-    from thesislib.representations.detectors import DESCRIPTION, load_detectors, save_detectors
     from thesislib.representations.event_features import EventFeatures
 
     is_framed = output == "probability"

@@ -12,12 +12,12 @@ import time
 import psutil
 import pytest
 
-from thesislib import processes
 from thesislib.cli import main
+from thesislib.compendium import processes
+from thesislib.compendium.freshness import find_results
+from thesislib.compendium.notebooks import OVERVIEW
+from thesislib.compendium.processes import Outcome, expect_seconds, plan_runs, run_all, share_out
 from thesislib.errors import ParameterError
-from thesislib.freshness import find_results
-from thesislib.notebooks import OVERVIEW
-from thesislib.processes import Outcome, expect_seconds, plan_runs, run_all, share_out
 
 # Leaves a record without the imports of a real one.
 LIGHT = """\

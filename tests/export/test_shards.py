@@ -12,11 +12,11 @@ import pytest
 import soundfile
 
 from thesislib.errors import AudioError, ParameterError
-from thesislib.features import write_features
+from thesislib.export.features import write_features
+from thesislib.export.shard_bags import FrameShards, bag_shards, fit_bag
+from thesislib.export.shards import list_parts, read_about
 from thesislib.representations.bag_of_features import BagOfFeatures
 from thesislib.representations.extract import Reading
-from thesislib.shard_bags import FrameShards, bag_shards, fit_bag
-from thesislib.shards import list_parts, read_about
 
 BANDS = {"n_mels": 8, "window_s": 0.032}
 BAG = {"frames": "mfcc39", "codebook_size": 12, "n_assign": 3}

@@ -1,0 +1,1 @@
+"""Running the notebooks: parameters, processes, what is up to date, verification."""

@@ -1,0 +1,1 @@
+"""The same representations for a user's own recordings: features, bags, detection."""
