@@ -1,7 +1,7 @@
 """Bags of features from frames that do not fit in memory: from shards to shards (4.2.3).
 
 Frames lie in a folder that `thesislib.export.shards` wrote. Scaling and words are learnt in passes
-over its parts, one of which is in memory at a time, with the same arithmetic and the same draws as in
+over its parts, one of which is in memory at a time, with the same arithmetic and draws as in
 memory: bags are equal, byte for byte. ``sampling="random"`` draws frames by their index, for
 which a number a frame is held (8 bytes); ``random++`` and ``kmeans`` look at all frames again and
 again and hold them in memory; ``idf`` holds the counts of all clips.
