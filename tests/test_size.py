@@ -69,7 +69,8 @@ def format_table():
 
 
 def test_the_counter_leaves_out_prose():
-    text = '"""Module.\n\nText."""\n\nx = 1  # one\n# two\n\n\ndef f():\n    """Doc."""\n    return """a\nb"""\n'
+    text = '"""Module.\n\nText."""\n\nx = 1  # one\n# two\n\n\n'
+    text += 'def f():\n    """Doc."""\n    return """a\nb"""\n'
     assert count_code_lines(text) == 4
 
 

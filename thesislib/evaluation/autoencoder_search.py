@@ -14,8 +14,7 @@ from sklearn.base import BaseEstimator, clone
 from thesislib.corpora.index import Corpus
 from thesislib.errors import ParameterError
 from thesislib.evaluation.metrics import accuracy, bootstrap_interval, score_folds
-from thesislib.evaluation.probabilities import answer_folds
-from thesislib.evaluation.selection import evaluate_partitions
+from thesislib.evaluation.validation import evaluate_folds, evaluate_partitions
 from thesislib.representations.extract import Reading, describe, read_items
 from thesislib.representations.learnt import LearntFeatures
 from thesislib.representations.s2sae import S2SAE
@@ -41,7 +40,7 @@ class AutoencoderTrial:
     complexities : sequence of float
         Of the SVM; the best on development counts.
     machine : dict, optional
-        As in :func:`~thesislib.evaluation.selection.evaluate_partitions`.
+        As in :func:`~thesislib.evaluation.validation.evaluate_partitions`.
     reading : Reading, optional
 
     Notes
@@ -148,7 +147,9 @@ class FoldTrial:
             fit_on=self.fit_on,
         )
         corpus = self.corpus
-        found = answer_folds(self.classifier, learnt.features, corpus.labels, corpus.folds()).outer
+        found = evaluate_folds(
+            learnt.features, corpus.labels, corpus.folds(), classifier=self.classifier, n_inner=0
+        ).nested
         scores = score_folds(found.truth, found.predicted, found.folds, metric=accuracy)
         low, high = bootstrap_interval(
             found.truth,

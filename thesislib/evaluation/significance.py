@@ -159,8 +159,12 @@ def ttest_from_printed(mean_a, deviation_a, mean_b, deviation_b, *, n_folds=10, 
     check_number("deviation_b", deviation_b, low=0)
     if ddof not in (0, 1):
         raise ParameterError(f"ddof: found {ddof!r}, expected 0 or 1")
-    variance = (deviation_a**2 + deviation_b**2) / 2 * (n_folds / (n_folds - 1 + ddof))
-    t, p = _test(mean_a - mean_b, variance * 2 / n_folds, 2 * n_folds - 2)
+    # scipy takes standard deviations with ddof=1.
+    a, b = (d * np.sqrt(n_folds / (n_folds - 1 + ddof)) for d in (deviation_a, deviation_b))
+    if a == b == 0:
+        t, p = (0.0, 1.0) if mean_a == mean_b else (float("nan"), float("nan"))
+    else:
+        t, p = map(float, stats.ttest_ind_from_stats(mean_a, a, n_folds, mean_b, b, n_folds))
     return {"independent_t": t, "independent_p": p}
 
 

@@ -62,7 +62,7 @@ def explore_decisions(corpus, decisions, draw, *, reading, system, note=""):
     Parameters
     ----------
     corpus : Corpus
-    decisions : Decisions
+    decisions : Predictions
         Of a table's row; its ``rows`` are rows of the corpus.
     draw : callable
         Gets a :class:`ScoredClip`, returns a list of what is displayed.
@@ -133,7 +133,7 @@ class MachineOnPlots:
         Fold (None with partitions) to the training rows of ``found.matrix`` and the complexity.
     machine : dict, optional
     upsampling : bool
-        As in :func:`thesislib.evaluation.selection.evaluate_partitions`.
+        As in :func:`thesislib.evaluation.validation.evaluate_partitions`.
     """
 
     def __init__(
