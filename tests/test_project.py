@@ -97,8 +97,3 @@ def test_no_stage_imports_what_stands_on_top():
     lower = [p for p in ROOT.glob("thesislib/*/*.py") if p.parent.name in STAGES]
     wrong = {f"{p.parent.name}/{p.name}" for p in lower if on_top.search(p.read_text())}
     assert wrong <= STILL_TO_TURN
-
-
-def test_the_library_stays_thin():
-    lines = {path: len(path.read_text().splitlines()) for path in ROOT.glob("thesislib/**/*.py")}
-    assert {path.name: n for path, n in lines.items() if n > 450} == {}

@@ -29,10 +29,14 @@ from thesislib.reporting.attribution import (
     plot_attribution,
     read_coefficients,
 )
-from thesislib.reporting.event_figures import plot_detection
 from thesislib.reporting.explore import choose, display_and_close
-from thesislib.reporting.figures import describe_values, frequency_ticks, plot_audio
-from thesislib.reporting.training_figures import plot_reconstructions
+from thesislib.reporting.figures import (
+    describe_values,
+    frequency_ticks,
+    plot_audio,
+    plot_detection,
+    plot_reconstructions,
+)
 from thesislib.representations.extract import read_items
 from thesislib.representations.sliding import predict_ensemble
 from thesislib.spectra.plot import colour_table

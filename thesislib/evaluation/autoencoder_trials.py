@@ -2,7 +2,7 @@
 
 The thesis searches in stages: layers, units and directions first, then the spectrum's window,
 then its mel bands, each with the best of the stage before. A stage is a
-:func:`~thesislib.evaluation.sweep.sweep` of one :class:`AutoencoderTrial`, scored on the
+:func:`~thesislib.evaluation.sweeps.sweep` of one :class:`AutoencoderTrial`, scored on the
 development part (10.1), or :class:`FoldTrial`, scored in cross-validation (8.1).
 """
 

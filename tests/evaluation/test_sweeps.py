@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from thesislib.errors import ParameterError
-from thesislib.evaluation.sweep import SweepWarning, expand_grid, sweep
+from thesislib.evaluation.sweeps import SweepWarning, expand_grid, sweep
 from thesislib.store import FeatureStore
 
 SETS = expand_grid(a=[3, 1], b=[1, 2])
