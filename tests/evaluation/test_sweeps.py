@@ -93,5 +93,5 @@ def test_wrong_sweeps_are_refused(store):
         sweep([], add, store=store, name="sums")
     with pytest.raises(ParameterError, match="expected a dict of plain values"):
         sweep(SETS, lambda a, b: {"x": np.zeros(2)}, store=store, name="sums")
-    with pytest.raises(ParameterError, match=r"its answer has \['a'\]"):
+    with pytest.raises(ParameterError, match=r"its result has \['a'\]"):
         sweep(SETS, lambda a, b: {"a": 1}, store=store, name="sums")
