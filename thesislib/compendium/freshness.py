@@ -103,7 +103,7 @@ def describe_inputs(name, parameters):
     ['code', 'files', 'notebook', 'published']
     """
     package = Path(__file__).parents[1]
-    code = [p for p in package.rglob("*") if p.suffix in (".py", ".csv") and p.is_file()]
+    code = [p for p in package.rglob("*") if p.suffix in (".py", ".csv", ".yaml") and p.is_file()]
     tables = list((data_folder() / "published").glob("*.csv"))
     if name == OVERVIEW:
         tables += (data_folder() / "published" / "overview").glob("*.csv")
