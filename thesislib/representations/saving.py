@@ -2,16 +2,27 @@
 
 import hashlib
 import numbers
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from thesislib.errors import ParameterError, WeightsError, check_option
+from thesislib.errors import (
+    BOOLEAN,
+    DEVICE,
+    PATH,
+    SEED,
+    ParameterError,
+    WeightsError,
+    check_option,
+    check_parameters,
+)
 from thesislib.training import load_network, pick_device, save_network, seeded
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class SavedNetwork:
     """Mixin of an estimator whose fitted state is ``network_``.
 
@@ -24,6 +35,16 @@ class SavedNetwork:
     _fitted = ()
     # Neither changes a feature; a path would besides tell where somebody keeps their files.
     _without_effect = ("verbose", "checkpoint")
+
+    device: DEVICE = "auto"
+    random_state: SEED = 0
+    verbose: BOOLEAN = False
+    checkpoint: PATH | None = None
+
+    def _check(self):
+        """Check the parameters; a subclass adds what one constraint cannot express."""
+        check_parameters(self)
+        pick_device(self.device)
 
     def cache_parameters(self):
         """Plain values for a store's key (contract 3).
