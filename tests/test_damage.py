@@ -9,7 +9,7 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from thesislib.errors import StoreError, ThesisError, WeightsError
+from thesislib.errors import WeightsError
 from thesislib.representations.s2sae import S2SAE
 from thesislib.representations.weights import load_weights
 from thesislib.store import FeatureStore
