@@ -1,6 +1,7 @@
 """Damaged files: one flipped bit, a cut, an empty or foreign file is an error in one line."""
 
 import os
+import resource
 import warnings
 
 import numpy as np
@@ -10,10 +11,12 @@ import torch
 from torch import nn
 
 from thesislib.errors import WeightsError
+from thesislib.representations.crnn import CRNN
+from thesislib.representations.dcgan import DCGAN
 from thesislib.representations.s2sae import S2SAE
 from thesislib.representations.weights import load_weights
 from thesislib.store import FeatureStore
-from thesislib.training import train, write_tensors
+from thesislib.training import read_tensors, train, write_tensors
 
 KEY = "ab" * 32
 
@@ -153,3 +156,57 @@ def test_a_checkpoint_says_what_to_do(tmp_path):
         with pytest.raises(WeightsError, match=r"c\.safetensors: damaged.*delete it to begin anew"):
             fit(path)
         path.rmdir() if content is None else path.unlink()
+
+
+HUGE = {
+    "S2SAE": [
+        {"n_layers": 10**6},
+        {"n_layers": 10**100},
+        {"n_units": 10**6},
+        {"n_units": 10**12},
+        {"n_features_in_": 10**6},
+        {"cell": ["GRU"]},
+        {"batch_size": {"a": 1}},
+        {"no_such_parameter": 1},
+    ],
+    "DCGAN": [
+        {"n_layers": 10**6},
+        {"n_maps": 10**6},
+        {"n_noise": 10**6},
+        {"input_shape_": [10**6, 10**6]},
+        {"input_shape_": "ab"},
+    ],
+    "CRNN": [
+        {"n_recurrent": 10**6},
+        {"n_filters": [10**6] * 2},
+        {"n_filters": [8] * 10**5, "kernel_sizes": [[1, 1]] * 10**5, "pool_sizes": [1] * 10**5},
+        {"n_dense": 10**6},
+        {"n_columns_": 10**6},
+        {"n_outputs_": None},
+    ],
+}
+
+
+@pytest.mark.parametrize("kind", HUGE)
+def test_a_saved_estimator_that_asks_for_more_than_its_file_holds_is_rejected(tmp_path, kind):
+    x = np.zeros((2, 8, 8), np.float32)
+    if kind == "S2SAE":
+        model = S2SAE(1, 2, n_epochs=0).fit(x)
+    elif kind == "DCGAN":
+        model = DCGAN(1, n_maps=1, n_epochs=0).fit(x)
+    else:
+        settings = {"n_filters": (2, 2), "kernel_sizes": ((3, 3),) * 2, "pool_sizes": (2, 2)}
+        model = CRNN(**settings, n_units=2, n_dense=2, n_epochs=0).fit(x, x[..., 0] > 0)
+    path = tmp_path / "model.safetensors"
+    model.save(path)
+    type(model).load(path, device="cpu")
+    tensors, metadata = read_tensors(path)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for change in HUGE[kind]:
+        changed = {part: dict(metadata[part]) for part in ("parameters", "fitted")}
+        for name, value in change.items():
+            changed["fitted" if name.endswith("_") else "parameters"][name] = value
+        write_tensors(path, tensors, metadata | changed)
+        with pytest.raises(WeightsError, match=rf"model\.safetensors: found no {kind} \("):
+            type(model).load(path, device="cpu")
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300_000

@@ -170,6 +170,18 @@ def test_damaged_files_are_named(tmp_path):
         read_weights(tmp_path / "run.pth")
 
 
+@pytest.mark.parametrize("is_zip", [True, False])
+def test_files_of_every_torch_are_read(tmp_path, is_zip):
+    net = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3), torch.nn.BatchNorm2d(2))
+    state = net.state_dict() | {"1.bias": torch.nn.Parameter(torch.arange(4.0)[::2])}
+    path = tmp_path / "net.pt"
+    torch.save(state, path, _use_new_zipfile_serialization=is_zip)
+    read = read_weights(path)
+    assert all(torch.equal(read[name], state[name]) for name in state)
+    load_weights(net, "tiny", path)
+    assert net[1].bias.tolist() == [0.0, 2.0]
+
+
 def test_weights_of_another_network_are_listed(tmp_path):
     model = torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.Linear(2, 2), torch.nn.Linear(2, 2))
     before = {key: value.clone() for key, value in model.state_dict().items()}
@@ -270,7 +282,7 @@ def test_hostile_weights_are_one_line_each_and_take_no_memory(tmp_path):
     (tmp_path / "whole").unlink()
     (tmp_path / "folder.pth").mkdir()
     expected = {name: pattern for name, (_, pattern) in HOSTILE.items()}
-    expected |= {"bomb.pth": r"unpack to 4\d{8} bytes", "folder.pth": "found a folder"}
+    expected |= {"bomb.pth": r"unpack to 4\d{8} bytes", "folder.pth": "found no file"}
     child = subprocess.run(
         [sys.executable, "-c", LOAD_ALL, str(tmp_path)], capture_output=True, text=True
     )

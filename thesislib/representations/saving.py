@@ -88,6 +88,8 @@ class SavedNetwork:
             for name, value in vars(self).items():
                 if name != "random_state":
                     _check_sizes(name, value)
+            for name in {"n_layers", "n_recurrent"} & vars(self).keys():
+                check_number(name, getattr(self, name), high=len(state))
             self._check()
             self.history_ = metadata["history"]
             with _limit_parameters(state):

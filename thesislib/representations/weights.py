@@ -253,9 +253,12 @@ def _open_weights(path, n_bytes_at_most=None):
     """Tensors by name, which are read from the disk as they are used; checked but for values."""
     path = Path(path)
     try:
-        if path.exists() and not path.is_file():
-            raise WeightsError(f"{path}: found a folder or device, expected a file")
-        size = path.stat().st_size
+        if not path.is_file():
+            raise WeightsError(f"{path}: found no file, expected weights")
+        size, kind = path.stat().st_size, _kind(path)
+    except OSError as error:
+        raise WeightsError(f"{path}: cannot be read ({error.strerror})") from error
+    try:
         if path.suffix not in _SUFFIXES:
             raise ValueError(f"expected a file that ends in {', '.join(_SUFFIXES)}")
         if n_bytes_at_most is not None and size > n_bytes_at_most:
@@ -268,7 +271,7 @@ def _open_weights(path, n_bytes_at_most=None):
     except Exception as error:  # whatever a damaged file makes torch stumble over
         reason = _show((str(error) or type(error).__name__).splitlines()[0], 160)
         raise WeightsError(
-            f"{path}: found {_kind(path)} ({reason}), expected dense, real tensors by name, whole: "
+            f"{path}: found {kind} ({reason}), expected dense, real tensors by name, whole: "
             "safetensors, or what torch.save(model.state_dict()) writes"
         ) from error
     return state
@@ -335,21 +338,16 @@ def _check_pickle(file):
 
 def _kind(path):
     """What a file looks like, from its first bytes."""
-    try:
-        with open(path, "rb") as file:
-            head = file.read(200).lstrip().lower()
-    except OSError:
-        return "nothing that can be read"
-    for start, kind in _KINDS.items():
-        if head.startswith(start):
-            return kind
-    return "a damaged or unknown file" if head else "an empty file"
+    with open(path, "rb") as file:
+        head = file.read(200).lstrip().lower()
+    kinds = [kind for start, kind in _KINDS.items() if head.startswith(start)]
+    return "an empty file" if not head else kinds[0] if kinds else "a damaged or unknown file"
 
 
 _KINDS = {
     b"\x80": "a pickle",
     b"pk\x03\x04": "a torch or zip archive",
-    b"version https://git-lfs": "a pointer of Git LFS, not the file itself: run git lfs pull",
+    b"version https://git-lfs": "a pointer of Git LFS (run: git lfs pull)",
     b"<!doctype": "a web page",
     b"<html": "a web page",
 }
