@@ -146,7 +146,7 @@ def test_a_killed_training_goes_on_with_the_same_bits(rng, tmp_path):
             machine.fit(X, y)
     finally:
         handle.remove()
-    assert len(list(tmp_path.glob("*.pt"))) == 1
+    assert len(list(tmp_path.glob("*.safetensors"))) == 1
     resumed = MLP(n_units=6, n_epochs=6, checkpoint=tmp_path).fit(X, y)
     np.testing.assert_array_equal(resumed.predict_proba(X), whole.predict_proba(X))
 
