@@ -276,7 +276,9 @@ def run_ahead(function, tasks, *, n_jobs, ahead=2):
             yield _result(pending.popleft())
     except BrokenExecutor as error:
         _pool.cache_clear()
-        raise _worker_died() from error
+        raise WorkerError(
+            "found a worker process that died, expected enough memory for each: try fewer --jobs"
+        ) from error
     finally:
         for future in pending:
             future.cancel()
@@ -321,12 +323,6 @@ def _can_start_workers():
     for file in sum(files, ()):
         os.close(file)
     return True
-
-
-def _worker_died():
-    return WorkerError(
-        "workers: found a process that died, expected enough memory for each: try fewer --jobs"
-    )
 
 
 def _submitter(client):
