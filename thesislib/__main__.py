@@ -2,6 +2,9 @@
 
 import sys
 
-from thesislib.cli import main
+if not sys.flags.safe_path:
+    del sys.path[0]  # the working folder, whose modules would come before Python's own
+
+from thesislib.cli import main  # noqa: E402
 
 sys.exit(main())

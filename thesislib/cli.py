@@ -37,14 +37,19 @@ def main(arguments=None):
 
     SIGINT, SIGTERM and SIGHUP end the process with code 130, 143 and 129.
     """
-    # Workers and kernels do not import modules from the working folder.
+    # Workers and kernels do not import modules from the working folder, and the processes that
+    # remove the semaphores of killed ones do so without a word.
     os.environ["PYTHONSAFEPATH"] = "1"
+    filters = filter(None, (os.environ.get("PYTHONWARNINGS"), "ignore:resource_tracker"))
+    os.environ["PYTHONWARNINGS"] = ",".join(dict.fromkeys(filters))
     with end_on_signals("thesis", restore=arguments is not None), warnings.catch_warnings():
         warnings.showwarning = _print_remark
         return _run_command(build_parser().parse_args(arguments))
 
 
 def _run_command(options):
+    from concurrent.futures import BrokenExecutor
+
     from thesislib.errors import ThesisError
 
     try:
@@ -62,6 +67,13 @@ def _run_command(options):
         # The file system: no permission, no space, a folder in place of a file, ...
         reason = f"{error.filename}: {error.strerror}" if error.filename else str(error)
         print(f"thesis {options.command}: {reason}", file=sys.stderr)
+        return 2
+    except BrokenExecutor:
+        print(
+            f"thesis {options.command}: found a worker process that died, expected enough memory "
+            "for all: try fewer --jobs",
+            file=sys.stderr,
+        )
         return 2
 
 

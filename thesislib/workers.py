@@ -54,10 +54,6 @@ class ClusterError(ThesisError, OSError):
     """A Dask cluster cannot be reached, or is not fit for the work."""
 
 
-class WorkerError(ThesisError, RuntimeError):
-    """A worker process died."""
-
-
 @contextlib.contextmanager
 def open_cluster(address, *, n_workers=None):
     """Let all work of this process and of those that it starts run on a Dask cluster.
@@ -249,7 +245,7 @@ def run_ahead(function, tasks, *, n_jobs, ahead=2):
     ------
     ClusterError
         If a task's workers died again and again.
-    WorkerError
+    BrokenExecutor
         If a worker process of this machine died.
 
     Examples
@@ -274,11 +270,9 @@ def run_ahead(function, tasks, *, n_jobs, ahead=2):
                 yield _result(pending.popleft())
         while pending:
             yield _result(pending.popleft())
-    except BrokenExecutor as error:
+    except BrokenExecutor:
         _pool.cache_clear()
-        raise WorkerError(
-            "found a worker process that died, expected enough memory for each: try fewer --jobs"
-        ) from error
+        raise
     finally:
         for future in pending:
             future.cancel()
@@ -311,18 +305,15 @@ def _submit_here(n_jobs):
 
 @lru_cache(maxsize=1)
 def _can_start_workers():
-    """Whether this machine lets workers talk to each other; a warning if it does not."""
-    from multiprocessing import get_context
-
+    """Whether the system has semaphores (else joblib warns) and enough files to open."""
+    files = []
     try:
-        get_context("spawn").Lock()
-        files = [os.pipe() for _ in range(_FILES // 2)]
+        files += (os.open(os.devnull, os.O_RDONLY) for _ in range(_FILES))
     except OSError as error:
-        warnings.warn(f"work goes on in one process: no workers can start ({error})", stacklevel=3)
-        return False
-    for file in sum(files, ()):
+        warnings.warn(f"no worker processes: {error.strerror} (ulimit -n)", stacklevel=3)
+    for file in files:
         os.close(file)
-    return True
+    return len(files) == _FILES and joblib.effective_n_jobs(2) > 1
 
 
 def _submitter(client):
