@@ -5,6 +5,6 @@ import sys
 if not sys.flags.safe_path:
     del sys.path[0]  # the working folder, whose modules would come before Python's own
 
-from thesislib.cli import main  # noqa: E402
+from thesislib.cli import main
 
 sys.exit(main())

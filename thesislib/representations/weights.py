@@ -20,7 +20,7 @@ from thesislib.corpora.download import fetch_file
 from thesislib.errors import WeightsError, check_option
 from thesislib.places import weights_folder
 from thesislib.representations.torchvision_guard import torchvision
-from thesislib.store import hash_file, write_atomically
+from thesislib.store import hash_file, lock, write_atomically
 
 CAFFE_GOOGLENET = "googlenet-bvlc"
 _SUFFIXES = (".safetensors", ".pth", ".pt")
@@ -107,19 +107,21 @@ def fetch_weights(names, folder=None, *, base_url=None, progress=True):
     for name, (url, sha256_prefix) in addresses.items():
         target = folder / f"{name}.safetensors"
         file_name = url.rpartition("/")[2]
-        if _source(target) != file_name:
-            if base_url is not None:
-                url = f"{base_url.rstrip('/')}/{file_name}"
-            download = fetch_file(
-                url, folder / file_name, sha256_prefix=sha256_prefix, progress=progress
-            )
-            try:
-                state = _read_torch(download)
-                with write_atomically(target) as temporary:
-                    # One entry only: of several, safetensors does not keep the order.
-                    safetensors.torch.save_file(state, temporary, metadata={"source": file_name})
-            finally:
-                download.unlink()
+        with lock(target):
+            if _source(target) != file_name:
+                if base_url is not None:
+                    url = f"{base_url.rstrip('/')}/{file_name}"
+                download = fetch_file(
+                    url, folder / file_name, sha256_prefix=sha256_prefix, progress=progress
+                )
+                try:
+                    state = _read_torch(download)
+                    with write_atomically(target) as temporary:
+                        # One entry only: of several, safetensors does not keep the order.
+                        about = {"source": file_name}
+                        safetensors.torch.save_file(state, temporary, metadata=about)
+                finally:
+                    download.unlink()
         paths.append(target)
     return paths
 
