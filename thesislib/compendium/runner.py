@@ -30,7 +30,7 @@ from thesislib.errors import (
     check_option,
 )
 from thesislib.places import notebooks_folder, project_root
-from thesislib.store import hash_file, write_atomically
+from thesislib.store import hash_file, lock, make_temporary, write_atomically
 
 __all__ = [
     "NotebookError",
@@ -285,22 +285,12 @@ def execute_notebook(name, values, *, progress=False, force=True):
     NotebookError
         If a cell fails or the kernel dies.
     """
-    from filelock import FileLock, Timeout
-
     folder = find_results(name, values)
     _check_writable(folder)
-    lock, waited = FileLock(folder / ".lock"), False
-    try:
-        lock.acquire(blocking=False)
-    except Timeout:
-        waited = True
-        lock.acquire()
-    try:
+    with lock(folder) as waited:
         if waited and not force and not list_changes(name, {**read_parameters(name), **values}):
             return False
         _execute(name, values, folder, progress)
-    finally:
-        lock.release()
     return True
 
 
@@ -309,20 +299,27 @@ def _execute(name, values, folder, progress):
     from nbclient.exceptions import DeadKernelError
     from papermill.exceptions import PapermillExecutionError
 
+    from thesislib.compendium.kernel import OwnKernelManager, run_kernel
+
     # papermill saves after each cell: a half-executed copy must not look finished.
-    unfinished = folder / f".executed-{os.getpid()}.ipynb"
     executed = folder / "executed.ipynb"
-    try:
+    unfinished = make_temporary(executed)
+
+    def execute():
         papermill.execute_notebook(
             notebooks_folder() / f"{name}.ipynb",
             unfinished,
             parameters=values,
             kernel_name="python3",
+            kernel_manager_class=OwnKernelManager,
             language="python",
             cwd=notebooks_folder(),
             progress_bar=progress,
             start_timeout=300,
         )
+
+    try:
+        run_kernel(execute)
         os.replace(unfinished, executed)
         _amend_record(folder, executed=hash_file(executed))
     except PapermillExecutionError as error:
@@ -334,7 +331,7 @@ def _execute(name, values, folder, progress):
         ) from error
     except DeadKernelError as error:
         _amend_record(folder, status="failed")
-        raise NotebookError(f"{name}: its kernel died; was there too little memory?") from error
+        raise NotebookError(f"{name}: {error}") from error
     finally:
         unfinished.unlink(missing_ok=True)
 

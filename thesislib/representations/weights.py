@@ -23,7 +23,7 @@ from thesislib.corpora.download import fetch_file
 from thesislib.errors import WeightsError, check_option
 from thesislib.places import weights_folder
 from thesislib.representations.torchvision_guard import torchvision
-from thesislib.store import hash_file
+from thesislib.store import hash_file, lock
 from thesislib.training import read_tensors, write_tensors
 
 CAFFE_GOOGLENET = "googlenet-bvlc"
@@ -118,16 +118,17 @@ def fetch_weights(names, folder=None, *, base_url=None, progress=True):
     for name, (url, sha256_prefix) in addresses.items():
         target = folder / f"{name}.safetensors"
         file_name = url.rpartition("/")[2]
-        if _source(target) != file_name:
-            if base_url is not None:
-                url = f"{base_url.rstrip('/')}/{file_name}"
-            download = fetch_file(
-                url, folder / file_name, sha256_prefix=sha256_prefix, progress=progress
-            )
-            try:
-                write_tensors(target, read_weights(download), {"source": file_name})
-            finally:
-                download.unlink()
+        with lock(target):
+            if _source(target) != file_name:
+                if base_url is not None:
+                    url = f"{base_url.rstrip('/')}/{file_name}"
+                download = fetch_file(
+                    url, folder / file_name, sha256_prefix=sha256_prefix, progress=progress
+                )
+                try:
+                    write_tensors(target, read_weights(download), {"source": file_name})
+                finally:
+                    download.unlink()
         paths.append(target)
     return paths
 
