@@ -100,4 +100,8 @@ def check_option(name, value, options):
     near = difflib.get_close_matches(str(value), [str(o) for o in options], n=1)
     hint = f" (did you mean {near[0]!r}?)" if near else ""
     listed = ", ".join(str(o) for o in options)
+    if near and len(options) > 20:
+        raise ParameterError(
+            f"{name}: found {value!r}{hint}, expected one of {len(options)} names"
+        )
     raise ParameterError(f"{name}: found {value!r}, expected one of {listed}{hint}")
