@@ -16,7 +16,7 @@ from thesislib.errors import ParameterError, WeightsError
 from thesislib.representations import weights as weights_module
 from thesislib.representations.weights import (
     fetch_weights,
-    find_weights,
+
     hash_weights,
     load_weights,
     network_names,
