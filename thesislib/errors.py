@@ -101,7 +101,5 @@ def check_option(name, value, options):
     hint = f" (did you mean {near[0]!r}?)" if near else ""
     listed = ", ".join(str(o) for o in options)
     if near and len(options) > 20:
-        raise ParameterError(
-            f"{name}: found {value!r}{hint}, expected one of {len(options)} names"
-        )
+        raise ParameterError(f"{name}: found {value!r}{hint}, expected one of {len(options)} names")
     raise ParameterError(f"{name}: found {value!r}, expected one of {listed}{hint}")

@@ -89,20 +89,13 @@ def open_corpus(name, root="", *, task=None, labels=None, n_folds=None, seed=0, 
     """
     from thesislib.errors import ParameterError, check_option
 
-    from thesislib.corpora.splits import adapt
-
     module, root = _find_corpus(name, root, seed, size)
-    needs = n_folds or NEEDS[name]
-    if hasattr(module, "list_tasks"):
-        check_option("task", task, module.list_tasks(root))
-        return adapt(module.load(root, task), needs, seed=seed).check()
-    if task is not None:
+    if task is not None and not hasattr(module, "list_tasks"):
         raise ParameterError(f"task: found {task!r}, expected none ({name} has no tasks)")
-    corpus = _load_native(root, labels=labels)
-    if corpus is None:
-        _require_index(root)
-        corpus = module.load(root)
-    return adapt(corpus, needs, seed=seed).check()
+    corpora = read_corpora(name, root, labels=labels, n_folds=n_folds, seed=seed)
+    if hasattr(module, "list_tasks"):
+        check_option("task", task, corpora)
+    return corpora[task or ""].check()
 
 
 def open_tasks(name, root="", *, seed=0, **size):
@@ -118,19 +111,49 @@ def open_tasks(name, root="", *, seed=0, **size):
     dict of str to Corpus
         Checked, in the thesis's order.
     """
+    _, root = _find_corpus(name, root, seed, size)
+    return {task: corpus.check() for task, corpus in read_corpora(name, root, seed=seed).items()}
+
+
+def read_corpora(name, root, *, labels=None, n_folds=None, seed=0):
+    """Read what :func:`open_corpus` or :func:`open_tasks` opens, without looking into the audio.
+
+    Parameters
+    ----------
+    name, labels, n_folds, seed
+        As in :func:`open_corpus`.
+    root : str or Path
+
+    Returns
+    -------
+    dict of str to Corpus
+        By task; ``""`` where the corpus has none. With the splits that the experiment needs.
+
+    Raises
+    ------
+    CorpusError
+        If the folder holds no corpus, or the splits cannot be derived.
+    """
+    from importlib import import_module
+
     from thesislib.corpora.splits import adapt
 
-    module, root = _find_corpus(name, root, seed, size)
-    root = Path(root).resolve()
-    native = _load_native(root)
+    module, root = import_module(f"thesislib.corpora.{name}"), Path(root)
+    has_tasks = hasattr(module, "list_tasks")
+    own = root.resolve()
+    native = _load_native(root, labels=labels)
+    if native is None:
+        _require_index(root, sub_folders=has_tasks)
     if native is not None:
-        tasks = {root.name: native}
+        corpora = {own.name if has_tasks else "": native}
+    elif not has_tasks:
+        corpora = {"": module.load(root)}
     elif (root / "index.csv").is_file():
-        tasks = {root.name: module.load(root.parent, root.name)}
+        corpora = {own.name: module.load(own.parent, own.name)}
     else:
-        _require_index(root, sub_folders=True)
-        tasks = {task: module.load(root, task) for task in module.list_tasks(root)}
-    return {task: adapt(corpus, NEEDS[name], seed=seed).check() for task, corpus in tasks.items()}
+        corpora = {task: module.load(root, task) for task in module.list_tasks(root)}
+    needs = n_folds or NEEDS[name]
+    return {task: adapt(corpus, needs, seed=seed) for task, corpus in corpora.items()}
 
 
 def fetch_corpus(name, root=None, *, accept_licence=False, progress=True):

@@ -1,7 +1,7 @@
 """Names of the networks and of their layers, and where weights are: known without torch.
 
-``files/networks.csv`` lists every network that :func:`~thesislib.representations.networks.\
-build_network` builds; of AlexNet, VGG and the GoogLeNets also the layers and the smallest input.
+``files/networks.csv`` lists all networks; of AlexNet, VGG and GoogLeNet also the layers and the
+side of the smallest input.
 Importing torch takes seconds, which a check before a run does not have.
 """
 
@@ -13,6 +13,8 @@ from thesislib.errors import ParameterError, WeightsError, check_option
 from thesislib.places import weights_folder
 
 CAFFE_GOOGLENET = "googlenet-bvlc"
+#: Networks of DeepSpectrum 0.6.9, whose input it normalises in its own way.
+DEEPSPECTRUM = ("alexnet", "googlenet", "vgg16", "vgg19")
 
 
 @functools.cache
