@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
+from sklearn.model_selection import StratifiedKFold
 
 from thesislib.compendium.estimate import count_work
 from thesislib.compendium.runner import read_parameters, read_profile
 from thesislib.corpora import game_genre
-from thesislib.corpora.splits import cross_validate, take_slice
+from thesislib.corpora.splits import take_slice
 from thesislib.corpora.synthetic import make_corpus
 from thesislib.evaluation.fusion import vote_chunks
 from thesislib.evaluation.validation import evaluate_chunks
@@ -49,7 +50,7 @@ def score(games, chunks, folds, labels=None):
 
 
 def test_a_game_has_all_its_chunks_in_one_fold(games, chunks):
-    folds = cross_validate(games)
+    folds = games.folds()
     for train, test in folds.values():
         assert not set(games.groups[train]) & set(games.groups[test])
         assert set(games.labels[test]) == set(games.classes)
@@ -57,17 +58,17 @@ def test_a_game_has_all_its_chunks_in_one_fold(games, chunks):
 
 
 def test_folds_that_ignore_games_score_higher(games, chunks):
-    grouped = score(games, chunks, cross_validate(games))
-    any_fold = [
-        score(games, chunks, cross_validate(games, n_folds=4, seed=seed, ignore_groups=True))
-        for seed in range(3)
-    ]
+    grouped = score(games, chunks, games.folds())
+    rows, any_fold = np.arange(len(games)), []
+    for seed in range(3):
+        parts = StratifiedKFold(4, shuffle=True, random_state=seed).split(rows, games.labels)
+        any_fold.append(score(games, chunks, dict(enumerate(parts))))
     assert np.mean(any_fold) > grouped + 0.02
     assert CHANCE + 0.2 < grouped < 1
 
 
 def test_permuted_labels_score_at_chance(games, chunks, rng):
-    folds = cross_validate(games)
+    folds = games.folds()
     scores = []
     for _ in range(4):
         # Within folds, so that every class stays in every fold.
@@ -92,7 +93,7 @@ def test_both_selections_have_a_row_on_chunks_and_on_clips(games, chunks):
         chunks.matrix,
         chunks.rows,
         games.labels,
-        cross_validate(games),
+        games.folds(),
         groups=games.groups,
         complexities=[1e-6, 1e-2],
         n_inner=2,
