@@ -73,6 +73,12 @@ def check_run(name, values):
         raise problems[0]
 
 
+def read_needs():
+    """What each notebook needs, and the work that it does: ``notebooks/parameters/needs.yaml``."""
+    path = notebooks_folder() / "parameters" / "needs.yaml"
+    return yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
 def find_stubs(paths):
     """Describe files that hold a pointer or a web page in place of their content, a line a kind.
 
@@ -164,13 +170,11 @@ def _check_folder(key, folder, n_bytes):
 
 def _check_corpus(name, values, problems):
     """The corpus: present, readable, with the splits and lengths that the experiment needs."""
-    path = notebooks_folder() / "parameters" / "needs.yaml"
-    needs = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
     if values.get("audio"):  # goes before the corpus (4.1)
         if not Path(values["audio"]).exists():
             problems.append(AudioError(f"audio: found nothing at {values['audio']}"))
     elif values.get("corpus"):
-        problems.attempt(_open_corpus, values["corpus"], needs.get(name, {}), values)
+        problems.attempt(_open_corpus, values["corpus"], read_needs().get(name, {}), values)
 
 
 def _open_corpus(root, need, values):

@@ -379,9 +379,9 @@ def describe_run(name, values, *, jobs=None):
     """
     from joblib import cpu_count
 
-    from thesislib.compendium.estimate import describe_estimate
+    from thesislib.compendium.estimate import describe_work
 
     values = {**read_parameters(name), "n_jobs": jobs or cpu_count(), **values}
     due = ", ".join(list_changes(name, values))
     state = f"to run ({due})" if due else "up to date"
-    return f"{name}: {state}\n{describe_estimate(name, values)}"
+    return f"{name}: {state}\n{describe_work(name, values)}"
