@@ -87,6 +87,11 @@ def test_partitions_come_from_folds():
     assert set(corpus.rows("train")) | set(corpus.rows("devel")) == set(range(30, 60))
 
 
+def test_folds_serve_where_partitions_have_strange_names():
+    corpus = adapt(make_clips(partition=["x", "y"] * 30, **NATIVE["folds"]), PARTITIONS)
+    assert corpus.rows("test").tolist() == list(range(48, 60))
+
+
 def test_withheld_labels_are_no_partition():
     labels = ["a", "b"] * 24 + [None] * 12
     corpus = adapt(make_clips(label=labels, **NATIVE["partitions"]), PARTITIONS)

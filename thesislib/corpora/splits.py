@@ -41,8 +41,8 @@ def adapt(corpus, needs, *, seed=0):
         - no partition to score: ``test`` serves as ``evaluation`` and the reverse, and ``devel``
           where the experiment has no other use for it; otherwise a fifth of ``train`` is cut off;
         - no ``devel``: a quarter of ``train`` is cut off;
-        - no partitions: the last fold is scored, the one before it is ``devel``, the others are
-          ``train``; without folds, all clips are ``train`` before the cuts.
+        - no ``train``: the last fold is scored, the one before it is ``devel``, the others are
+          ``train``; with neither folds nor partitions, all clips are ``train`` before the cuts.
 
         Cuts keep groups whole and every class on both sides.
 
@@ -116,7 +116,7 @@ def _derive_partitions(corpus, needs, seed):
     have, scored, remarks = set(part[labelled].dropna()), needs[-1], []
     if set(needs) <= have:
         return None, ()
-    if not have and has_folds(corpus):
+    if "train" not in have and has_folds(corpus):
         part, remarks = _merge_folds(corpus, needs)
     elif not have:
         part[labelled] = "train"
