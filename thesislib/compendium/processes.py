@@ -71,7 +71,7 @@ class Outcome:
         return f"{self.name}: {self.state}{took}, {tables} tables, {figures} figures"
 
 
-def plan_runs(names, *, profile="demo", corpus=None, parameters=None, own=None, needs_corpus=True):
+def plan_runs(names, *, profile="demo", corpus=None, parameters=None, own=None):
     """Parameters of several runs, all checked before any of them starts.
 
     Parameters
@@ -82,8 +82,6 @@ def plan_runs(names, *, profile="demo", corpus=None, parameters=None, own=None, 
         only the parameters that it declares.
     own : sequence of (str, str, object), optional
         Parameters of single notebooks: notebook, name, value.
-    needs_corpus : bool
-        Whether a corpus that only the profile names must be there.
 
     Returns
     -------
@@ -113,9 +111,7 @@ def plan_runs(names, *, profile="demo", corpus=None, parameters=None, own=None, 
             given = {key: value for key, value in given.items() if key in declared}
             folder = corpus if "corpus" in declared else None
         given |= {key: value for other, key, value in own or () if other == name}
-        plans[name] = resolve_run(
-            name, profile=profile, corpus=folder, parameters=given, needs_corpus=needs_corpus
-        )
+        plans[name] = resolve_run(name, profile=profile, corpus=folder, parameters=given)
     return plans
 
 
