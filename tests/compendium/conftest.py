@@ -18,7 +18,7 @@ weights = {}
 # What stands behind it in a real notebook takes a second to import.
 TABLE = """\
 import pandas as pd
-from thesislib.reporting.provenance import Run
+from thesislib.compendium.provenance import Run
 run = Run("NAME", globals())
 run.table("90.1", pd.DataFrame({"seed": [seed]}), caption="An example.")
 run.finish()

@@ -12,8 +12,8 @@ import pytest
 
 from thesislib.compendium import freshness
 from thesislib.compendium.freshness import describe_state, find_results, list_changes, stamp
-from thesislib.compendium.notebooks import OVERVIEW, read_parameters
-from thesislib.reporting.provenance import Run
+from thesislib.compendium.provenance import Run
+from thesislib.reporting.notebooks import OVERVIEW, read_parameters
 from thesislib.store import hash_file
 
 NAME = "90_1_example"

@@ -8,6 +8,7 @@ import yaml
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from thesislib.cli import main
+from thesislib.compendium.provenance import read_parameters
 from thesislib.compendium.runner import (
     NotebookError,
     check_parameters,
@@ -17,7 +18,6 @@ from thesislib.compendium.runner import (
     run_notebook,
 )
 from thesislib.errors import CorpusError, ParameterError
-from thesislib.reporting.provenance import read_parameters
 from thesislib.store import hash_file
 
 PARAMETERS = """\
@@ -35,7 +35,7 @@ refit = True
 
 BODY = """\
 import pandas as pd
-from thesislib.reporting.provenance import Run
+from thesislib.compendium.provenance import Run
 run = Run("90_1_example", globals())
 run.table("90.1", pd.DataFrame({"seed": [seed], "hop_s": [hop_s]}), caption="An example.")
 run.finish()

@@ -17,7 +17,7 @@ from thesislib.errors import ParameterError
 STORED = """\
 import os, pathlib
 import pandas as pd
-from thesislib.reporting.provenance import Run
+from thesislib.compendium.provenance import Run
 run = Run("NAME", globals())
 kept = pathlib.Path(store or os.environ["THESIS_STORE"]) / "value"
 kept.parent.mkdir(parents=True, exist_ok=True)

@@ -14,8 +14,8 @@ import nbformat
 import pytest
 
 from thesislib.compendium.freshness import list_changes, read_record
-from thesislib.compendium.notebooks import list_notebooks
 from thesislib.places import results_folder
+from thesislib.reporting.notebooks import list_notebooks
 
 #: Takes some ten seconds once its features are in the store.
 QUICK = "09_2_sentiment"
