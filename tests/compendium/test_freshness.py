@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 
 import matplotlib
 
@@ -25,8 +26,8 @@ def make_results(name=NAME, **values):
     run = Run(name, parameters)
     run.table("90.1", pd.DataFrame({"seed": [parameters["seed"]]}), caption="An example.")
     run.finish()
-    (run.folder / "executed.ipynb").write_text("{}")
-    amend(run.folder, executed=hash_file(run.folder / "executed.ipynb"))
+    (run.results / "executed.ipynb").write_text("{}")
+    amend(run.results, executed=hash_file(run.results / "executed.ipynb"))
     return parameters
 
 
@@ -74,6 +75,13 @@ def test_what_cannot_change_a_result_calls_for_no_run(results, corpus, tmp_path)
     content = json.loads(notebook.read_text())
     content["cells"][2]["outputs"] = [{"output_type": "stream", "name": "stdout", "text": "x"}]
     notebook.write_text(json.dumps(content))
+    assert list_changes(NAME, parameters) == []
+
+
+def test_the_folders_of_results_and_store_are_no_inputs(results, tmp_path):
+    places = {"results": str(tmp_path / "out"), "store": str(tmp_path / "store")}
+    parameters = make_results(**places)
+    (tmp_path / "store").mkdir()
     assert list_changes(NAME, parameters) == []
 
 
@@ -153,7 +161,7 @@ def test_damaged_outputs(results):
 
 def test_a_run_that_did_not_end(results):
     parameters, folder = results
-    Run(NAME, parameters)
+    amend(folder, status="running")
     assert list_changes(NAME, parameters) == ["not complete"]
     assert describe_state(NAME, "demo") == "not complete"
     (folder / "run.json").write_text("{")
@@ -171,6 +179,9 @@ def test_a_record_of_another_version_is_out_of_date_and_no_error(results):
 def test_the_overview_depends_on_what_the_others_left(results, add_notebook):
     add_notebook(OVERVIEW)
     parameters = make_results(OVERVIEW)
+    assert list_changes(OVERVIEW, parameters) == []
+    for other in (f"{NAME}.failed", f".{NAME}-host-1-abc"):
+        shutil.copytree(results[1], results[1].with_name(other))
     assert list_changes(OVERVIEW, parameters) == []
     amend(results[1], note="another run")
     assert list_changes(OVERVIEW, parameters) == [f"demo/{NAME}"]
