@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 from timing import describe, faster, row, run_script, take_turns
 
 from thesislib.evaluation.classifiers import build_svm, decision_values
-from thesislib.evaluation.fits import fit_tasks
+from thesislib.evaluation.validation import Task, fit_tasks
 
 N_CHUNKS, N_FEATURES = 18_792, 4_096
 COMPLEXITIES = [1e-5, 1e-4, 1e-3, 1e-2]
@@ -39,7 +39,7 @@ def measure_grid(runs, n, n_features):
     X, labels = make_features(n, n_features)
     fold = np.arange(n) % 3
     tasks = [
-        (np.flatnonzero(fold != k), np.flatnonzero(fold == k), c)
+        Task(np.flatnonzero(fold != k), np.flatnonzero(fold == k), c, np.flatnonzero(fold != k))
         for k in range(3)
         for c in COMPLEXITIES
     ]
@@ -48,13 +48,14 @@ def measure_grid(runs, n, n_features):
     def one_by_one():
         with threadpool_limits(1):
             answers = []
-            for train, test, c in tasks:
+            for train, test, c, _ in tasks:
                 machine = build_svm(c).fit(X[train], labels[train])
                 answers.append(decision_values(machine, X[test]))
         found["one by one"] = answers
 
     def workers(n_jobs):
-        found[n_jobs] = [values for _, values in fit_tasks(tasks, X, labels, n_jobs=n_jobs)[0]]
+        outputs, _ = fit_tasks(tasks, X, labels, np.unique(labels), n_jobs=n_jobs)
+        found[n_jobs] = [values for _, values in outputs]
 
     seconds = take_turns({"ours": lambda: workers(2), "theirs": one_by_one}, runs)
     started = time.perf_counter()

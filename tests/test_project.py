@@ -94,8 +94,3 @@ def test_no_stage_imports_what_stands_on_top():
     on_top = re.compile(r"(?:from|import) thesislib\.(compendium|export)\b")
     lower = [p for p in ROOT.glob("thesislib/*/*.py") if p.parent.name in STAGES]
     assert [f"{p.parent.name}/{p.name}" for p in lower if on_top.search(p.read_text())] == []
-
-
-def test_the_library_stays_thin():
-    lines = {path: len(path.read_text().splitlines()) for path in ROOT.glob("thesislib/**/*.py")}
-    assert {path.name: n for path, n in lines.items() if n > 450} == {}

@@ -144,7 +144,7 @@ def make_project(root):
         "README.md": "# A small thesis\n\nThe pitch, with a ![picture](docs/figures/a.png) and "
         "<img src='docs/figures/a.png' alt='again'>.\n\n## More\n\n"
         "[Snores](notebooks/10_2_snore.ipynb), [data](data/README.md#where), [terms](LICENSE).\n",
-        "docs/decisions.md": "# Decisions\n\nBack to [the first page](../README.md#more).\n",
+        "docs/decisions.md": "# Predictions\n\nBack to [the first page](../README.md#more).\n",
         "data/README.md": "# Data\n\n## Where\n\nHere.\n\n"
         + f"| {'wide | ' * 40}\n|{'---|' * 40}\n",
         "CHANGELOG.md": "# Changelog\n\n[Library](docs/decisions.md)\n",

@@ -6,7 +6,6 @@ import pytest
 from thesislib.errors import ParameterError
 from thesislib.evaluation.fusion import (
     fuse_features,
-    fuse_probabilities,
     search_weights,
     vote,
     vote_by_clip,
@@ -59,8 +58,6 @@ def test_search_finds_the_part_that_knows(rng):
     weights, score = search_weights([noise, knows], y_true, ["a", "b"], accuracy)
     assert score == 1.0
     assert weights[1] >= 0.5
-    fused = fuse_probabilities([noise, knows], weights)
-    assert np.allclose(fused.sum(axis=1), 1)
 
 
 def test_search_among_equals_takes_even_weights():

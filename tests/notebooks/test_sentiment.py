@@ -6,7 +6,7 @@ import pytest
 from thesislib.compendium.runner import check_parameters, read_profile
 from thesislib.corpora import open_corpus
 from thesislib.corpora.synthetic import make_corpus
-from thesislib.evaluation.selection import evaluate_partitions
+from thesislib.evaluation.validation import evaluate_partitions
 from thesislib.reporting.published import load_published
 from thesislib.representations.extract import extract
 from thesislib.representations.functionals import FrameFeatures

@@ -9,7 +9,7 @@ from thesislib.corpora import open_tasks
 from thesislib.corpora.synthetic import make_corpus
 from thesislib.corpora.vocalisations import EXPECTED_COUNTS, SEGMENT_S
 from thesislib.errors import CorpusError
-from thesislib.evaluation.selection import evaluate_folds
+from thesislib.evaluation.validation import evaluate_folds
 from thesislib.reporting.published import load_published
 from thesislib.representations.extract import Reading, extract
 from thesislib.representations.statistics import BandStatistics

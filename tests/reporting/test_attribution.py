@@ -13,7 +13,7 @@ import torch
 
 from thesislib.errors import ParameterError
 from thesislib.evaluation.classifiers import build_svm, decision_values
-from thesislib.evaluation.selection import evaluate_partitions
+from thesislib.evaluation.validation import evaluate_partitions
 from thesislib.reporting.attribution import (
     ExplanationError,
     attribute_frame,

@@ -14,7 +14,7 @@ import pytest
 import soundfile
 
 from thesislib.corpora.index import Corpus
-from thesislib.evaluation.selection import evaluate_partitions
+from thesislib.evaluation.validation import evaluate_partitions
 from thesislib.reporting import explore_answers
 from thesislib.reporting.explore_answers import (
     BagOnPlots,

@@ -20,7 +20,7 @@ from threadpoolctl import threadpool_limits
 from thesislib.errors import WeightsError
 from thesislib.evaluation.classifiers import MAX_ITERATIONS, TrainingSpan
 from thesislib.evaluation.metrics import bootstrap_interval
-from thesislib.evaluation.selection import evaluate_folds
+from thesislib.evaluation.validation import evaluate_folds
 
 #: Chunks that a probe takes: a few of each genre.
 N_PROBE = 72

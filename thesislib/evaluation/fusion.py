@@ -1,10 +1,20 @@
-"""Fusion of features (concatenation) and of decisions (majority vote, weighted probabilities)."""
+"""Fusion of features (concatenation) and of predictions (majority vote, weighted probabilities).
 
+For the weighted sum of 8.1 the thesis tries every set of weights from {0, 0.1, …, 1} that sums to
+one, and keeps the best on the folds that it reports. :func:`fuse_probabilities` does that (*as
+published*), and can choose the weights of each fold inside its training part instead.
+"""
+
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
 
-from thesislib.errors import ParameterError
+from thesislib.errors import ParameterError, check_option
+from thesislib.evaluation.metrics import accuracy, score_folds
+from thesislib.evaluation.predictions import FoldResult, Predictions
+
+SELECTIONS = ("as published", "honest")
 
 
 def fuse_features(*parts):
@@ -90,12 +100,12 @@ def vote_by_clip(predictions, decisions, clips, classes):
     predictions, decisions, clips = map(np.asarray, (predictions, decisions, clips))
     _, first = np.unique(clips, return_index=True)
     names = clips[np.sort(first)]
-    found = [
+    votes = [
         vote(predictions[clips == n][:, None], decisions[clips == n][:, None, :], classes)
         for n in names
     ]
-    winners = np.concatenate([winner for winner, _ in found])
-    return names, winners, np.concatenate([tied for _, tied in found])
+    winners = np.concatenate([winner for winner, _ in votes])
+    return names, winners, np.concatenate([tied for _, tied in votes])
 
 
 def weight_grid(n_parts, *, step=0.1):
@@ -112,11 +122,6 @@ def weight_grid(n_parts, *, step=0.1):
     grid = product(range(n_steps + 1), repeat=n_parts - 1)
     whole = [(*w, n_steps - sum(w)) for w in grid if sum(w) <= n_steps]
     return np.array(whole) / n_steps
-
-
-def fuse_probabilities(probabilities, weights):
-    """Weighted sum of probability matrices: (n_parts, n, n_classes) → (n, n_classes)."""
-    return np.tensordot(np.asarray(weights), np.asarray(probabilities), axes=1)
 
 
 def search_weights(probabilities, y_true, classes, metric, *, step=0.1):
@@ -142,7 +147,145 @@ def search_weights(probabilities, y_true, classes, metric, *, step=0.1):
     grid = grid[np.argsort((grid**2).sum(axis=1), kind="stable")]
     classes, y_true = np.asarray(classes), np.asarray(y_true)
     scores = [
-        metric(y_true, classes[fuse_probabilities(probabilities, w).argmax(axis=1)]) for w in grid
+        metric(y_true, classes[np.tensordot(w, probabilities, axes=1).argmax(axis=1)]) for w in grid
     ]
     best = int(np.argmax(scores))
     return grid[best], float(scores[best])
+
+
+def vote_chunks(decisions, clip_of_chunk):
+    """Predictions for clips from those for their chunks, by majority vote.
+
+    Parameters
+    ----------
+    decisions : Predictions
+        Rows are chunks.
+    clip_of_chunk : ndarray of int, shape (n_chunks,)
+        Corpus row of every chunk.
+
+    Returns
+    -------
+    Predictions
+        Rows are corpus rows; ``values`` are summed over the chunks.
+    """
+    clips = np.asarray(clip_of_chunk)[decisions.rows]
+    folds = np.zeros(len(clips), int) if decisions.folds is None else decisions.folds
+    parts = []
+    for fold in dict.fromkeys(folds.tolist()):
+        mask = folds == fold
+        names, winners, tied = vote_by_clip(
+            decisions.predicted[mask], decisions.values[mask], clips[mask], decisions.classes
+        )
+        position = {clip: i for i, clip in enumerate(names)}
+        order = np.array([position[clip] for clip in clips[mask]])
+        values = np.zeros((len(names), len(decisions.classes)))
+        np.add.at(values, order, decisions.values[mask])
+        truth = np.empty(len(names), dtype=decisions.truth.dtype)
+        truth[order] = decisions.truth[mask]
+        parts.append((names, truth, winners, values, np.full(len(names), fold), tied))
+    rows, truth, winners, values, voted, tied = map(np.concatenate, zip(*parts))
+    folds = None if decisions.folds is None else voted
+    return Predictions(rows, truth, winners, values, decisions.classes, folds, float(tied.mean()))
+
+
+def vote_clips(result, clip_of_chunk):
+    """Predictions for clips from those for their chunks, for every complexity.
+
+    Parameters
+    ----------
+    result : FoldResult
+        Rows are chunks.
+    clip_of_chunk : ndarray of int, shape (n_chunks,)
+        Corpus row of every chunk.
+
+    Returns
+    -------
+    FoldResult
+        Rows are corpus rows. The scores of the nested choice stay those of chunks, on which
+        that choice was made.
+    """
+    voted = {c: vote_chunks(part, clip_of_chunk) for c, part in result.by_complexity.items()}
+    return replace(result, by_complexity=voted, nested=vote_chunks(result.nested, clip_of_chunk))
+
+
+def fuse_decisions(parts):
+    """Majority vote of several classifiers over the same rows (late fusion)."""
+    first = parts[0]
+    for part in parts[1:]:
+        if not np.array_equal(part.rows, first.rows) or part.classes != first.classes:
+            raise ParameterError("parts: found different rows or classes, expected the same")
+    winners, tied = vote(
+        [part.predicted for part in parts], [part.values for part in parts], first.classes
+    )
+    values = np.sum([part.values for part in parts], axis=0)
+    return Predictions(
+        first.rows, first.truth, winners, values, first.classes, first.folds, float(tied.mean())
+    )
+
+
+def fuse_probabilities(parts, *, selection, metric=accuracy, step=0.1):
+    """Weighted sum of the probabilities of several classifiers (8.1.1).
+
+    Parameters
+    ----------
+    parts : sequence of FoldResult
+        Of classifiers without a complexity, over the same folds; they may be fusions
+        themselves, as in the second step of 8.1.
+    selection : {"as published", "honest"}
+        One set of weights with the best mean score over the reported folds; or weights for
+        each fold, by the score inside its training part.
+    metric : callable
+        ``metric(y_true, y_pred) -> float``.
+    step : float
+        Of the grid of weights.
+
+    Returns
+    -------
+    FoldResult
+        Its ``inside`` is fused with the weights of the fold, for a next step.
+
+    Raises
+    ------
+    ParameterError
+        If the parts differ in rows or classes, or the choice inside the training parts lacks
+        inner folds.
+    """
+    check_option("selection", selection, SELECTIONS)
+    outer = [part.nested for part in parts]
+    names = list(dict.fromkeys(outer[0].folds.tolist()))
+    for part in outer[1:]:
+        if not np.array_equal(part.rows, outer[0].rows) or part.classes != outer[0].classes:
+            raise ParameterError("parts: found different rows or classes, expected the same")
+    truth, classes, folds = outer[0].truth, outer[0].classes, outer[0].folds
+    if selection == "as published":
+        best, _ = search_weights(
+            [part.values for part in outer],
+            truth,
+            classes,
+            lambda truth, predicted: score_folds(truth, predicted, folds, metric=metric)["mean"],
+            step=step,
+        )
+        weights = dict.fromkeys(names, best)
+    else:
+        if any(set(part.inside) != set(names) for part in parts):
+            raise ParameterError("parts: found no inner folds, expected n_inner of at least 2")
+        weights = {}
+        for name in names:
+            inner = [part.inside[name] for part in parts]
+            values = [part.values for part in inner]
+            weights[name], _ = search_weights(values, inner[0].truth, classes, metric, step=step)
+    inside = {
+        name: _weigh([part.inside[name] for part in parts], weights[name][:, None, None])
+        for name in names
+        if all(name in part.inside for part in parts)
+    }
+    by_row = np.array([weights[name] for name in folds.tolist()]).T[:, :, None]
+    fused = _weigh(outer, by_row)
+    return FoldResult({None: fused}, fused, {}, {}, inside=inside, weights=weights)
+
+
+def _weigh(parts, weights):
+    """Sum of the probabilities under weights that fit (n_parts, n_rows, n_classes)."""
+    values = (np.array([part.values for part in parts]) * weights).sum(axis=0)
+    predicted = np.asarray(parts[0].classes)[values.argmax(axis=1)]
+    return replace(parts[0], predicted=predicted, values=values, tied=0.0)

@@ -111,7 +111,7 @@ def fit_machine(X, labels, rows, complexity, *, machine=None, upsampling=False):
     rows : array-like of int
         Training part.
     complexity, machine, upsampling
-        As in :func:`thesislib.evaluation.selection.evaluate_partitions`.
+        As in :func:`thesislib.evaluation.validation.evaluate_partitions`.
 
     Returns
     -------

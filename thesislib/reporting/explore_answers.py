@@ -29,10 +29,14 @@ from thesislib.reporting.attribution import (
     plot_attribution,
     read_coefficients,
 )
-from thesislib.reporting.event_figures import plot_detection
 from thesislib.reporting.explore import choose, display_and_close
-from thesislib.reporting.figures import describe_values, frequency_ticks, plot_audio
-from thesislib.reporting.training_figures import plot_reconstructions
+from thesislib.reporting.figures import (
+    describe_values,
+    frequency_ticks,
+    plot_audio,
+    plot_detection,
+    plot_reconstructions,
+)
 from thesislib.representations.extract import read_items
 from thesislib.representations.sliding import predict_ensemble
 from thesislib.spectra.plot import colour_table
@@ -62,7 +66,7 @@ def explore_decisions(corpus, decisions, draw, *, reading, system, note=""):
     Parameters
     ----------
     corpus : Corpus
-    decisions : Decisions
+    decisions : Predictions
         Of a table's row; its ``rows`` are rows of the corpus.
     draw : callable
         Gets a :class:`ScoredClip`, returns a list of what is displayed.
@@ -133,7 +137,7 @@ class MachineOnPlots:
         Fold (None with partitions) to the training rows of ``found.matrix`` and the complexity.
     machine : dict, optional
     upsampling : bool
-        As in :func:`thesislib.evaluation.selection.evaluate_partitions`.
+        As in :func:`thesislib.evaluation.validation.evaluate_partitions`.
     """
 
     def __init__(

@@ -5,12 +5,12 @@ from collections import Counter
 import pandas as pd
 
 from thesislib.errors import ParameterError
+from thesislib.evaluation.fusion import vote_chunks
 from thesislib.evaluation.metrics import (
     bootstrap_interval,
     score_folds,
     unweighted_average_recall,
 )
-from thesislib.evaluation.selection import vote_chunks
 from thesislib.store import write_atomically
 
 OURS, THESIS = "this run", "thesis"
@@ -98,7 +98,7 @@ def describe_score(
 
     Parameters
     ----------
-    decisions : Decisions
+    decisions : Predictions
     name : str
         Beginning of the columns' names.
     groups : array-like, optional
@@ -129,7 +129,7 @@ def describe_folds(decisions, *, name="uar", metric=unweighted_average_recall, *
 
     Parameters
     ----------
-    decisions : Decisions
+    decisions : Predictions
         With ``folds``.
     name : str
     metric : callable
@@ -146,7 +146,7 @@ def describe_folds(decisions, *, name="uar", metric=unweighted_average_recall, *
     return {
         **describe_score(decisions, name=name, metric=metric, **interval),
         f"{name}_mean_percent": round(100 * found["mean"], 2),
-        f"{name}_std_percent": round(100 * found["deviation"], 2),
+        f"{name}_std_percent": round(100 * found["std"], 2),
     }
 
 
@@ -183,7 +183,7 @@ def describe_chunks(decisions, clip_of_chunk, *, groups, **options):
 
     Parameters
     ----------
-    decisions : Decisions
+    decisions : Predictions
         Rows are chunks, with ``folds``.
     clip_of_chunk : ndarray of int
         Corpus row of every chunk.

@@ -56,7 +56,7 @@ class BagGrid:
         self._content = None
 
     def features(self, codebook_size, n_assign):
-        """Features for :mod:`thesislib.evaluation.selection`: training rows → bags of all clips."""
+        """Function from training rows to the bags of all clips, as cross-validation takes it."""
         if (codebook_size, n_assign) not in self.pairs:
             raise ParameterError(
                 f"codebook_size, n_assign: found {(codebook_size, n_assign)}, "

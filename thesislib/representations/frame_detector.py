@@ -145,7 +145,7 @@ class FrameDetector(SavedNetwork, BaseEstimator):
         return predict_clips(self, X, hop=self.chunk_frames)
 
     def predict(self, X):
-        """Decisions a frame: probability above 0.5, or (softmax) the likeliest class."""
+        """Predictions a frame: probability above 0.5, or (softmax) the likeliest class."""
         probabilities = self.predict_proba(X)
         if isinstance(probabilities, list):
             return [self._decide(clip) for clip in probabilities]

@@ -73,7 +73,7 @@ class LearntFeatures:
     def features(self, train):
         """Features of all items, learnt on the rows ``train``: shape (n, n_features), float32.
 
-        This method is what :mod:`thesislib.evaluation.selection` takes as ``features``.
+        This method is what :mod:`thesislib.evaluation.validation` takes as ``features``.
         """
         key = self.key(train)
         entry = self._kept.get(key) if self.store is None else self.store.get(key)

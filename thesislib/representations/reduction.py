@@ -95,7 +95,7 @@ def reduce_inside(features, reduction, labels):
     Parameters
     ----------
     features : ndarray, shape (n, n_features), or callable
-        As :mod:`thesislib.evaluation.selection` takes them.
+        As :mod:`thesislib.evaluation.validation` takes them.
     reduction : Reduction
         Unfitted.
     labels : array-like, shape (n,)

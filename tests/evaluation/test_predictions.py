@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from thesislib.evaluation.search import choose_both, evaluate_grid, vote_clips
-from thesislib.evaluation.selection import evaluate_folds, evaluate_partitions
+from thesislib.evaluation.fusion import vote_clips
+from thesislib.evaluation.predictions import choose_both
+from thesislib.evaluation.validation import evaluate_folds, evaluate_grid, evaluate_partitions
 from thesislib.representations.bag_grid import BagGrid
 from thesislib.representations.bag_of_features import BagOfFeatures
 

@@ -6,9 +6,10 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.naive_bayes import GaussianNB
 
 from thesislib.errors import CorpusError, ParameterError
+from thesislib.evaluation.fusion import fuse_probabilities
 from thesislib.evaluation.metrics import accuracy
 from thesislib.evaluation.mlp import MLP
-from thesislib.evaluation.probabilities import answer_folds, fuse_answers
+from thesislib.evaluation.validation import evaluate_folds
 
 
 def make_problem(rng, n=96, distance=1.5):
@@ -40,13 +41,13 @@ def test_no_row_is_answered_by_a_model_that_saw_it_or_its_group(rng):
     X, y, folds, groups = make_problem(rng)
     X = np.column_stack([X, np.arange(len(X))])
     Witness.seen = ()
-    found = answer_folds(Witness(), X, y, folds, groups=groups, n_inner=3)
+    found = evaluate_folds(X, y, folds, classifier=Witness(), groups=groups, n_inner=3)
     assert len(Witness.seen) == 4 * (1 + 3)
     for fitted, answered in Witness.seen:
         assert not set(groups[list(fitted)]) & set(groups[answered])
     for name, (train, test) in folds.items():
-        assert found.inner[name].rows.tolist() == sorted(train)
-        assert found.outer.rows[found.outer.folds == name].tolist() == test.tolist()
+        assert found.inside[name].rows.tolist() == sorted(train)
+        assert found.nested.rows[found.nested.folds == name].tolist() == test.tolist()
         inside = [fitted for fitted, _ in Witness.seen if fitted < set(train.tolist())]
         assert len(inside) >= 3
 
@@ -55,12 +56,12 @@ def test_rows_that_two_folds_test_are_answered_twice(rng):
     X, y, folds, groups = make_problem(rng)
     folds["1"] = folds["1"][0], np.append(folds["1"][1], folds["0"][1][:2])
     folds["1"] = np.setdiff1d(folds["1"][0], folds["1"][1]), folds["1"][1]
-    found = answer_folds(GaussianNB(), X, y, folds, groups=groups, n_inner=2)
-    assert len(found.outer.rows) == len(X) + 2
+    found = evaluate_folds(X, y, folds, classifier=GaussianNB(), groups=groups, n_inner=2)
+    assert len(found.nested.rows) == len(X) + 2
     twice = folds["0"][1][0]
-    assert found.outer.folds[found.outer.rows == twice].tolist() == ["0", "1"]
-    fused = fuse_answers([found, found], selection="honest")
-    np.testing.assert_allclose(fused.outer.values, found.outer.values)
+    assert found.nested.folds[found.nested.rows == twice].tolist() == ["0", "1"]
+    fused = fuse_probabilities([found, found], selection="honest")
+    np.testing.assert_allclose(fused.nested.values, found.nested.values)
 
 
 def test_features_learnt_inside_the_training_part_get_its_rows(rng):
@@ -71,22 +72,23 @@ def test_features_learnt_inside_the_training_part_get_its_rows(rng):
         asked.append(train.tolist())
         return X - X[train].mean(axis=0)
 
-    found = answer_folds(GaussianNB(), learn, y, folds, groups=groups, n_inner=2)
+    found = evaluate_folds(learn, y, folds, classifier=GaussianNB(), groups=groups, n_inner=2)
     assert asked == [train.tolist() for train, _ in folds.values()]
-    assert found.outer.score(accuracy) > 0.5
+    assert found.nested.score(accuracy) > 0.5
 
 
 def test_answers_do_not_depend_on_jobs_nor_on_the_container(rng):
     X, y, folds, groups = make_problem(rng)
     machine = MLP(n_units=8, n_epochs=3)
     options = {"groups": groups, "n_inner": 2}
-    one = answer_folds(machine, X, y, folds, **options)
-    two = answer_folds(machine, X, y, folds, **options, n_jobs=2)
-    np.testing.assert_array_equal(one.outer.values, two.outer.values)
-    np.testing.assert_array_equal(one.inner["2"].values, two.inner["2"].values)
-    as_list = answer_folds(GaussianNB(), list(X), y, folds)
+    one = evaluate_folds(X, y, folds, classifier=machine, **options)
+    two = evaluate_folds(X, y, folds, classifier=machine, **options, n_jobs=2)
+    np.testing.assert_array_equal(one.nested.values, two.nested.values)
+    np.testing.assert_array_equal(one.inside["2"].values, two.inside["2"].values)
+    as_list = evaluate_folds(list(X), y, folds, classifier=GaussianNB(), n_inner=0)
     np.testing.assert_array_equal(
-        as_list.outer.values, answer_folds(GaussianNB(), X, y, folds).outer.values
+        as_list.nested.values,
+        evaluate_folds(X, y, folds, classifier=GaussianNB(), n_inner=0).nested.values,
     )
 
 
@@ -96,10 +98,10 @@ def test_a_class_that_one_training_part_lacks_gets_probability_zero(rng):
     y[folds["0"][1][0]] = "rare"
     folds["0"] = folds["0"][0], folds["0"][1][1:]
     folds["1"] = np.union1d(folds["1"][0], [folds["0"][1][0] - 1]), folds["1"][1]
-    found = answer_folds(GaussianNB(), X, y, folds)
-    assert found.outer.classes == ("a", "b", "c", "rare")
-    np.testing.assert_allclose(found.outer.values.sum(axis=1), 1)
-    assert (found.outer.values[found.outer.folds == "0"][:, 3] == 0).all()
+    found = evaluate_folds(X, y, folds, classifier=GaussianNB(), n_inner=0)
+    assert found.nested.classes == ("a", "b", "c", "rare")
+    np.testing.assert_allclose(found.nested.values.sum(axis=1), 1)
+    assert (found.nested.values[found.nested.folds == "0"][:, 3] == 0).all()
 
 
 def test_a_class_that_is_tested_and_never_trained_is_refused(rng):
@@ -107,56 +109,65 @@ def test_a_class_that_is_tested_and_never_trained_is_refused(rng):
     y = y.astype(object)
     y[folds["2"][1][:2]] = "rare"
     with pytest.raises(CorpusError, match="fold 2: training part holds a, b, c, lacks rare"):
-        answer_folds(GaussianNB(), X, y, folds)
+        evaluate_folds(X, y, folds, classifier=GaussianNB(), n_inner=0)
 
 
 def test_published_weights_beat_every_part_and_honest_ones_see_no_test_label(rng):
     X, y, folds, groups = make_problem(rng)
     noise = rng.normal(size=X.shape)
     options = {"groups": groups, "n_inner": 2}
-    parts = [answer_folds(GaussianNB(), Z, y, folds, **options) for Z in (X, noise, X[:, :1])]
-    published = fuse_answers(parts, selection="as published")
-    best = max(part.outer.score(accuracy) for part in parts)
-    assert published.outer.score(accuracy) >= best
+    parts = [
+        evaluate_folds(Z, y, folds, classifier=GaussianNB(), **options)
+        for Z in (X, noise, X[:, :1])
+    ]
+    published = fuse_probabilities(parts, selection="as published")
+    best = max(part.nested.score(accuracy) for part in parts)
+    assert published.nested.score(accuracy) >= best
     assert len({tuple(w) for w in published.weights.values()}) == 1
-    honest = fuse_answers(parts, selection="honest")
+    honest = fuse_probabilities(parts, selection="honest")
     for found in (published, honest):
         assert all(np.isclose(w.sum(), 1) and (w >= 0).all() for w in found.weights.values())
-        np.testing.assert_allclose(found.outer.values.sum(axis=1), 1)
+        np.testing.assert_allclose(found.nested.values.sum(axis=1), 1)
     assert honest.mean_weights[0] > honest.mean_weights[1]
 
     # Were the labels of fold 3 otherwise, its own weights would be the same; others may change.
     turned = y.copy()
     test = folds["3"][1]
     turned[test] = np.roll(turned[test], 2)
-    again = [answer_folds(GaussianNB(), Z, turned, folds, **options) for Z in (X, noise, X[:, :1])]
-    weights = fuse_answers(again, selection="honest").weights["3"]
+    again = [
+        evaluate_folds(Z, turned, folds, classifier=GaussianNB(), **options)
+        for Z in (X, noise, X[:, :1])
+    ]
+    weights = fuse_probabilities(again, selection="honest").weights["3"]
     np.testing.assert_array_equal(weights, honest.weights["3"])
 
 
 def test_a_second_step_fuses_fusions(rng):
     X, y, folds, groups = make_problem(rng)
     columns = [X[:, :1], X[:, 1:2], X[:, 2:3], X[:, 3:]]
-    parts = [answer_folds(GaussianNB(), Z, y, folds, groups=groups, n_inner=2) for Z in columns]
+    parts = [
+        evaluate_folds(Z, y, folds, classifier=GaussianNB(), groups=groups, n_inner=2)
+        for Z in columns
+    ]
     for selection in ("as published", "honest"):
-        first = [fuse_answers(parts[i : i + 2], selection=selection) for i in (0, 2)]
-        second = fuse_answers(first, selection=selection)
+        first = [fuse_probabilities(parts[i : i + 2], selection=selection) for i in (0, 2)]
+        second = fuse_probabilities(first, selection=selection)
         w, (a, b) = second.weights["1"], (one.weights["1"] for one in first)
         by_hand = sum(
-            v * part.outer.values
+            v * part.nested.values
             for v, part in zip([w[0] * a[0], w[0] * a[1], w[1] * b[0], w[1] * b[1]], parts)
         )
-        mask = second.outer.folds == "1"
-        np.testing.assert_allclose(second.outer.values[mask], by_hand[mask])
+        mask = second.nested.folds == "1"
+        np.testing.assert_allclose(second.nested.values[mask], by_hand[mask])
 
 
 def test_parts_over_other_rows_are_refused(rng):
     X, y, folds, _ = make_problem(rng)
-    first = answer_folds(GaussianNB(), X, y, folds)
-    other = answer_folds(GaussianNB(), X, y, dict(reversed(folds.items())))
+    first = evaluate_folds(X, y, folds, classifier=GaussianNB(), n_inner=0)
+    other = evaluate_folds(X, y, dict(reversed(folds.items())), classifier=GaussianNB(), n_inner=0)
     with pytest.raises(ParameterError, match="different rows or classes"):
-        fuse_answers([first, other], selection="as published")
-    with pytest.raises(ParameterError, match="no inner answers"):
-        fuse_answers([first, first], selection="honest")
+        fuse_probabilities([first, other], selection="as published")
+    with pytest.raises(ParameterError, match="no inner folds"):
+        fuse_probabilities([first, first], selection="honest")
     with pytest.raises(ParameterError, match="did you mean 'honest'"):
-        fuse_answers([first, first], selection="honst")
+        fuse_probabilities([first, first], selection="honst")

@@ -5,14 +5,10 @@ import pytest
 
 from thesislib.errors import CorpusError, ParameterError
 from thesislib.evaluation.classifiers import build_svm, decision_values, upsample
+from thesislib.evaluation.fusion import fuse_decisions, vote_chunks
 from thesislib.evaluation.metrics import unweighted_average_recall
-from thesislib.evaluation.selection import (
-    choose_nested,
-    evaluate_folds,
-    evaluate_partitions,
-    fuse_decisions,
-    vote_chunks,
-)
+from thesislib.evaluation.predictions import choose_nested
+from thesislib.evaluation.validation import evaluate_folds, evaluate_partitions
 
 
 def make_problem(rng, n=120, n_features=20, distance=1.5):

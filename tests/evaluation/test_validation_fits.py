@@ -8,14 +8,20 @@ import pytest
 from sklearn.exceptions import ConvergenceWarning
 
 from thesislib.evaluation.classifiers import TrainingSpan, build_svm, decision_values
-from thesislib.evaluation.fits import describe_stopped, fit_tasks
-from thesislib.evaluation.search import evaluate_grid
-from thesislib.evaluation.selection import evaluate_folds, evaluate_partitions
+from thesislib.evaluation.validation import (
+    Task,
+    describe_stopped,
+    evaluate_folds,
+    evaluate_grid,
+    evaluate_partitions,
+    fit_tasks,
+)
 from thesislib.representations.bag_grid import BagGrid
 from thesislib.representations.bag_of_features import BagOfFeatures
 
 ROWS = np.arange(60)
 LABELS = np.array(list("abc"))[ROWS % 3]
+CLASSES = np.array(list("abc"))
 
 
 @pytest.mark.parametrize("n_features", [5, 90])  # more and fewer than clips
@@ -24,10 +30,10 @@ LABELS = np.array(list("abc"))[ROWS % 3]
 def test_shared_work_leaves_the_bits_of_single_fits(rng, n_features, machine, n_jobs):
     X = rng.normal(size=(60, n_features))
     parts = [(ROWS[ROWS % 4 != k], ROWS[ROWS % 4 == k]) for k in range(2)]
-    tasks = [(*part, c) for part, c in itertools.product(parts, [1e-3, 1.0, 1e-1])]
-    answers, stopped = fit_tasks(tasks, X, LABELS, machine=machine, n_jobs=n_jobs)
+    tasks = [Task(*part, c, part[0]) for part, c in itertools.product(parts, [1e-3, 1.0, 1e-1])]
+    answers, stopped = fit_tasks(tasks, X, LABELS, CLASSES, machine=machine, n_jobs=n_jobs)
     assert list(stopped) == [1e-3, 1e-1, 1.0]
-    for (train, test, c), (predicted, values) in zip(tasks, answers):
+    for (train, test, c, _), (predicted, values) in zip(tasks, answers):
         alone = build_svm(c, **machine).fit(X[train], LABELS[train])
         assert np.array_equal(values, decision_values(alone, X[test]))
         assert predicted.tolist() == alone.predict(X[test]).tolist()

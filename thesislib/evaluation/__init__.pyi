@@ -1,0 +1,123 @@
+from .autoencoder_trials import (
+    AutoencoderTrial as AutoencoderTrial,
+)
+from .autoencoder_trials import (
+    FoldTrial as FoldTrial,
+)
+from .autoencoder_trials import (
+    describe_losses as describe_losses,
+)
+from .autoencoder_trials import (
+    learn_setting as learn_setting,
+)
+from .autoencoder_trials import (
+    split_directions as split_directions,
+)
+from .classifiers import (
+    build_svm as build_svm,
+)
+from .classifiers import (
+    decision_values as decision_values,
+)
+from .classifiers import (
+    upsample as upsample,
+)
+from .event_scores import (
+    choose_threshold as choose_threshold,
+)
+from .event_scores import (
+    describe_events as describe_events,
+)
+from .events import (
+    count_events as count_events,
+)
+from .events import (
+    locate_events as locate_events,
+)
+from .fusion import (
+    SELECTIONS as SELECTIONS,
+)
+from .fusion import (
+    fuse_decisions as fuse_decisions,
+)
+from .fusion import (
+    fuse_features as fuse_features,
+)
+from .fusion import (
+    fuse_probabilities as fuse_probabilities,
+)
+from .fusion import (
+    vote_chunks as vote_chunks,
+)
+from .fusion import (
+    vote_clips as vote_clips,
+)
+from .metrics import (
+    accuracy as accuracy,
+)
+from .metrics import (
+    bootstrap_interval as bootstrap_interval,
+)
+from .metrics import (
+    confusion as confusion,
+)
+from .metrics import (
+    score_folds as score_folds,
+)
+from .metrics import (
+    unweighted_average_recall as unweighted_average_recall,
+)
+from .mlp import (
+    MLP as MLP,
+)
+from .mlp import (
+    FrameMLP as FrameMLP,
+)
+from .predictions import (
+    FoldResult as FoldResult,
+)
+from .predictions import (
+    PartitionResult as PartitionResult,
+)
+from .predictions import (
+    Predictions as Predictions,
+)
+from .predictions import (
+    choose_both as choose_both,
+)
+from .predictions import (
+    choose_nested as choose_nested,
+)
+from .predictions import (
+    rank_published as rank_published,
+)
+from .significance import (
+    compare_all as compare_all,
+)
+from .significance import (
+    compare_folds as compare_folds,
+)
+from .significance import (
+    ttest_from_printed as ttest_from_printed,
+)
+from .sweeps import (
+    expand_grid as expand_grid,
+)
+from .sweeps import (
+    sweep as sweep,
+)
+from .validation import (
+    evaluate_cached as evaluate_cached,
+)
+from .validation import (
+    evaluate_chunks as evaluate_chunks,
+)
+from .validation import (
+    evaluate_folds as evaluate_folds,
+)
+from .validation import (
+    evaluate_grid as evaluate_grid,
+)
+from .validation import (
+    evaluate_partitions as evaluate_partitions,
+)

@@ -1,0 +1,209 @@
+"""Predictions of classifiers, and what is chosen among them (contract 7).
+
+The thesis often chooses a setting on the very scores that it reports. Results here therefore
+hold the predictions of every setting: the maximum over the reported scores is the result
+*as published*, the choice on the development partition or by nested cross-validation the
+result *honest*.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from thesislib.errors import check_option
+from thesislib.evaluation.metrics import unweighted_average_recall
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Predicted classes of some clips.
+
+    Attributes
+    ----------
+    rows : ndarray of int, shape (n,)
+        Positions in the corpus.
+    truth, predicted : ndarray of str, shape (n,)
+        Class names.
+    values : ndarray, shape (n, n_classes)
+        Decision values or probabilities, in the order of ``classes``.
+    classes : tuple of str
+    folds : ndarray, shape (n,), optional
+        Fold that tests each row.
+    tied : float
+        Share of rows in which a vote was tied; 0 for a single classifier.
+    """
+
+    rows: np.ndarray
+    truth: np.ndarray
+    predicted: np.ndarray
+    values: np.ndarray
+    classes: tuple
+    folds: np.ndarray | None = None
+    tied: float = 0.0
+
+    def score(self, metric=unweighted_average_recall):
+        """Score of all rows together."""
+        return metric(self.truth, self.predicted)
+
+
+@dataclass(frozen=True)
+class PartitionResult:
+    """Predictions for development and test, by complexity.
+
+    ``stopped[complexity]`` is (number of fits that had not converged, number of fits).
+    """
+
+    devel: dict
+    test: dict
+    stopped: dict = field(default_factory=dict)
+
+    def best(self, partition="devel", metric=unweighted_average_recall):
+        """Complexity with the best score on a partition; the smallest of equals."""
+        check_option("partition", partition, ("devel", "test"))
+        by_complexity = getattr(self, partition)
+        return max(sorted(by_complexity), key=lambda c: by_complexity[c].score(metric))
+
+
+@dataclass(frozen=True)
+class FoldResult:
+    """Predictions for the test rows of all folds, one fold after the other.
+
+    A row that two folds test occurs twice.
+
+    Attributes
+    ----------
+    by_complexity : dict of float to Predictions
+        One complexity for all folds; the key is None for a classifier without one.
+    nested : Predictions
+        Each fold with the complexity of the nested choice.
+    chosen : dict
+        Fold to that complexity.
+    inner : dict
+        Fold to the score of each complexity inside the training part of the fold.
+    stopped : dict
+        As in :class:`PartitionResult`.
+    inside : dict
+        Fold to predictions for its training part, by models that were fitted on other clips.
+        Classifiers without a complexity only.
+    weights : dict
+        Fold to the weights of a fusion.
+    """
+
+    by_complexity: dict
+    nested: Predictions
+    chosen: dict
+    inner: dict
+    stopped: dict = field(default_factory=dict)
+    inside: dict = field(default_factory=dict)
+    weights: dict = field(default_factory=dict)
+
+    def best(self, metric=unweighted_average_recall):
+        """Complexity with the best score on the reported folds; the smallest of equals."""
+        scores = self.by_complexity
+        return max(sorted(scores), key=lambda complexity: scores[complexity].score(metric))
+
+    @property
+    def mean_weights(self):
+        """Weights of a fusion, averaged over the folds: shape (n_parts,); None without one."""
+        return np.mean(list(self.weights.values()), axis=0) if self.weights else None
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Predictions of a choice among settings; ``settings[fold]`` is (setting, complexity)."""
+
+    decisions: Predictions
+    settings: dict
+
+
+def rank_published(results):
+    """Sort every setting and complexity by the reported scores, best first.
+
+    A choice by this order is *as published*; :func:`choose_nested` chooses inside the
+    training parts.
+
+    Parameters
+    ----------
+    results : dict of hashable to FoldResult
+
+    Returns
+    -------
+    list of (setting, float, Predictions)
+        Of equals the first setting, and the smallest complexity, comes first.
+
+    Examples
+    --------
+    >>> from thesislib.evaluation import evaluate_folds
+    >>> X, y = np.array([[0.0], [1.0]] * 9), np.array(["a", "b"] * 9)
+    >>> rows = np.arange(18)
+    >>> folds = {"1": (rows[:12], rows[12:]), "2": (rows[6:], rows[:6])}
+    >>> results = {name: evaluate_folds(x, y, folds, groups=rows, complexities=[1.0])
+    ...            for name, x in (("noise", np.cos(np.outer(rows, 9))), ("signal", X))}
+    >>> rank_published(results)[0][:2]
+    ('signal', 1.0)
+    """
+    ranked = [
+        (setting, complexity, result.by_complexity[complexity])
+        for setting, result in results.items()
+        for complexity in sorted(result.by_complexity)
+    ]
+    return sorted(ranked, key=lambda each: -each[2].score())
+
+
+def choose_nested(results):
+    """Choose among several settings inside each fold's training part.
+
+    Parameters
+    ----------
+    results : dict of hashable to FoldResult
+        Setting (codebook size, colour map, …) to result, all over the same folds.
+
+    Returns
+    -------
+    predictions : Predictions
+        Each fold with the setting and complexity of the best inner score.
+    chosen : dict
+        Fold to ``(setting, complexity)``; the first setting of equals.
+    """
+    first = next(iter(results.values()))
+    chosen, parts = {}, []
+    for fold in first.inner:
+        settings = [(s, c) for s, result in results.items() for c in result.inner[fold]]
+        chosen[fold] = max(settings, key=lambda sc, fold=fold: results[sc[0]].inner[fold][sc[1]])
+        setting, complexity = chosen[fold]
+        parts.append((results[setting].by_complexity[complexity], fold))
+    masks = [part.folds == fold for part, fold in parts]
+    joined = {
+        name: np.concatenate([getattr(part, name)[m] for (part, _), m in zip(parts, masks)])
+        for name in ("rows", "truth", "predicted", "values", "folds")
+    }
+    tied = float(np.average([part.tied for part, _ in parts], weights=[m.sum() for m in masks]))
+    return Predictions(**joined, classes=first.nested.classes, tied=tied), chosen
+
+
+def choose_both(results, metric=unweighted_average_recall):
+    """Choose among settings inside the training parts, and on the reported scores.
+
+    Parameters
+    ----------
+    results : dict of hashable to FoldResult
+        All over the same folds.
+    metric : callable
+
+    Returns
+    -------
+    dict of str to Choice
+        ``"honest"``: a choice for each fold; ``"as published"``: one for all folds. Of
+        equals, the first setting and the smallest complexity.
+    """
+    nested, settings = choose_nested(results)
+    scores = {}
+    for setting, result in results.items():
+        complexity = result.best(metric)
+        scores[setting, complexity] = result.by_complexity[complexity].score(metric)
+    best = max(scores, key=scores.get)
+    reported = results[best[0]].by_complexity[best[1]]
+    return {
+        "honest": Choice(nested, settings),
+        "as published": Choice(reported, dict.fromkeys(settings, best)),
+    }
