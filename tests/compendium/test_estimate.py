@@ -7,7 +7,8 @@ from sklearn.svm import LinearSVC
 from thesislib.cli import main
 from thesislib.compendium.estimate import count_work, describe_estimate
 from thesislib.compendium.probes import FitCost
-from thesislib.compendium.runner import read_parameters, read_profile
+from thesislib.compendium.runner import read_profile
+from thesislib.reporting.notebooks import read_parameters
 
 NAME = "08_3_game_genre"
 

@@ -97,5 +97,3 @@ def test_text_for_another_type_is_refused_with_papermill_s_option_for_it(add_not
     add_notebook(NAME)
     with pytest.raises(ParameterError, match=r"weights: found '\{a: b\}' \(str\).* use -y"):
         Run(NAME, {"weights": "{a: b}"})
-    with pytest.raises(ParameterError, match=r"expected a number >= 0$"):
-        Run(NAME, {"seed": -1})

@@ -10,12 +10,10 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from thesislib.cli import main
 from thesislib.compendium.runner import (
     check_parameters,
-    list_notebooks,
-    read_title,
     resolve_run,
 )
 from thesislib.errors import CorpusError, ParameterError
-from thesislib.reporting.notebooks import read_parameters
+from thesislib.reporting.notebooks import list_notebooks, read_parameters, read_title
 from thesislib.store import hash_file
 
 PARAMETERS = """\

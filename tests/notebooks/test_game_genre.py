@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 
 from thesislib.compendium.estimate import count_work
-from thesislib.compendium.runner import read_parameters, read_profile
+from thesislib.compendium.runner import read_profile
 from thesislib.corpora import game_genre
 from thesislib.corpora.splits import cross_validate, take_slice
 from thesislib.corpora.synthetic import make_corpus
 from thesislib.evaluation.fusion import vote_chunks
 from thesislib.evaluation.validation import evaluate_chunks
+from thesislib.reporting.notebooks import read_parameters
 from thesislib.reporting.published import load_published
 from thesislib.reporting.tables import describe_selections
 from thesislib.representations.extract import Reading, extract

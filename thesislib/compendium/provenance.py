@@ -4,7 +4,6 @@ A run writes into a folder of its own. The finished results stay as they are unt
 :meth:`Run.finish`, in JupyterLab too.
 """
 
-import json
 import os
 import platform
 import resource
@@ -22,9 +21,9 @@ from thesislib.places import project_root
 from thesislib.reporting.figures import write_figure
 from thesislib.reporting.notebooks import read_parameters
 from thesislib.reporting.published import load_published
-from thesislib.reporting.results import find_results, publish, stage
+from thesislib.reporting.results import find_results, publish, stage, write_record
 from thesislib.reporting.tables import join_published, write_table
-from thesislib.store import hash_file, write_atomically
+from thesislib.store import hash_file
 
 
 class Run:
@@ -59,16 +58,12 @@ class Run:
         try:
             check_parameters(name, changed)
         except ParameterError as error:
-            hint = " (papermill's -p passes text: use -y 'name: value')"
-            is_text = any(
-                isinstance(v, str) and type(declared[k]) is not str for k, v in changed.items()
-            )
-            raise ParameterError(f"{error}{hint * is_text}") from None
+            raise ParameterError(f"{error} (papermill: -p passes text, use -y)") from None
         self.results = find_results(name, self.parameters)
         # Under `thesis run`, the parent process makes the folder and replaces the results.
         staged = os.environ.get(STAGED_VARIABLE)
         self._replaces = staged is None
-        self.folder = stage(self.results) if staged is None else Path(staged)
+        self.folder = Path(staged) if staged else stage(self.results)
         if self._replaces:
             weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
         # Before the work: what changes meanwhile calls for another run.
@@ -186,9 +181,7 @@ class Run:
             "versions": describe_versions(),
             "machine": describe_machine(),
         }
-        with write_atomically(self.folder / "run.json") as temporary:
-            text = json.dumps(record, indent=1, ensure_ascii=False, default=str)
-            temporary.write_text(text + "\n", encoding="utf-8")
+        write_record(self.folder, record)
 
 
 def describe_commit():

@@ -14,13 +14,7 @@ from pathlib import Path
 import yaml
 
 from thesislib.compendium.freshness import list_changes, read_limits
-from thesislib.errors import (
-    CorpusError,
-    ParameterError,
-    ThesisError,
-    check_number,
-    check_option,
-)
+from thesislib.errors import CorpusError, ParameterError, ThesisError, check_number, check_option
 from thesislib.places import notebooks_folder, project_root
 from thesislib.reporting.notebooks import (
     OVERVIEW,
@@ -28,30 +22,16 @@ from thesislib.reporting.notebooks import (
     list_notebooks,
     read_cells,
     read_parameters,
-    read_title,
 )
 from thesislib.reporting.results import (
-    amend_record,
     find_results,
     keep_failed,
     publish,
     read_record,
     stage,
+    write_record,
 )
 from thesislib.store import hash_file
-
-__all__ = [
-    "NotebookError",
-    "check_parameters",
-    "describe_run",
-    "execute_notebook",
-    "list_notebooks",
-    "read_parameters",
-    "read_profile",
-    "read_title",
-    "resolve_run",
-]
-
 
 #: Environment variable that names the folder which a notebook's run writes into.
 STAGED_VARIABLE = "THESIS_STAGED"
@@ -337,9 +317,10 @@ def _execute(name, values, staged, progress):
         ) from error
     except DeadKernelError as error:
         raise NotebookError(f"{name}: its kernel died; was there too little memory?") from error
-    if (read_record(staged) or {}).get("status") != "complete":
+    record = read_record(staged) or {}
+    if record.get("status") != "complete":
         raise NotebookError(f"{name}: no cell called run.finish(), so there is no result")
-    amend_record(staged, executed=hash_file(executed))
+    write_record(staged, {**record, "executed": hash_file(executed)})
 
 
 def describe_run(name, values, *, jobs=None):

@@ -51,13 +51,11 @@ def read_record(folder):
     return _read(folder)
 
 
-def amend_record(folder, **values):
-    """Add to ``run.json`` what is known only after the notebook's last cell."""
-    record = _read(folder)
-    if record is not None:
-        with write_atomically(folder / "run.json") as temporary:
-            text = json.dumps({**record, **values}, indent=1, ensure_ascii=False)
-            temporary.write_text(text + "\n", encoding="utf-8")
+def write_record(folder, record):
+    """Write ``run.json``."""
+    with write_atomically(folder / "run.json") as temporary:
+        text = json.dumps(record, indent=1, ensure_ascii=False, default=str)
+        temporary.write_text(text + "\n", encoding="utf-8")
 
 
 def stage(folder):
@@ -138,7 +136,8 @@ def keep_failed(staged, folder, log):
     """Keep what a failed run wrote, in place of an earlier failure; return the folder."""
     failed = staged.with_name(f"{folder.name}.failed")
     (staged / "log.txt").write_text(log + "\n", encoding="utf-8")
-    amend_record(staged, status="failed")
+    if record := _read(staged):
+        write_record(staged, {**record, "status": "failed"})
     shutil.rmtree(failed, ignore_errors=True)
     return staged.rename(failed)
 
