@@ -12,7 +12,13 @@ import pandas as pd
 import pytest
 
 from thesislib.compendium import freshness
-from thesislib.compendium.freshness import describe_state, find_results, list_changes, stamp
+from thesislib.compendium.freshness import (
+    describe_state,
+    find_results,
+    list_changes,
+    read_record,
+    stamp,
+)
 from thesislib.compendium.provenance import Run
 from thesislib.reporting.notebooks import OVERVIEW, read_parameters
 from thesislib.store import hash_file
@@ -83,6 +89,10 @@ def test_the_folders_of_results_and_store_are_no_inputs(results, tmp_path):
     parameters = make_results(**places)
     (tmp_path / "store").mkdir()
     assert list_changes(NAME, parameters) == []
+    # As the report does, where results lie elsewhere than where they were made.
+    shutil.copytree(tmp_path / "out", tmp_path / "copy")
+    copied = {**parameters, "results": str(tmp_path / "copy")}
+    assert list_changes(NAME, copied, read_record(tmp_path / "copy")) == []
 
 
 def test_a_changed_parameter(results):

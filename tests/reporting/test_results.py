@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -82,6 +83,16 @@ def test_a_kill_at_any_step_leaves_the_old_results_or_the_new(folder, monkeypatc
         assert read_files(folder) == NEW
         assert not folder.with_name(".10_2_snore.new").exists()
     assert list_folders(folder.parent) == [folder]
+
+
+def test_runs_that_end_at_once_leave_the_results_of_one(folder):
+    def end(number):
+        publish(write_run(folder, dict.fromkeys(NEW, str(number))), folder)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(end, range(12)))
+    assert read_files(folder).keys() == NEW.keys()
+    assert set(read_files(folder).values()) == {read_record(folder)["executed"]}
 
 
 def test_a_first_result_is_found_after_a_kill(tmp_path):
