@@ -114,9 +114,9 @@ def _add_run(commands):
 
 
 def _run(options):
-    from thesislib.compendium.notebooks import list_notebooks
     from thesislib.compendium.processes import describe_outcomes, plan_runs, run_all
     from thesislib.compendium.runner import describe_run
+    from thesislib.reporting.notebooks import list_notebooks
     from thesislib.workers import open_cluster
 
     names = list_notebooks() if options.names == ["all"] else options.names
@@ -141,7 +141,7 @@ def _add_list(commands):
 
 def _list(options):
     from thesislib.compendium.freshness import describe_state
-    from thesislib.compendium.notebooks import PROFILES, list_notebooks, read_title
+    from thesislib.reporting.notebooks import PROFILES, list_notebooks, read_title
 
     for name in list_notebooks():
         states = [(profile, describe_state(name, profile)) for profile in PROFILES]

@@ -7,7 +7,7 @@ import pytest
 from thesislib.cli import main
 from thesislib.compendium.checks import read_needs
 from thesislib.compendium.estimate import describe_work
-from thesislib.compendium.runner import list_notebooks, read_parameters
+from thesislib.reporting.notebooks import list_notebooks, read_parameters
 
 NAME = "10_2_snore"
 DURATIONS = {"deep features": 10.0, "twelve descriptors": 4.0, "end to end": 2.0, "other": 1.0}
@@ -68,7 +68,7 @@ def test_counts_follow_the_parameters(results):
 
 def test_laps_are_those_of_the_notebooks():
     """A step that is renamed would silently count as work that does not grow."""
-    from thesislib.compendium.notebooks import read_cells
+    from thesislib.reporting.notebooks import read_cells
 
     for name, need in read_needs().items():
         source = "".join(cell["source"] for cell in read_cells(name))

@@ -15,7 +15,6 @@ from pathlib import Path
 
 import yaml
 
-from thesislib.compendium.freshness import find_results
 from thesislib.errors import (
     AudioError,
     CorpusError,
@@ -26,6 +25,7 @@ from thesislib.errors import (
     check_option,
 )
 from thesislib.places import notebooks_folder, store_folder
+from thesislib.reporting.results import find_results
 
 #: Bytes that must be free for results, and for the store.
 FREE_BYTES = 200 * 2**20

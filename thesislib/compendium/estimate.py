@@ -6,9 +6,9 @@ finished runs recorded in ``run.json``; nothing is run to find out.
 """
 
 from thesislib.compendium.checks import read_needs
-from thesislib.compendium.freshness import find_results, read_record
-from thesislib.compendium.notebooks import PROFILES
 from thesislib.corpora import NEEDS
+from thesislib.reporting.notebooks import PROFILES
+from thesislib.reporting.results import find_results, read_record
 
 
 def describe_work(name, values):

@@ -19,11 +19,12 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
-from thesislib.compendium.freshness import find_results, list_changes, read_record
-from thesislib.compendium.notebooks import OVERVIEW, list_notebooks, read_cells, read_parameters
+from thesislib.compendium.freshness import list_changes
 from thesislib.compendium.runner import execute_notebook, resolve_run
 from thesislib.errors import ParameterError, ThesisError, check_number
 from thesislib.lifetime import PATIENCE_S, end_process
+from thesislib.reporting.notebooks import OVERVIEW, list_notebooks, read_cells, read_parameters
+from thesislib.reporting.results import find_results, read_record
 
 #: Memory that a notebook gets where no earlier run says how much it took.
 USUAL_MEMORY_GB = 2.0
@@ -78,7 +79,7 @@ def plan_runs(names, *, profile="demo", corpus=None, parameters=None, own=None):
     ----------
     names : sequence of str
     profile, corpus, parameters
-        Of all of them, as in :func:`~thesislib.compendium.runner.run_notebook`. The overview gets
+        Of all of them, as in :func:`~thesislib.compendium.runner.resolve_run`. The overview gets
         only the parameters that it declares.
     own : sequence of (str, str, object), optional
         Parameters of single notebooks: notebook, name, value.

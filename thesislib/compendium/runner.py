@@ -6,48 +6,50 @@ that of the notebook's default, or if ``notebooks/parameters/limits.yaml`` exclu
 """
 
 import difflib
-import json
 import os
-import tempfile
+import re
+import shutil
 from pathlib import Path
 
 import yaml
 
 from thesislib.compendium.checks import check_run
-from thesislib.compendium.freshness import find_results, list_changes, read_limits, read_record
-from thesislib.compendium.notebooks import (
+from thesislib.compendium.freshness import list_changes, read_limits
+from thesislib.errors import ParameterError, ThesisError, check_number, check_option
+from thesislib.places import notebooks_folder, project_root
+from thesislib.reporting.notebooks import (
     OVERVIEW,
     PROFILES,
     list_notebooks,
+    read_cells,
     read_parameters,
-    read_title,
 )
-from thesislib.errors import (
-    ParameterError,
-    StoreError,
-    ThesisError,
-    check_number,
-    check_option,
+from thesislib.reporting.results import (
+    find_results,
+    keep_failed,
+    publish,
+    read_record,
+    stage,
+    write_record,
 )
-from thesislib.places import notebooks_folder, project_root
-from thesislib.store import hash_file, lock, make_temporary, write_atomically
+from thesislib.store import hash_file, lock
 
-__all__ = [
-    "NotebookError",
-    "check_parameters",
-    "describe_run",
-    "execute_notebook",
-    "list_notebooks",
-    "read_parameters",
-    "read_profile",
-    "read_title",
-    "resolve_run",
-    "run_notebook",
-]
+#: Environment variable that names the folder which a notebook's run writes into.
+STAGED_VARIABLE = "THESIS_STAGED"
 
 
 class NotebookError(ThesisError):
-    """A cell failed; the executed copy holds the traceback."""
+    """A cell failed.
+
+    Attributes
+    ----------
+    log : str
+        The traceback.
+    """
+
+    def __init__(self, message, log=""):
+        super().__init__(message)
+        self.log = log
 
 
 def read_profile(name, profile):
@@ -184,6 +186,17 @@ def _check_limits(key, value, limits):
         )
 
 
+def _check_name(name):
+    """Refuse a copy of a notebook that would replace the results of the original."""
+    source = "\n".join(cell["source"] for cell in read_cells(name) if cell["kind"] == "code")
+    for other in re.findall(r"\bRun\(\s*[\"']([^\"']*)[\"']", source):
+        if other != name:
+            raise ParameterError(
+                f"{name}: found Run({other!r}, …) in a cell, expected the notebook's own name, "
+                f"Run({name!r}, …)"
+            )
+
+
 def _resolve_paths(values, limits):
     """Make paths absolute: a notebook runs in its own folder, not in the user's."""
 
@@ -209,6 +222,7 @@ def resolve_run(name, *, profile="demo", corpus=None, jobs=None, parameters=None
         Before anything runs; see :func:`thesislib.compendium.checks.check_run`.
     """
     check_option("notebook", name, list_notebooks())
+    _check_name(name)
     declared = read_parameters(name)
     values = {**read_profile(name, profile), "profile": profile}
     values.update(parameters or {})
@@ -228,44 +242,11 @@ def resolve_run(name, *, profile="demo", corpus=None, jobs=None, parameters=None
     return _resolve_paths(values, limits)
 
 
-def run_notebook(name, *, profile="demo", corpus=None, jobs=None, parameters=None, progress=True):
-    """Execute a notebook with papermill, whether its results are up to date or not.
-
-    Parameters
-    ----------
-    name : str
-        Such as ``10_2_snore``.
-    profile : {"demo", "paper", "public"}
-    corpus : path, optional
-        Folder of the corpus; the embedded synthetic one by default.
-    jobs : int, optional
-        Worker processes.
-    parameters : dict, optional
-        Further parameters by name.
-    progress : bool
-        Show a progress bar over the cells.
-
-    Returns
-    -------
-    Path
-        The executed notebook, ``results/<profile>/<name>/executed.ipynb``.
-
-    Raises
-    ------
-    ParameterError, CorpusError
-        Before a kernel starts.
-    NotebookError
-        If a cell fails; names the cell, and the executed copy stays.
-    """
-    values = resolve_run(name, profile=profile, corpus=corpus, jobs=jobs, parameters=parameters)
-    execute_notebook(name, values, progress=progress)
-    return find_results(name, values) / "executed.ipynb"
-
-
 def execute_notebook(name, values, *, progress=False, force=True):
     """Execute a notebook with parameters that :func:`resolve_run` has checked.
 
-    Two processes with the same folder of results run one after the other.
+    Two processes with the same folder of results run one after the other. Finished results
+    are replaced when all cells have run; those of a failed run are kept in a folder of their own.
 
     Parameters
     ----------
@@ -286,32 +267,40 @@ def execute_notebook(name, values, *, progress=False, force=True):
     StoreError
         If the folder cannot be written.
     NotebookError
-        If a cell fails or the kernel dies.
+        If a cell fails or the kernel dies; names the folder of the failed copy.
     """
     folder = find_results(name, values)
-    _check_writable(folder)
-    with lock(folder) as waited:
-        if waited and not force and not list_changes(name, {**read_parameters(name), **values}):
-            return False
-        _execute(name, values, folder, progress)
+    staged = stage(folder)
+    try:
+        with lock(folder) as waited:
+            settings = {**read_parameters(name), **values}
+            if waited and not force and not list_changes(name, settings):
+                return False
+            os.environ[STAGED_VARIABLE] = str(staged)
+            _execute(name, values, staged, progress)
+            publish(staged, folder)
+    except NotebookError as error:
+        failed = keep_failed(staged, folder, f"{error}\n\n{error.log}")
+        raise NotebookError(f"{error}\nfailed copy: {failed}") from error
+    finally:
+        os.environ.pop(STAGED_VARIABLE, None)
+        shutil.rmtree(staged, ignore_errors=True)
     return True
 
 
-def _execute(name, values, folder, progress):
+def _execute(name, values, staged, progress):
     import papermill
     from nbclient.exceptions import DeadKernelError
     from papermill.exceptions import PapermillExecutionError
 
     from thesislib.compendium.kernel import OwnKernelManager, run_kernel
 
-    # papermill saves after each cell: a half-executed copy must not look finished.
-    executed = folder / "executed.ipynb"
-    unfinished = make_temporary(executed)
+    executed = staged / "executed.ipynb"
 
     def execute():
         papermill.execute_notebook(
             notebooks_folder() / f"{name}.ipynb",
-            unfinished,
+            executed,
             parameters=values,
             kernel_name="python3",
             kernel_manager_class=OwnKernelManager,
@@ -323,40 +312,17 @@ def _execute(name, values, folder, progress):
 
     try:
         run_kernel(execute)
-        os.replace(unfinished, executed)
-        _amend_record(folder, executed=hash_file(executed))
     except PapermillExecutionError as error:
-        os.replace(unfinished, executed)
-        _amend_record(folder, status="failed")
         raise NotebookError(
-            f"{name}: cell {error.cell_index + 1} failed with {error.ename}: {error.evalue}\n"
-            f"executed copy: {executed}"
+            f"{name}: cell {error.cell_index + 1} failed with {error.ename}: {error.evalue}",
+            log=re.sub(r"\x1b\[[\d;]*m", "", "\n".join(error.traceback)),
         ) from error
     except DeadKernelError as error:
-        _amend_record(folder, status="failed")
         raise NotebookError(f"{name}: {error}") from error
-    finally:
-        unfinished.unlink(missing_ok=True)
-
-
-def _amend_record(folder, **values):
-    """Add to ``run.json`` what is known only after the notebook's last cell."""
-    record = read_record(folder)
-    if record is not None:
-        with write_atomically(folder / "run.json") as temporary:
-            text = json.dumps({**record, **values}, indent=1, ensure_ascii=False)
-            temporary.write_text(text + "\n", encoding="utf-8")
-
-
-def _check_writable(folder):
-    """Make the results folder and try it, before the long work starts."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        reason = os.strerror(error.errno)
-        raise StoreError(error.errno, f"{folder}: cannot be written ({reason})") from error
+    record = read_record(staged) or {}
+    if record.get("status") != "complete":
+        raise NotebookError(f"{name}: no cell called run.finish(), so there is no result")
+    write_record(staged, {**record, "executed": hash_file(executed)})
 
 
 def describe_run(name, values, *, jobs=None):
