@@ -35,19 +35,22 @@ def test_chunks_of_one_second_are_five_times_those_of_five(paper):
     assert overlapping.n_short == work.n_clips * 119
 
 
-def test_rounds_of_the_solver_follow_the_product_of_complexity_and_size(rng):
+@pytest.mark.parametrize("complexity", [1e-6, 1e-5, 1e-4])
+def test_rounds_of_the_solver_follow_the_product_of_complexity_and_size(seeds, complexity):
     """What the estimate rests on: n clips at C need about the rounds of m clips at C n / m."""
     n, m, width = 1600, 100, 40
     labels = np.tile(["a", "b"], n // 2)
-    X = rng.normal(size=(n, width)) + 0.4 * (labels == "b")[:, None]
-    options = {"dual": True, "tol": 1e-3, "random_state": 0}
-    for complexity in (1e-6, 1e-5, 1e-4):
+    ratios = []
+    for seed in seeds:
+        X = np.random.default_rng(seed).normal(size=(n, width)) + 0.4 * (labels == "b")[:, None]
+        options = {"dual": True, "tol": 1e-3, "random_state": seed}
         large = LinearSVC(C=complexity, **options).fit(X, labels)
         small = LinearSVC(C=complexity * n / m, **options).fit(X[:m], labels[:m])
         unscaled = LinearSVC(C=complexity, **options).fit(X[:m], labels[:m])
-        ratio = small.n_iter_ / large.n_iter_
-        assert 0.5 <= ratio <= 2
-        assert unscaled.n_iter_ <= small.n_iter_
+        ratios.append([small.n_iter_ / large.n_iter_, unscaled.n_iter_ / small.n_iter_])
+    scaled, alone = np.median(ratios, axis=0)
+    assert 0.5 <= scaled <= 2
+    assert alone <= 1
 
 
 def test_more_rows_cost_more(rng):

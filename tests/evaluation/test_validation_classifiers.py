@@ -118,7 +118,7 @@ def test_honest_weights_prefer_what_is_of_use(seeds):
     shares = []
     for seed in seeds:
         rng = np.random.default_rng(seed)
-        X, y, folds, groups = make_problem(rng)
+        X, y, folds, groups = make_problem(rng, distance=3)
         parts = [
             evaluate_folds(Z, y, folds, classifier=GaussianNB(), groups=groups, n_inner=2)
             for Z in (X, rng.normal(size=X.shape))

@@ -238,7 +238,7 @@ def test_weights_of_positive_frames_raise_their_probability(data, seeds):
     X, y = data
     means = [
         [
-            CRNN(10, **SMALL | {"positive_weight": weight}, random_state=seed)
+            CRNN(10, **SMALL | {"n_epochs": 8, "positive_weight": weight}, random_state=seed)
             .fit(X, y)
             .predict_proba(X)
             .mean()

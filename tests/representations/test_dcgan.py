@@ -190,7 +190,7 @@ def test_a_discriminator_that_has_won_is_reported(seeds, monkeypatch):
     )
     losses = []
     for seed in seeds:
-        setting = TINY | {"n_epochs": 14, "learning_rate": 0.03, "random_state": seed}
+        setting = TINY | {"n_epochs": 30, "learning_rate": 0.03, "random_state": seed}
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             history = DCGAN(**setting).fit(spectrograms(16)).history_
