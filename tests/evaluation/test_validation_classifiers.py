@@ -118,13 +118,13 @@ def test_honest_weights_prefer_what_is_of_use(seeds):
     shares = []
     for seed in seeds:
         rng = np.random.default_rng(seed)
-        X, y, folds, groups = make_problem(rng, distance=3)
+        X, y, folds, groups = make_problem(rng)
         parts = [
             evaluate_folds(Z, y, folds, classifier=GaussianNB(), groups=groups, n_inner=2)
             for Z in (X, rng.normal(size=X.shape))
         ]
         shares.append(fuse_probabilities(parts, selection="honest").mean_weights[0])
-    assert np.median(shares) > 0.6
+    assert np.median(shares) > 0.55  # of two
 
 
 def test_published_weights_beat_every_part_and_honest_ones_see_no_test_label(rng):

@@ -47,9 +47,9 @@ def train_detectors(folder, seed):
             event = ([onset_s], [onset_s + 0.4]) if i % 2 else ([], [])
             y.append(label_frames(*event, n_frames=len(X[-1]), hop_s=FRAMES.hop(SR)))
         small = {"n_filters": (4, 4), "pool_sizes": (2, 5), "n_units": 6, "n_dense": 6}
-        small |= {"dropout": 0.1, "learning_rate": 0.01, "random_state": seed}
+        small |= {"dropout": 0.1, "learning_rate": 0.005, "random_state": seed}
         detectors[label] = [
-            CRNN(tau, **small, n_epochs=10, batch_size=160 // tau, device="cpu").fit(X, y)
+            CRNN(tau, **small, n_epochs=24, batch_size=160 // tau, device="cpu").fit(X, y)
             for tau in taus
         ]
     thresholds = {"low/tone": 0.8, "high": 0.6}
