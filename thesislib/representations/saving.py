@@ -13,7 +13,9 @@ from torch.nn.modules.module import register_module_parameter_registration_hook
 from thesislib.errors import ParameterError, WeightsError, check_number, check_option
 from thesislib.training import hash_tensors, pick_device, read_tensors, seeded, write_tensors
 
-_SIZE_AT_MOST = 10**6  # of any integer among the parameters of a saved estimator
+# Of a saved estimator, which somebody else may have written:
+_SIZE_AT_MOST = 10**6  # of any integer among the parameters
+_LENGTH_AT_MOST = 10**4  # of any list
 
 
 class SavedNetwork:
@@ -141,6 +143,7 @@ class SavedNetwork:
 
 def _check_sizes(name, value):
     if isinstance(value, list | tuple):
+        check_number(f"length of {name}", len(value), high=_LENGTH_AT_MOST)
         for part in value:
             _check_sizes(name, part)
     elif isinstance(value, numbers.Integral) and not isinstance(value, bool):
