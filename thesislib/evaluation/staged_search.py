@@ -92,9 +92,12 @@ def evaluate_kept(features, labels, folds, *, groups, store=None, n_jobs=1, **op
     if store is None:
         return evaluate_folds(features, labels, folds, **given)
     key = _key(features, labels, folds, groups, options)
-    return _unpack(
-        store.remember(key, lambda: _pack(evaluate_folds(features, labels, folds, **given)))
-    )
+    entry = store.get(key)
+    if entry is not None and "inner" in entry:
+        return _unpack(entry)
+    entry = _pack(evaluate_folds(features, labels, folds, **given))
+    store.put(key, entry)
+    return _unpack(entry)
 
 
 def rank_published(results):

@@ -293,7 +293,11 @@ def bag_folder(
 
 def _fit_once(bag, frames, store, key):
     """Fit, or take what an earlier run has learnt from the same frames."""
-    state = store.remember(key, lambda: _pack(fit_bag(bag, frames)))
+    state = store.get(key)
+    if state is None:
+        fit_bag(bag, frames)
+        store.put(key, _pack(bag))
+        return
     n_streams = sum(name.startswith("codebook_") for name in state)
     bag.codebook_ = [state.pop(f"codebook_{i}") for i in range(n_streams)]
     bag.stream_widths_ = tuple(int(width) for width in state.pop("stream_widths_"))
