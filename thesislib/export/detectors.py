@@ -12,10 +12,10 @@ from pathlib import Path
 from thesislib.errors import WeightsError, check_number
 from thesislib.representations.crnn import CRNN
 from thesislib.spectra.frames import LogMelFrames
-from thesislib.store import write_atomically
+from thesislib.store import hash_parameters, write_atomically
 
 DESCRIPTION = "detectors.json"
-VERSION = 1
+VERSION = 2
 
 
 def save_detectors(folder, detectors, *, frames, sr, thresholds, sliding=True):
@@ -59,6 +59,7 @@ def save_detectors(folder, detectors, *, frames, sr, thresholds, sliding=True):
         "sliding": bool(sliding),
         "classes": classes,
     }
+    record["sha256"] = hash_parameters(record)
     path = folder / DESCRIPTION
     with write_atomically(path) as temporary:
         temporary.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", "utf-8")
@@ -84,8 +85,10 @@ def load_detectors(folder, *, device="auto"):
         record = json.loads(path.read_text("utf-8"))
         if record["version"] != VERSION:
             raise ValueError(f"version {record['version']}, expected {VERSION}")
+        if record.pop("sha256") != hash_parameters(record):
+            raise ValueError("its SHA-256 is another: damaged or changed by hand")
         frames, sr = LogMelFrames(**record["frames"]), record["sr"]
-        check_number("sr", sr, low=1, integer=True)
+        check_number("sr", sr, low=1, high=10**6, integer=True)
         classes = {
             label: {
                 "networks": [Path(folder) / Path(name).name for name in entry["networks"]],
@@ -94,7 +97,7 @@ def load_detectors(folder, *, device="auto"):
             for label, entry in record["classes"].items()
         }
         sliding = bool(record["sliding"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise WeightsError(
             f"{path}: found no detectors ({error!r}), expected a folder 'models' of a run of "
             "08_2_rare_events, or one that 'thesis features -r crnn --save-model' wrote"
