@@ -12,7 +12,7 @@ from PIL import Image
 
 from thesislib.audio import read_audio
 from thesislib.cli import main
-from thesislib.export.openxbow import read_bags, read_codebook
+from thesislib.export.openxbow import read_codebook
 from thesislib.representations.deep_spectrum import DeepSpectrum
 from thesislib.spectra.plot import AudioPlot
 from thesislib.spectra.spectrogram import Spectrum
@@ -120,6 +120,11 @@ def test_features_options_reach_where_they_belong(clips, tmp_path):
     network = DeepSpectrum("squeezenet1_1", layers, "random", batch_size=2, random_state=3)
     expected = network.transform(picture[None])[0]
     assert np.array_equal(table.iloc[0, 4:-1].to_numpy(np.float32), expected)
+
+
+def read_bags(path):
+    table = pd.read_csv(path, sep=";", quotechar="'", index_col=0)
+    return table.index.tolist(), table.to_numpy(np.float32)
 
 
 def test_frames_bag_and_codebook(clips, tmp_path, capsys):

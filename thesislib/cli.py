@@ -7,7 +7,7 @@ from pathlib import Path
 
 from thesislib import __version__
 from thesislib.cli_options import add_cluster, assignment, given_options
-from thesislib.export.cli_features import add_bag, add_features
+from thesislib.export.cli import add_bag, add_features
 
 
 def build_parser():

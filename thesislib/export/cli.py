@@ -224,7 +224,7 @@ def _bag(options):
     if frames.is_dir():
         from joblib import cpu_count
 
-        from thesislib.export.shard_bags import bag_folder
+        from thesislib.export.shards import bag_folder
         from thesislib.workers import open_cluster
 
         with open_cluster(dask, n_workers=jobs):
