@@ -283,7 +283,7 @@ def test_frames_in_arff_are_those_in_csv(tmp_path):
     assert names == csv_names == ["it's, 1.wav", "b.wav"]
     assert all(np.array_equal(a, b) for a, b in zip(X, csv_X, strict=True))
     bag_csv(tmp_path / "a.arff", tmp_path / "bags.csv", codebook_size=2, n_assign=1)
-    assert read_bags(tmp_path / "bags.csv")[0] == names
+    assert read_frames(tmp_path / "bags.csv")[0] == names
 
 
 def test_a_table_of_frames_is_read_without_its_places(tmp_path, rng):
