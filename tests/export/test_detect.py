@@ -1,9 +1,11 @@
 """Events in a recording of any length: `thesis detect` and what it stands on."""
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -19,6 +21,7 @@ from thesislib.representations.crnn import CRNN
 from thesislib.representations.frame_detector import label_frames
 from thesislib.representations.sliding import predict_ensemble
 from thesislib.spectra.frames import LogMelFrames
+from thesislib.store import hash_parameters
 
 SR = 8000
 FRAMES = LogMelFrames(0.046, 0.023, 20)
@@ -111,11 +114,30 @@ def test_faults_are_named(folder, recording, tmp_path, capsys):
         write_events(tmp_path / "short.wav", folder)
 
 
+def write_sealed(path, record):
+    record.pop("sha256")
+    path.write_text(json.dumps(record | {"sha256": hash_parameters(record)}))
+
+
+def test_no_flipped_bit_of_the_description_gives_other_detectors(folder, tmp_path, monkeypatch):
+    network = SimpleNamespace(n_columns_=20, n_outputs_=1)
+    monkeypatch.setattr(CRNN, "load", lambda path, device: network)
+    content = (folder / "detectors.json").read_bytes()
+    for position in np.random.default_rng(0).permutation(8 * len(content))[:300]:
+        flipped = bytearray(content)
+        flipped[position // 8] ^= 1 << position % 8
+        (tmp_path / "detectors.json").write_bytes(flipped)
+        with contextlib.suppress(WeightsError):
+            load_detectors(tmp_path, device="cpu")
+            assert json.loads(flipped) == json.loads(content), f"bit {position}"
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"version": 2}, "version 2, expected 1"),
+        ({"version": 1}, "version 1, expected 2"),
         ({"sr": 0}, "sr: found 0"),
+        ({"sr": 10**12}, "sr: found 1000000000000"),
         ({"frames": {"n_mels": 20, "window": 1}}, "window"),
         ({"frames": {"window_s": 0.046, "hop_s": 0.023, "n_mels": 21}}, r"expected \(21, 1\)"),
         ({"classes": {"a": {"networks": ["no.safetensors"], "threshold": 0.5}}}, "no.safetensors"),
@@ -127,7 +149,7 @@ def test_a_damaged_folder_is_refused(folder, tmp_path, change, message):
     for path in folder.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
     description = tmp_path / "detectors.json"
-    description.write_text(json.dumps(json.loads(description.read_text()) | change))
+    write_sealed(description, json.loads(description.read_text()) | change)
     with pytest.raises(WeightsError, match=message):
         load_detectors(tmp_path, device="cpu")
 
@@ -137,7 +159,7 @@ def test_networks_are_read_from_their_folder_only(folder, tmp_path):
     record = json.loads((folder / "detectors.json").read_text())
     names = record["classes"]["high"]["networks"]
     record["classes"] = {"high": {"networks": [f"{folder}/{n}" for n in names], "threshold": 0.5}}
-    (tmp_path / "detectors.json").write_text(json.dumps(record))
+    write_sealed(tmp_path / "detectors.json", record)
     with pytest.raises(WeightsError, match=str(tmp_path / names[0])):
         load_detectors(tmp_path, device="cpu")
 

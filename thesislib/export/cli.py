@@ -157,8 +157,8 @@ COMMANDS = {
         _bag,
         {},
         "bags of frames, from and to openXBOW's files",
-        "Quantise the frames of each clip with a codebook and count the codewords. Frames in shards "
-        "need a codebook (--codebook).",
+        "Quantise the frames of each clip with a codebook and count the codewords. Shards "
+        "of frames need a codebook (--codebook).",
         "example: thesis bag frames.csv -o bags.csv --size 100 --n-assign 5",
     ),
     "plot": (

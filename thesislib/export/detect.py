@@ -22,13 +22,13 @@ from thesislib.export.tables import check_writable
 from thesislib.representations.crnn import CRNN
 from thesislib.representations.sliding import stream_probabilities
 from thesislib.spectra.frames import LogMelFrames
-from thesislib.store import write_atomically
+from thesislib.store import hash_parameters, write_atomically
 
 COLUMNS = ("onset_s", "offset_s", "label", "probability")
 # Frames in which the networks of a class go forward side by side.
 BLOCK_FRAMES = 1024
 DESCRIPTION = "detectors.json"
-VERSION = 1
+VERSION = 2
 
 
 def save_detectors(folder, detectors, *, frames, sr, thresholds, sliding=True):
@@ -72,6 +72,7 @@ def save_detectors(folder, detectors, *, frames, sr, thresholds, sliding=True):
         "sliding": bool(sliding),
         "classes": classes,
     }
+    record["sha256"] = hash_parameters(record)
     path = folder / DESCRIPTION
     with write_atomically(path) as temporary:
         temporary.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", "utf-8")
@@ -97,8 +98,10 @@ def load_detectors(folder, *, device="auto"):
         record = json.loads(path.read_text("utf-8"))
         if record["version"] != VERSION:
             raise ValueError(f"version {record['version']}, expected {VERSION}")
+        if record.pop("sha256") != hash_parameters(record):
+            raise ValueError("its SHA-256 is another: damaged or changed by hand")
         frames, sr = LogMelFrames(**record["frames"]), record["sr"]
-        check_number("sr", sr, low=1, integer=True)
+        check_number("sr", sr, low=1, high=10**6, integer=True)
         classes = {
             label: {
                 "networks": [Path(folder) / Path(name).name for name in entry["networks"]],
@@ -107,7 +110,7 @@ def load_detectors(folder, *, device="auto"):
             for label, entry in record["classes"].items()
         }
         sliding = bool(record["sliding"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise WeightsError(
             f"{path}: found no detectors ({error!r}), expected a folder 'models' of a run of "
             "08_2_rare_events"
