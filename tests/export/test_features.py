@@ -280,6 +280,47 @@ def test_every_representation_gives_finite_features(few, tmp_path, name):
     assert np.isfinite(table.to_numpy()).all()
 
 
+def test_band_statistics_have_the_bands_of_the_control_of_the_notebooks(few, tmp_path):
+    outcome = write_features([few], tmp_path / "out.csv", "band-statistics")
+    assert outcome.n_features == len(BandStatistics().get_feature_names_out())
+
+
+@pytest.mark.parametrize("name", ["mfcc39", "band-statistics", "bag", "s2sae", "deep-spectrum"])
+def test_a_clip_whose_features_are_not_finite_is_named_and_left_out(few, tmp_path, name):
+    soundfile.write(tmp_path / "huge.wav", np.full(4800, 1e30), 8000, subtype="FLOAT")
+    options = {
+        "deep-spectrum": DEEP,
+        "bag": {"frames": "mfcc39", "codebook_size": 4, "n_assign": 1},
+        "s2sae": {"n_epochs": 0, "parameters": {"n_units": 2}, **BANDS},
+    }.get(name, {})
+    path = tmp_path / "out.parquet"
+    outcome = write_features([few, tmp_path / "huge.wav"], path, name, **options)
+    ((file, reason),) = outcome.errors.items()
+    assert file.endswith("huge.wav")
+    assert "not finite" in reason or "NaN or infinite" in reason
+    table = pd.read_parquet(path).select_dtypes("float32")
+    assert outcome.n_clips == 5
+    assert np.isfinite(table.to_numpy()).all()
+
+
+def test_a_mel_axis_of_mel_bands_is_accepted_with_a_remark(few, tmp_path):
+    options = {**DEEP, "kind": "mel", "n_mels": 8}
+    write_features([few], tmp_path / "a.csv", "deep-spectrum", **options)
+    with pytest.warns(UserWarning, match="frequency_axis 'mel' has no effect"):
+        write_features([few], tmp_path / "b.csv", "deep-spectrum", frequency_axis="mel", **options)
+    assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
+
+
+def test_the_index_of_the_folder_is_not_counted_as_left_out(few, tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for name in ("index.csv", "corpus.json", "notes.txt"):
+        (folder / name).touch()
+    (folder / "0.wav").write_bytes((few / "0.wav").read_bytes())
+    outcome = write_features([folder], tmp_path / "out.csv", "band-statistics", **BANDS)
+    assert outcome.remarks == ["left out 1 other files (1 .txt)"]
+
+
 def test_segments_channels_and_rates_are_read_as_asked(tmp_path):
     generator = np.random.default_rng(0)
     y = 0.1 * generator.normal(size=(8000, 2))

@@ -110,7 +110,7 @@ def _complete(row, parts, starts_s, ends_s, warned):
     entry = dict(zip(ENTRY, (np.concatenate(parts), starts_s, ends_s, lengths)))
     if is_complete(entry):
         return row, entry, warned
-    message = "found features that are not finite, expected finite samples of at most about 1"
+    message = "found features that are not finite, expected samples in [-1, 1]"
     return row, AudioError(f"{row.path}: {message}"), set()
 
 
