@@ -98,7 +98,8 @@ class SavedNetwork:
                 network = self._build()
             self._place(network, state)
         except Exception as error:  # whatever impossible values make a class stumble over
-            raise WeightsError(f"{path}: found no {cls.__name__} ({error})") from error
+            reason = " ".join(str(error).split())
+            raise WeightsError(f"{path}: found no {cls.__name__} ({reason})") from error
         return self
 
     def _place(self, network, state=None):
