@@ -3,11 +3,13 @@
 import argparse
 import os
 import sys
+import warnings
 from pathlib import Path
 
 from thesislib import __version__
 from thesislib.cli_options import add_cluster, assignment, given_options
-from thesislib.export.cli_features import add_bag, add_features
+from thesislib.export.cli import add_commands
+from thesislib.lifetime import end_on_signals
 
 
 def build_parser():
@@ -21,18 +23,30 @@ def build_parser():
     _add_run(commands)
     _add_list(commands)
     _add_verify(commands)
-    _add_plot(commands)
-    add_features(commands)
-    add_bag(commands)
-    _add_detect(commands)
+    add_commands(commands)
     _add_corpus(commands)
     _add_weights(commands)
     return parser
 
 
 def main(arguments=None):
-    """Run a command; returns the exit code: 0, 1 (something failed) or 2 (wrong input)."""
-    options = build_parser().parse_args(arguments)
+    """Run a command; returns the exit code: 0, 1 (something failed) or 2 (wrong input).
+
+    SIGINT, SIGTERM and SIGHUP end the process with code 130, 143 and 129.
+    """
+    # Workers and kernels do not import modules from the working folder, and the processes that
+    # remove the semaphores of killed ones do so without a word.
+    os.environ["PYTHONSAFEPATH"] = "1"
+    filters = filter(None, (os.environ.get("PYTHONWARNINGS"), "ignore:resource_tracker"))
+    os.environ["PYTHONWARNINGS"] = ",".join(dict.fromkeys(filters))
+    with end_on_signals("thesis", restore=arguments is not None), warnings.catch_warnings():
+        warnings.showwarning = _print_remark
+        return _run_command(build_parser().parse_args(arguments))
+
+
+def _run_command(options):
+    from concurrent.futures import BrokenExecutor
+
     from thesislib.errors import ThesisError
 
     try:
@@ -46,9 +60,22 @@ def main(arguments=None):
     except ThesisError as error:
         print(f"thesis {options.command}: {error}", file=sys.stderr)
         return 1 if type(error).__name__ == "NotebookError" else 2
-    except KeyboardInterrupt:
-        print("interrupted; what is finished is kept", file=sys.stderr)
-        return 130
+    except OSError as error:
+        # The file system: no permission, no space, a folder in place of a file, ...
+        reason = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        print(f"thesis {options.command}: {reason}", file=sys.stderr)
+        return 2
+    except BrokenExecutor:
+        print(
+            f"thesis {options.command}: found a worker process that died, expected enough memory "
+            "for all: try fewer --jobs",
+            file=sys.stderr,
+        )
+        return 2
+
+
+def _print_remark(message, category, filename, lineno, file=None, line=None):
+    print(f"remark: {message}", file=sys.stderr)
 
 
 def _add_run(commands):
@@ -84,9 +111,9 @@ def _add_run(commands):
 
 
 def _run(options):
-    from thesislib.compendium.notebooks import list_notebooks
     from thesislib.compendium.processes import describe_outcomes, plan_runs, run_all
     from thesislib.compendium.runner import describe_run
+    from thesislib.reporting.notebooks import list_notebooks
     from thesislib.workers import open_cluster
 
     names = list_notebooks() if options.names == ["all"] else options.names
@@ -94,7 +121,7 @@ def _run(options):
     given["parameters"] = {key: value for key, value in options.parameters if "." not in key}
     given["own"] = [(*key.split(".", 1), value) for key, value in options.parameters if "." in key]
     if options.dry_run:
-        for name, values in plan_runs(names, needs_corpus=False, **given).items():
+        for name, values in plan_runs(names, **given).items():
             print(describe_run(name, values, jobs=options.jobs))
         return 0
     how = {"jobs": options.jobs, "force": options.force, "progress": not options.quiet}
@@ -111,7 +138,7 @@ def _add_list(commands):
 
 def _list(options):
     from thesislib.compendium.freshness import describe_state
-    from thesislib.compendium.notebooks import PROFILES, list_notebooks, read_title
+    from thesislib.reporting.notebooks import PROFILES, list_notebooks, read_title
 
     for name in list_notebooks():
         states = [(profile, describe_state(name, profile)) for profile in PROFILES]
@@ -142,55 +169,6 @@ def _verify(options):
     names = given.pop("names")
     names = list_results(options.profile) if names == ["all"] else names
     return 0 if verify_all(names, **given) else 1
-
-
-def _add_plot(commands):
-    command = commands.add_parser("plot", help="draw the audio plot of a recording")
-    command.add_argument("audio", type=Path)
-    command.add_argument("--style", default="thesis", choices=["thesis", "deepspectrum"])
-    command.add_argument("--kind", default="spectrogram", choices=["spectrogram", "mel", "chroma"])
-    command.add_argument("--delta", action="store_true", help="first-order deltas")
-    command.add_argument("--frequency-axis", default="linear", choices=["linear", "log", "mel"])
-    command.add_argument("--colour-map", default="viridis", metavar="NAME")
-    command.add_argument("--n-mels", type=int, default=128, metavar="N")
-    command.add_argument("--n-fft", type=int, metavar="N", help="window length in samples")
-    command.add_argument(
-        "--size", dest="size_px", type=int, metavar="PX", help="default: 387 or 227 by style"
-    )
-    command.add_argument("--start", dest="start_s", type=float, metavar="S")
-    command.add_argument("--end", dest="end_s", type=float, metavar="S")
-    command.add_argument("-o", "--output", type=Path, required=True, metavar="FILE.png|.npy")
-    command.set_defaults(function=_plot)
-
-
-def _plot(options):
-    from thesislib.spectra.plot import plot_file
-
-    given = given_options(options)
-    plot_file(given.pop("audio"), given.pop("output"), **given)
-
-
-def _add_detect(commands):
-    command = commands.add_parser(
-        "detect",
-        help="find events in a recording of any length",
-        description="Onset, offset, class and probability of every event, as CSV. The detectors "
-        "are those that a run of 08_2_rare_events left in its folder 'models'.",
-    )
-    command.add_argument("audio", type=Path, metavar="AUDIO")
-    command.add_argument("--model", type=Path, required=True, metavar="DIR")
-    command.add_argument(
-        "-o", "--output", type=Path, metavar="EVENTS.csv", help="default: standard output"
-    )
-    command.set_defaults(function=_detect)
-
-
-def _detect(options):
-    from thesislib.export.detect import write_events
-
-    n_events = write_events(**given_options(options))
-    if options.output:
-        print(f"{options.output}: {n_events} events")
 
 
 def _add_corpus(commands):
@@ -287,3 +265,7 @@ def _weights_fetch(options):
 
     for path in fetch_weights(options.names, options.folder or weights_folder()):
         print(path)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from thesislib.compendium.runner import check_parameters, read_profile, run_notebook
+from thesislib.compendium.runner import check_parameters, execute_notebook, read_profile
 from thesislib.corpora import open_corpus
 from thesislib.corpora.event_partitions import mix_partitions, split_partitions
 from thesislib.corpora.synthetic import make_corpus
@@ -50,18 +50,21 @@ def score(detector, mixtures, frames, index):
     return error_rates(count_events(index, found))["error_rate"]
 
 
-def test_a_detector_beats_nothing_and_misplaced_onsets(mixtures):
+def test_a_detector_beats_nothing_and_misplaced_onsets(mixtures, seeds):
     frames = LogMelFrames(0.046, 0.023, 32)
     X, y = read_frames(mixtures["training"], frames, sr=16000)
     small = {"n_filters": (6, 12), "pool_sizes": (4, 4), "n_units": 16, "n_dense": 16}
-    small |= {"n_epochs": 15, "batch_size": 6, "learning_rate": 0.01}
-    detector = CRNN(50, **small, device="cpu").fit(X, y)
-    truth = mixtures["development"].index
-    assert score(detector, mixtures, frames, truth) < 0.8
-    # The same onsets over other mixtures: whoever still finds them has looked.
-    order = np.random.default_rng(0).permutation(len(truth))
-    moved = truth.assign(onset_s=truth["onset_s"].to_numpy()[order])
-    assert score(detector, mixtures, frames, moved) > 1.0
+    small |= {"n_epochs": 30, "batch_size": 6, "learning_rate": 0.003}
+    truth, rates = mixtures["development"].index, []
+    for seed in seeds:
+        detector = CRNN(50, **small, device="cpu", random_state=seed).fit(X, y)
+        # The same onsets over other mixtures: whoever still finds them has looked.
+        order = np.random.default_rng(seed).permutation(len(truth))
+        moved = truth.assign(onset_s=truth["onset_s"].to_numpy()[order])
+        rates.append([score(detector, mixtures, frames, index) for index in (truth, moved)])
+    right, misplaced = np.median(rates, axis=0)
+    assert right < 0.6  # a detector that finds nothing has 1
+    assert misplaced > 1.1
 
 
 def test_the_thesis_profile_builds_the_printed_networks():
@@ -139,7 +142,7 @@ def test_two_runs_from_nothing_give_the_same_tables(tmp_path, monkeypatch):
     for n_jobs in (1, 2):
         folder = tmp_path / str(n_jobs)
         places = {"store": str(folder / "store"), "results": str(folder / "results")}
-        run_notebook(NAME, parameters=small | places, jobs=n_jobs, progress=False)
+        execute_notebook(NAME, {**small, **places, "n_jobs": n_jobs})
         found = sorted((folder / "results" / "tables").iterdir())
         tables.append({path.name: path.read_bytes() for path in found})
     assert tables[0] == tables[1]

@@ -10,13 +10,11 @@ The order is always: fetch aside, compare the checksum, rename into place. A fil
 under its final name is therefore complete and right.
 """
 
-import contextlib
 import lzma
 import os
 import shutil
 import stat
 import tarfile
-import tempfile
 import time
 import zipfile
 import zlib
@@ -24,11 +22,10 @@ from pathlib import Path
 
 import pooch
 import requests
-from filelock import FileLock
 from tqdm.auto import tqdm
 
 from thesislib.errors import CorpusError, ParameterError, StoreError, ThesisError
-from thesislib.store import write_atomically
+from thesislib.store import lock, make_temporary, write_atomically
 
 _BLOCK = 1 << 16  # what a broken connection loses at most
 _N_ATTEMPTS = 4  # in a row without a single new byte
@@ -104,10 +101,9 @@ def fetch_file(
     if target.is_file() and _mismatch(target, wanted, check) is None:
         return target
     part = target.with_name(f".{target.name}.part")
-    lock = target.with_name(f".{target.name}.lock")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(lock):
+        with lock(target):
             # Another process may have fetched it while this one waited.
             if target.is_file() and _mismatch(target, wanted, check) is None:
                 return target
@@ -127,11 +123,6 @@ def fetch_file(
         if isinstance(error, DownloadError):
             raise
         raise DownloadError(f"{url}: cannot be written to {target} ({error})") from error
-    finally:
-        # Whoever still waits for the removed lock finds the finished file.
-        if not part.exists():
-            with contextlib.suppress(OSError):
-                lock.unlink(missing_ok=True)
     return target
 
 
@@ -251,7 +242,7 @@ def unpack_archive(path, folder) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         with opener(path) as archive:
             _check_members(path, members(archive), folder)
-            aside = Path(tempfile.mkdtemp(prefix=".unpack-", dir=folder))
+            aside = make_temporary(folder / "unpack", folder=True)
             archive.extractall(aside, **options)
             while not is_zip and archive.fileobj.read(_BLOCK):
                 pass  # up to the checksum at the end of gz, bz2 and xz
@@ -368,6 +359,12 @@ def fetch_archives(files, folder, base_url=None, *, keep=False, progress=True) -
         As `fetch_file` and `unpack_archive`, and before the first transfer if
         the disk is too small for what is missing.
     """
+    with lock(folder):
+        return fetch_unlocked(files, folder, base_url, keep=keep, progress=progress)
+
+
+def fetch_unlocked(files, folder, base_url=None, *, keep=False, progress=True):
+    """`fetch_archives` for a caller that holds the lock of the folder."""
     folder = Path(folder)
     notes = folder / ".fetched"
     notes.mkdir(parents=True, exist_ok=True)

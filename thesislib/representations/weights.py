@@ -9,7 +9,6 @@ GoogLeNet has no address there: its file is the user's to bring, see
 """
 
 import functools
-import os
 import pickletools
 import re
 import zipfile
@@ -22,11 +21,11 @@ import torch
 from thesislib.corpora.download import fetch_file
 from thesislib.errors import WeightsError, check_option
 from thesislib.places import weights_folder
+from thesislib.representations.network_table import CAFFE_GOOGLENET
 from thesislib.representations.torchvision_guard import torchvision
-from thesislib.store import hash_file
-from thesislib.training import read_tensors, write_tensors
+from thesislib.store import hash_file, lock
+from thesislib.training import check_readable, read_tensors, write_tensors
 
-CAFFE_GOOGLENET = "googlenet-bvlc"
 _SUFFIXES = (".safetensors", ".pth", ".pt")
 _REAL = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 _WHOLE = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool)
@@ -118,15 +117,20 @@ def fetch_weights(names, folder=None, *, base_url=None, progress=True):
     for name, (url, sha256_prefix) in addresses.items():
         target = folder / f"{name}.safetensors"
         file_name = url.rpartition("/")[2]
-        if _source(target) != file_name:
-            if base_url is not None:
-                url = f"{base_url.rstrip('/')}/{file_name}"
-            download = fetch_file(
-                url, folder / file_name, sha256_prefix=sha256_prefix, progress=progress
-            )
-            try:
-                write_tensors(target, read_weights(download), {"source": file_name})
-            finally:
+        with lock(target):
+            if _source(target) != file_name:
+                if base_url is not None:
+                    url = f"{base_url.rstrip('/')}/{file_name}"
+                download = fetch_file(
+                    url, folder / file_name, sha256_prefix=sha256_prefix, progress=progress
+                )
+                try:
+                    state = read_weights(download)
+                except WeightsError:
+                    download.unlink()
+                    raise
+                # If the disk is full, the download stays for the next call.
+                write_tensors(target, state, {"source": file_name})
                 download.unlink()
         paths.append(target)
     return paths
@@ -140,44 +144,11 @@ def _source(path):
         return None
 
 
-def find_weights(name, weights):
-    """File that holds a network's weights.
-
-    ``weights`` is ``"imagenet"`` for the one in the weights folder, else the file itself.
-
-    Raises
-    ------
-    WeightsError
-        If there is none; says how to get it.
-    """
-    if str(weights) != "imagenet":
-        path = Path(weights)
-        if not os.path.isfile(path):  # Path.is_file raises for a name that is too long
-            raise WeightsError(
-                f"weights: found no file {str(path)!r}, expected imagenet, random or a file"
-            )
-        return path
-    folder = weights_folder()
-    paths = [folder / f"{stem}.safetensors" for stem in (name, name.replace("-", "_"))]
-    for path in paths:
-        if path.is_file():
-            return path
-    fetch = (
-        "bring the file there" if name == CAFFE_GOOGLENET else f"run: thesis weights fetch {name}"
-    )
-    raise WeightsError(
-        f"{paths[0]}: found no ImageNet weights of {name}; {fetch}, or pass a file with "
-        'weights=PATH, or ask for weights="random"'
-    )
-
-
 def hash_weights(path):
     """SHA-256 of a weights file, computed again only if the file changes."""
-    try:
-        stat = Path(path).stat()
-        return _hash(str(Path(path).resolve()), stat.st_size, stat.st_mtime_ns)
-    except OSError as error:
-        raise WeightsError(f"{path}: cannot be read ({error.strerror})") from error
+    check_readable(path)
+    stat = Path(path).stat()
+    return _hash(str(Path(path).resolve()), stat.st_size, stat.st_mtime_ns)
 
 
 @functools.lru_cache(maxsize=64)
@@ -251,13 +222,9 @@ def load_weights(model, name, path):
 
 def _open_weights(path, n_bytes_at_most=None):
     """Tensors by name, which are read from the disk as they are used; checked but for values."""
+    check_readable(path)
     path = Path(path)
-    try:
-        if not path.is_file():
-            raise WeightsError(f"{path}: found no file, expected weights")
-        size, kind = path.stat().st_size, _kind(path)
-    except OSError as error:
-        raise WeightsError(f"{path}: cannot be read ({error.strerror})") from error
+    size, kind = path.stat().st_size, _kind(path)
     try:
         if path.suffix not in _SUFFIXES:
             raise ValueError(f"expected a file that ends in {', '.join(_SUFFIXES)}")
