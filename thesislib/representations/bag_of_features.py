@@ -49,7 +49,7 @@ NORMS = ("none", "frames", "tf", "l2")
 def _is_codebook(value):
     try:
         words = np.asarray(value, np.float32)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return False
     return words.ndim == 2 and words.size > 0 and np.isfinite(words).all()
 
