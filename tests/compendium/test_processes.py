@@ -118,7 +118,7 @@ def test_neither_an_interrupted_nor_a_killed_run_leaves_a_process(project, add_n
         parent.kill()
     if how == signal.SIGINT:
         assert parent.returncode == 130
-        assert b"interrupted; what is finished is kept" in errors
+        assert errors == b"thesis: interrupted by SIGINT; finished results are kept\n"
     _, alive = psutil.wait_procs(below, timeout=60)
     assert alive == []
     assert not [path for path in project.rglob(".executed*")]

@@ -31,7 +31,7 @@ from thesislib.reporting.results import (
     stage,
     write_record,
 )
-from thesislib.store import hash_file
+from thesislib.store import hash_file, lock
 
 #: Environment variable that names the folder which a notebook's run writes into.
 STAGED_VARIABLE = "THESIS_STAGED"
@@ -265,31 +265,21 @@ def execute_notebook(name, values, *, progress=False, force=True):
     NotebookError
         If a cell fails or the kernel dies; names the folder of the failed copy.
     """
-    from filelock import FileLock, Timeout
-
     folder = find_results(name, values)
     staged = stage(folder)
-    lock, waited = FileLock(folder / ".lock"), False
-    try:
-        lock.acquire(blocking=False)
-    except Timeout:
-        waited = True
-        lock.acquire()
-    except (OSError, NotImplementedError):
-        pass  # A disk without locks: two runs side by side, each in a folder of its own.
-    try:
-        if waited and not force and not list_changes(name, {**read_parameters(name), **values}):
-            return False
-        os.environ[STAGED_VARIABLE] = str(staged)
-        _execute(name, values, staged, progress)
-        publish(staged, folder)
-    except NotebookError as error:
-        failed = keep_failed(staged, folder, f"{error}\n\n{error.log}")
-        raise NotebookError(f"{error}\nfailed copy: {failed}") from error
-    finally:
-        os.environ.pop(STAGED_VARIABLE, None)
-        lock.release()
-        shutil.rmtree(staged, ignore_errors=True)
+    with lock(folder / "run") as waited:
+        try:
+            if waited and not force and not list_changes(name, {**read_parameters(name), **values}):
+                return False
+            os.environ[STAGED_VARIABLE] = str(staged)
+            _execute(name, values, staged, progress)
+            publish(staged, folder)
+        except NotebookError as error:
+            failed = keep_failed(staged, folder, f"{error}\n\n{error.log}")
+            raise NotebookError(f"{error}\nfailed copy: {failed}") from error
+        finally:
+            os.environ.pop(STAGED_VARIABLE, None)
+            shutil.rmtree(staged, ignore_errors=True)
     return True
 
 
@@ -298,25 +288,32 @@ def _execute(name, values, staged, progress):
     from nbclient.exceptions import DeadKernelError
     from papermill.exceptions import PapermillExecutionError
 
+    from thesislib.compendium.kernel import OwnKernelManager, run_kernel
+
     executed = staged / "executed.ipynb"
-    try:
+
+    def execute():
         papermill.execute_notebook(
             notebooks_folder() / f"{name}.ipynb",
             executed,
             parameters=values,
             kernel_name="python3",
+            kernel_manager_class=OwnKernelManager,
             language="python",
             cwd=notebooks_folder(),
             progress_bar=progress,
             start_timeout=300,
         )
+
+    try:
+        run_kernel(execute)
     except PapermillExecutionError as error:
         raise NotebookError(
             f"{name}: cell {error.cell_index + 1} failed with {error.ename}: {error.evalue}",
             log=re.sub(r"\x1b\[[\d;]*m", "", "\n".join(error.traceback)),
         ) from error
     except DeadKernelError as error:
-        raise NotebookError(f"{name}: its kernel died; was there too little memory?") from error
+        raise NotebookError(f"{name}: {error}") from error
     record = read_record(staged) or {}
     if record.get("status") != "complete":
         raise NotebookError(f"{name}: no cell called run.finish(), so there is no result")

@@ -10,17 +10,12 @@ import contextlib
 import glob
 import json
 import os
-import platform
 import shutil
-import tempfile
 from pathlib import Path
-
-import psutil
-from filelock import FileLock
 
 from thesislib.errors import StoreError
 from thesislib.places import results_folder
-from thesislib.store import write_atomically
+from thesislib.store import lock, make_temporary, write_atomically
 
 
 def find_results(name, parameters):
@@ -89,20 +84,26 @@ def stage(folder):
     >>> (folder / "table.csv").exists()
     True
     """
-    start = f".{folder.name}-{platform.node()[:20]}-"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for path in _list_beside(folder, f"{glob.escape(start)}*-*"):
-            if not psutil.pid_exists(int(path.name.removeprefix(start).split("-")[0])):
-                shutil.rmtree(path, ignore_errors=True)
-        staged = Path(tempfile.mkdtemp(prefix=f"{start}{os.getpid()}-", dir=folder))
+        staged = _make_beside(folder)
         os.chmod(staged, folder.stat().st_mode)
-        with contextlib.suppress(OSError):
-            return staged.rename(folder.with_name(staged.name))
     except OSError as error:
         reason = os.strerror(error.errno)
         raise StoreError(error.errno, f"{folder}: cannot be written ({reason})") from error
     return staged
+
+
+def _make_beside(folder):
+    with contextlib.suppress(OSError):
+        staged = make_temporary(folder, folder=True)
+        with contextlib.suppress(OSError):
+            (folder / staged.name).mkdir()
+            (folder / staged.name).rename(staged / "moved").rmdir()
+            return staged
+        for unused in (staged, folder / staged.name):
+            unused.rmdir()
+    return make_temporary(folder / folder.name, folder=True)
 
 
 def publish(staged, folder):
@@ -114,7 +115,7 @@ def publish(staged, folder):
         If a file cannot be moved.
     """
     try:
-        with _lock(folder):
+        with lock(folder / "run.json"):
             _move_all(folder)
             staged.rename(staged.with_name(f".{folder.name}.new"))
             _move_all(folder)
@@ -128,7 +129,7 @@ def settle(folder):
     # On a disk that is read-only by now, the files stay where they are.
     with contextlib.suppress(OSError):
         if _list_beside(folder, f".{glob.escape(folder.name)}.new"):
-            with _lock(folder):
+            with lock(folder / "run.json"):
                 _move_all(folder)
 
 
@@ -152,18 +153,6 @@ def _read(folder):
 
 def _list_beside(folder, pattern):
     return [*folder.parent.glob(pattern), *folder.glob(pattern)]
-
-
-@contextlib.contextmanager
-def _lock(folder):
-    """One process at a time moves files; a disk without locks gets along without."""
-    lock = FileLock(folder / ".replace")
-    with contextlib.suppress(OSError, NotImplementedError):
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _move_all(folder):
