@@ -34,7 +34,7 @@ def write_run(folder, files):
 
 def read_files(folder):
     """Text of each file but the record and the locks."""
-    paths = (path for path in folder.rglob("*") if path.is_file() and path.suffix)
+    paths = (path for path in folder.rglob("[!.]*") if path.is_file())
     return {
         path.relative_to(folder).as_posix(): path.read_text()
         for path in paths
