@@ -124,7 +124,7 @@ def _run(options):
     given["parameters"] = {key: value for key, value in options.parameters if "." not in key}
     given["own"] = [(*key.split(".", 1), value) for key, value in options.parameters if "." in key]
     if options.dry_run:
-        for name, values in plan_runs(names, needs_corpus=False, **given).items():
+        for name, values in plan_runs(names, **given).items():
             print(describe_run(name, values, jobs=options.jobs))
         return 0
     how = {"jobs": options.jobs, "force": options.force, "progress": not options.quiet}

@@ -98,6 +98,10 @@ class Constraint:
         hint = f" (did you mean {near[0]!r}?)" if near else ""
         shown = " ".join(repr(value).split())  # one line, of an array too
         shown = shown if len(shown) <= 200 else shown[:200] + "..."
+        if near and len(self.options) > 20:
+            raise ParameterError(
+                f"{name}: found {shown}{hint}, expected one of {len(self.options)} names"
+            )
         raise ParameterError(f"{name}: found {shown}, expected {self.expected}{hint}")
 
 

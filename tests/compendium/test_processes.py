@@ -14,10 +14,10 @@ import pytest
 
 from thesislib.cli import main
 from thesislib.compendium import processes
-from thesislib.compendium.freshness import find_results
 from thesislib.compendium.processes import Outcome, expect_seconds, plan_runs, run_all, share_out
 from thesislib.errors import ParameterError
 from thesislib.reporting.notebooks import OVERVIEW
+from thesislib.reporting.results import find_results
 
 # Leaves a record without the imports of a real one.
 LIGHT = """\

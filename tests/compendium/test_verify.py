@@ -7,10 +7,10 @@ import pytest
 
 from thesislib.cli import main
 from thesislib.compendium import verify
-from thesislib.compendium.freshness import find_results, read_record
 from thesislib.compendium.processes import Outcome
 from thesislib.compendium.verify import list_results, verify_all
 from thesislib.errors import ParameterError
+from thesislib.reporting.results import find_results, read_record
 
 # Reads its store, as a real one would; the second is not deterministic.
 STORED = """\

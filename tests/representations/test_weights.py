@@ -18,9 +18,9 @@ import torch
 from thesislib.corpora.download import DownloadError
 from thesislib.errors import ParameterError, WeightsError
 from thesislib.representations import weights as weights_module
+from thesislib.representations.network_table import find_weights
 from thesislib.representations.weights import (
     fetch_weights,
-    find_weights,
     hash_weights,
     load_weights,
     network_names,

@@ -19,11 +19,12 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
-from thesislib.compendium.freshness import find_results, list_changes, read_record
+from thesislib.compendium.freshness import list_changes
 from thesislib.compendium.runner import execute_notebook, resolve_run
 from thesislib.errors import ParameterError, ThesisError, check_number
 from thesislib.lifetime import PATIENCE_S, end_process
 from thesislib.reporting.notebooks import OVERVIEW, list_notebooks, read_cells, read_parameters
+from thesislib.reporting.results import find_results, read_record
 
 #: Memory that a notebook gets where no earlier run says how much it took.
 USUAL_MEMORY_GB = 2.0
@@ -71,7 +72,7 @@ class Outcome:
         return f"{self.name}: {self.state}{took}, {tables} tables, {figures} figures"
 
 
-def plan_runs(names, *, profile="demo", corpus=None, parameters=None, own=None, needs_corpus=True):
+def plan_runs(names, *, profile="demo", corpus=None, parameters=None, own=None):
     """Parameters of several runs, all checked before any of them starts.
 
     Parameters
@@ -82,8 +83,6 @@ def plan_runs(names, *, profile="demo", corpus=None, parameters=None, own=None, 
         only the parameters that it declares.
     own : sequence of (str, str, object), optional
         Parameters of single notebooks: notebook, name, value.
-    needs_corpus : bool
-        Whether a corpus that only the profile names must be there.
 
     Returns
     -------
@@ -113,9 +112,7 @@ def plan_runs(names, *, profile="demo", corpus=None, parameters=None, own=None, 
             given = {key: value for key, value in given.items() if key in declared}
             folder = corpus if "corpus" in declared else None
         given |= {key: value for other, key, value in own or () if other == name}
-        plans[name] = resolve_run(
-            name, profile=profile, corpus=folder, parameters=given, needs_corpus=needs_corpus
-        )
+        plans[name] = resolve_run(name, profile=profile, corpus=folder, parameters=given)
     return plans
 
 

@@ -110,7 +110,9 @@ class Run:
         corpora = "; ".join(f"{c['name']} ({c['kind']})" for c in self.corpora.values())
         random = [n for n, w in self.weights.items() if str(w).startswith("random")]
         trained = [n for n in self.weights if n not in random]
-        parts = [corpora or "no corpus"]
+        remarks = [remark for c in self.corpora.values() for remark in c["remarks"]]
+        derived = [remark for remark in remarks if remark.startswith("derived:")]
+        parts = [corpora or "no corpus", *dict.fromkeys(derived)]
         if random:
             parts.append("random weights: " + ", ".join(random))
         if trained:

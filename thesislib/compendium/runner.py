@@ -13,8 +13,9 @@ from pathlib import Path
 
 import yaml
 
+from thesislib.compendium.checks import check_run
 from thesislib.compendium.freshness import list_changes, read_limits
-from thesislib.errors import CorpusError, ParameterError, ThesisError, check_number, check_option
+from thesislib.errors import ParameterError, ThesisError, check_number, check_option
 from thesislib.places import notebooks_folder, project_root
 from thesislib.reporting.notebooks import (
     OVERVIEW,
@@ -145,6 +146,16 @@ def _check_type(key, value, default):
             f"{key}: found {value!r} ({type(value).__name__}), "
             f"expected a {type(default).__name__} like {default!r}"
         )
+    for name, element in value.items() if isinstance(default, dict) and default else ():
+        usual = default.get(name, next(iter(default.values())))
+        if isinstance(usual, list) and not isinstance(element, list):
+            raise ParameterError(
+                f"{key}: found {element!r}, expected a list, {{{name}: [{element}]}}"
+            )
+        if isinstance(usual, str) and not isinstance(element, str):
+            raise ParameterError(
+                f"{key}: found {element!r} for {name}, expected one name like {usual!r}"
+            )
 
 
 def _check_limits(key, value, limits):
@@ -162,9 +173,9 @@ def _check_limits(key, value, limits):
     elif "options" in limits:
         check_option(key, value, limits["options"])
     elif limits.get("is") == "colour map":
-        from thesislib.spectra.plot import colour_table
+        from thesislib.spectra.plot import check_colour_map
 
-        colour_table(value)
+        check_colour_map(value, key)
     elif not isinstance(value, (str, bool)):
         check_number(
             key,
@@ -202,17 +213,13 @@ def _resolve_paths(values, limits):
     }
 
 
-def resolve_run(
-    name, *, profile="demo", corpus=None, jobs=None, parameters=None, needs_corpus=True
-):
+def resolve_run(name, *, profile="demo", corpus=None, jobs=None, parameters=None):
     """Everything that a run needs, checked: the parameters that differ from the defaults.
-
-    ``needs_corpus=False`` lets the corpus that a profile names be absent.
 
     Raises
     ------
-    ParameterError, CorpusError
-        Before anything runs.
+    ThesisError
+        Before anything runs; see :func:`thesislib.compendium.checks.check_run`.
     """
     check_option("notebook", name, list_notebooks())
     _check_name(name)
@@ -228,10 +235,7 @@ def resolve_run(
         if value is None and isinstance(declared.get(key), str):
             values[key] = ""
     limits = read_limits()
-    check_parameters(name, values, limits=limits)
-    needs_corpus = needs_corpus or corpus is not None or "corpus" in (parameters or {})
-    if needs_corpus and values.get("corpus") and not Path(values["corpus"]).is_dir():
-        raise CorpusError(f"{values['corpus']}: found no folder, expected a corpus")
+    check_run(name, check_parameters(name, values, limits=limits))
     for key in ("results", "store"):  # need not exist yet
         if values.get(key):
             values[key] = os.path.abspath(values[key])
@@ -327,7 +331,7 @@ def describe_run(name, values, *, jobs=None):
     ----------
     name : str
     values : dict
-        Parameters that :func:`resolve_run` has checked; the corpus may be absent.
+        Parameters that :func:`resolve_run` has checked.
     jobs : int, optional
         Worker processes; default: one a core.
 
@@ -337,10 +341,9 @@ def describe_run(name, values, *, jobs=None):
     """
     from joblib import cpu_count
 
-    from thesislib.compendium.estimate import describe_estimate
+    from thesislib.compendium.estimate import describe_work
 
     values = {**read_parameters(name), "n_jobs": jobs or cpu_count(), **values}
-    absent = bool(values.get("corpus")) and not Path(values["corpus"]).is_dir()
     due = ", ".join(list_changes(name, values))
     state = f"to run ({due})" if due else "up to date"
-    return f"{name}: {state}\n{describe_estimate(name, values, published=absent)}"
+    return f"{name}: {state}\n{describe_work(name, values)}"

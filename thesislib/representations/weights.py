@@ -9,7 +9,6 @@ GoogLeNet has no address there: its file is the user's to bring, see
 """
 
 import functools
-import os
 import pickletools
 import re
 import zipfile
@@ -22,11 +21,11 @@ import torch
 from thesislib.corpora.download import fetch_file
 from thesislib.errors import WeightsError, check_option
 from thesislib.places import weights_folder
+from thesislib.representations.network_table import CAFFE_GOOGLENET
 from thesislib.representations.torchvision_guard import torchvision
 from thesislib.store import hash_file, lock
 from thesislib.training import read_tensors, write_tensors
 
-CAFFE_GOOGLENET = "googlenet-bvlc"
 _SUFFIXES = (".safetensors", ".pth", ".pt")
 _REAL = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 _WHOLE = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool)
@@ -139,37 +138,6 @@ def _source(path):
         return read_tensors(path)[1]["source"]
     except (WeightsError, KeyError):
         return None
-
-
-def find_weights(name, weights):
-    """File that holds a network's weights.
-
-    ``weights`` is ``"imagenet"`` for the one in the weights folder, else the file itself.
-
-    Raises
-    ------
-    WeightsError
-        If there is none; says how to get it.
-    """
-    if str(weights) != "imagenet":
-        path = Path(weights)
-        if not os.path.isfile(path):  # Path.is_file raises for a name that is too long
-            raise WeightsError(
-                f"weights: found no file {str(path)!r}, expected imagenet, random or a file"
-            )
-        return path
-    folder = weights_folder()
-    paths = [folder / f"{stem}.safetensors" for stem in (name, name.replace("-", "_"))]
-    for path in paths:
-        if path.is_file():
-            return path
-    fetch = (
-        "bring the file there" if name == CAFFE_GOOGLENET else f"run: thesis weights fetch {name}"
-    )
-    raise WeightsError(
-        f"{paths[0]}: found no ImageNet weights of {name}; {fetch}, or pass a file with "
-        'weights=PATH, or ask for weights="random"'
-    )
 
 
 def hash_weights(path):
