@@ -239,6 +239,12 @@ def resolve_run(name, *, profile="demo", corpus=None, jobs=None, parameters=None
     for key in ("results", "store"):  # need not exist yet
         if values.get(key):
             values[key] = os.path.abspath(values[key])
+    folder = find_results(name, values)
+    other = (read_record(folder) or {}).get("notebook", name)
+    if other != name:
+        raise ParameterError(
+            f"{name}: results: found results of {other} in {folder}, expected another folder"
+        )
     return _resolve_paths(values, limits)
 
 

@@ -162,7 +162,7 @@ def _move_all(folder):
         # The record comes last: until then, it is the old one.
         for file in sorted(files, key=lambda file: file == Path("run.json")):
             if file == Path("run.json"):
-                _remove_old(folder, _read(new))
+                _remove_old(folder, _read(new) or {})
             (folder / file).parent.mkdir(parents=True, exist_ok=True)
             os.replace(new / file, folder / file)
         shutil.rmtree(new, ignore_errors=True)
@@ -170,8 +170,11 @@ def _move_all(folder):
 
 def _remove_old(folder, record):
     """Remove files of the old results that the new ones do not have."""
-    old = {*((_read(folder) or {}).get("outputs") or ()), "executed.ipynb"}
-    new = {*record["outputs"], *(["executed.ipynb"] if "executed" in record else [])}
+    before = _read(folder) or {}
+    if before.get("notebook") != record.get("notebook"):
+        return  # They share a folder: neither replaces the other's tables.
+    old = {*before.get("outputs", ()), "executed.ipynb"}
+    new = {*record.get("outputs", ()), *(["executed.ipynb"] if "executed" in record else [])}
     for path in (folder / name for name in old - new):
         if path.resolve().is_relative_to(folder.resolve()):
             path.unlink(missing_ok=True)
