@@ -200,7 +200,7 @@ def test_a_copy_that_would_replace_the_original_s_results_is_refused(project):
     assert resolve_run("90_2_mine")
     folder = project / "out"
     folder.mkdir()
-    (folder / "run.json").write_text('{"notebook": "90_1_example"}')
+    (folder / "run.json").write_text('{"status": "complete", "notebook": "90_1_example"}')
     with pytest.raises(ParameterError, match="results: found results of 90_1_example in"):
         resolve_run("90_2_mine", parameters={"results": str(folder)})
     (folder / "run.json").unlink()

@@ -42,7 +42,7 @@ def copy_executed(name, target):
 )
 def test_an_executed_notebook_says_the_same_again(name, tmp_path):
     record = read_record(results_folder() / "demo" / name)
-    if record is None or record["status"] != "complete":
+    if record is None:
         pytest.skip(f"{name}: no complete results of the demo")
     changes = list_changes(name, record["parameters"], record)
     if changes:

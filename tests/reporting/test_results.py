@@ -133,7 +133,8 @@ def test_a_failed_run_replaces_an_earlier_failure_only(folder):
         failed = keep_failed(write_run(folder, NEW), folder, text)
     assert failed == folder.with_name("10_2_snore.failed")
     assert (failed / "log.txt").read_text() == "second\n"
-    assert read_record(failed)["status"] == "failed"
+    assert json.loads((failed / "run.json").read_text())["status"] == "failed"
+    assert read_record(failed) is None
     assert read_files(folder) == OLD
     assert list_folders(folder.parent) == [folder]
 

@@ -324,8 +324,8 @@ def _execute(name, values, staged, progress):
         ) from error
     except DeadKernelError as error:
         raise NotebookError(f"{name}: {error}") from error
-    record = read_record(staged) or {}
-    if record.get("status") != "complete":
+    record = read_record(staged)
+    if record is None:
         raise NotebookError(f"{name}: no cell called run.finish(), so there is no result")
     write_record(staged, {**record, "executed": hash_file(executed)})
 

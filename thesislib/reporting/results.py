@@ -40,10 +40,11 @@ def list_folders(place):
 
 
 def read_record(folder):
-    """Contents of ``run.json`` in a folder of results; None if it is absent or damaged."""
+    """Contents of ``run.json`` in a folder of results; None without complete results."""
     folder = Path(folder)
     settle(folder)
-    return _read(folder)
+    record = _read(folder)
+    return record if record.get("status") == "complete" else None
 
 
 def write_record(folder, record):
@@ -147,8 +148,8 @@ def _read(folder):
     try:
         record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return None
-    return record if isinstance(record, dict) else None
+        return {}
+    return record if isinstance(record, dict) else {}
 
 
 def _list_beside(folder, pattern):
@@ -162,7 +163,7 @@ def _move_all(folder):
         # The record comes last: until then, it is the old one.
         for file in sorted(files, key=lambda file: file == Path("run.json")):
             if file == Path("run.json"):
-                _remove_old(folder, _read(new) or {})
+                _remove_old(folder, _read(new))
             (folder / file).parent.mkdir(parents=True, exist_ok=True)
             os.replace(new / file, folder / file)
         shutil.rmtree(new, ignore_errors=True)
@@ -170,7 +171,7 @@ def _move_all(folder):
 
 def _remove_old(folder, record):
     """Remove files of the old results that the new ones do not have."""
-    before = _read(folder) or {}
+    before = _read(folder)
     if before.get("notebook") != record.get("notebook"):
         return  # They share a folder: neither replaces the other's tables.
     old = {*before.get("outputs", ()), "executed.ipynb"}
