@@ -17,7 +17,7 @@ torch_version := $(shell grep '^torch==' constraints.txt)
 torchvision_version := $(shell grep '^torchvision==' constraints.txt)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce verify paper report test test-all bench lint format lab clean clean-results
+.PHONY: help setup reproduce verify paper report test test-all test-other-cpu bench lint format lab clean clean-results
 
 help:  ## print this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -51,6 +51,12 @@ test: setup  ## run the tests (a few minutes)
 
 test-all: setup  ## run all tests, the slow ones too
 	$(BIN)/python -m pytest -n auto $(ARGS)
+
+# The kernels of older processors: they round and add in another order, so the last bits differ.
+OTHER_CPU := ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=AVX2 MKL_CBWR=COMPATIBLE
+
+test-other-cpu: setup  ## run the tests of learning with another processor's kernels
+	$(OTHER_CPU) $(BIN)/python -m pytest -n auto -m "learning and not slow" $(ARGS)
 
 bench: setup  ## measure speed and memory, about a quarter of an hour; writes benchmarks/RESULTS.md
 	$(BIN)/python benchmarks/run_all.py $(ARGS)

@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_limits
 from timing import row, run_script
 
 from thesislib.audio import read_audio
-from thesislib.export.feature_table import write_table
+from thesislib.export.tables import write_table
 from thesislib.representations.bag_of_features import BagOfFeatures
 from thesislib.representations.deep_spectrum import DeepSpectrum
 from thesislib.representations.functionals import FrameFeatures, Functionals

@@ -1,4 +1,4 @@
-"""Fixtures for every test: the reference data, and a seeded generator."""
+"""Fixtures for every test: the reference data, a seeded generator, seeds of learning tests."""
 
 import os
 from pathlib import Path
@@ -26,3 +26,21 @@ def reference_data():
 def rng():
     """Random generator with a fixed seed."""
     return np.random.default_rng(0)
+
+
+@pytest.fixture(scope="session")
+def seeds():
+    """Three seeds of a test of learning, which states a property of their median.
+
+    The environment variable ``THESIS_TEST_SEED`` shifts them (default: 0).
+    """
+    first = int(os.environ.get("THESIS_TEST_SEED", "0"))
+    return range(first, first + 3)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Mark each test that takes ``seeds``, directly or by a fixture, as ``learning``."""
+    for item in items:
+        if "seeds" in getattr(item, "fixturenames", ()):
+            item.add_marker("learning")

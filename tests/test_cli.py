@@ -11,8 +11,8 @@ import soundfile
 from PIL import Image
 
 from thesislib.audio import read_audio
-from thesislib.cli import main
-from thesislib.export.openxbow import read_bags, read_codebook
+from thesislib.cli import build_parser, main
+from thesislib.export.openxbow import read_codebook
 from thesislib.representations.deep_spectrum import DeepSpectrum
 from thesislib.spectra.plot import AudioPlot
 from thesislib.spectra.spectrogram import Spectrum
@@ -39,7 +39,7 @@ def features(*arguments):
 def test_help_needs_no_heavy_import():
     code = (
         "import sys\n"
-        "from thesislib.cli import main\n"
+        "from thesislib.cli import build_parser, main\n"
         "for arguments in (['--help'], ['features', '--help'], ['bag', '--help']):\n"
         "    try:\n"
         "        main(arguments)\n"
@@ -122,6 +122,11 @@ def test_features_options_reach_where_they_belong(clips, tmp_path):
     assert np.array_equal(table.iloc[0, 4:-1].to_numpy(np.float32), expected)
 
 
+def read_bags(path):
+    table = pd.read_csv(path, sep=";", quotechar="'", index_col=0)
+    return table.index.tolist(), table.to_numpy(np.float32)
+
+
 def test_frames_bag_and_codebook(clips, tmp_path, capsys):
     frames, bags, again, book = (
         tmp_path / n for n in ("frames.csv", "bags.csv", "again.csv", "cb")
@@ -182,6 +187,24 @@ def test_plot_as_picture_and_as_array(clips, tmp_path, style):
     segment = "--size 32 --start 0.1 --end 0.5 --kind spectrogram --frequency-axis log"
     assert run("plot", clip, "-o", npy, *segment.split()) == 0
     assert np.load(npy, allow_pickle=False).shape == (32, 32, 3)
+
+
+def test_plot_of_mel_bands_on_a_mel_axis(clips, tmp_path, capsys):
+    one, two = tmp_path / "one.png", tmp_path / "two.png"
+    for path, axis in ((one, "linear"), (two, "mel")):
+        options = ("--kind", "mel", "--n-mels", 16, "--frequency-axis", axis)
+        assert run("plot", clips / "a" / "0.wav", "-o", path, *options) == 0
+    assert one.read_bytes() == two.read_bytes()
+    assert "remark: frequency_axis 'mel' has no effect" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["features", "bag", "plot", "detect"])
+def test_every_option_is_explained_and_there_is_an_example(command, capsys):
+    with pytest.raises(SystemExit, match="0"):
+        run(command, "--help")
+    assert f"example: thesis {command} " in " ".join(capsys.readouterr().out.split())
+    (commands,) = (a for a in build_parser()._actions if a.dest == "command")
+    assert all(action.help for action in commands.choices[command]._actions)
 
 
 @pytest.mark.parametrize(

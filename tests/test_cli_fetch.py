@@ -5,13 +5,14 @@ import http.server
 import io
 import threading
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 import soundfile
 
 from thesislib.cli import main
-from thesislib.corpora import emo_db
+from thesislib.corpora import emo_db, fetch_corpus
 
 NAMES = sorted(f"{s}a01{e}a.wav" for s in ("03", "08", "12", "14", "15", "16") for e in "WTF")
 
@@ -71,6 +72,16 @@ def test_it_is_fetched_once_and_is_then_a_corpus(server, tmp_path, capsys):
     assert sorted(path.name for path in (folder / "wav").iterdir()) == NAMES
     assert main(["corpus", "check", str(folder)]) == 0
     assert "18 rows, 2 classes, stand-in" in capsys.readouterr().out
+
+
+def test_of_four_at_once_one_fetches(server, tmp_path):
+    folder = tmp_path / "e"
+    with ThreadPoolExecutor(4) as pool:
+        calls = [pool.submit(fetch_corpus, "emo-db", folder, accept_licence=True) for _ in range(4)]
+        assert [call.result() for call in calls] == [folder] * 4
+    assert server == ["/download.zip"]
+    assert sorted(path.name for path in (folder / "wav").iterdir()) == NAMES
+    assert list(tmp_path.iterdir()) == [folder]
 
 
 def test_unknown_names_and_absent_archives_end_with_code_2(server, tmp_path, capsys, monkeypatch):

@@ -148,14 +148,10 @@ def test_cut_empty_and_foreign_files_are_noticed(damaged):
 
 def test_a_checkpoint_says_what_to_do(tmp_path):
     path = tmp_path / "c.safetensors"
-    for content in (None, b"", safetensors.torch.save({"w": torch.ones(1)})):
-        if content is None:
-            path.mkdir()
-        else:
-            path.write_bytes(content)
+    for content in (b"", safetensors.torch.save({"w": torch.ones(1)})):
+        path.write_bytes(content)
         with pytest.raises(WeightsError, match=r"c\.safetensors: damaged.*delete it to begin anew"):
             fit(path)
-        path.rmdir() if content is None else path.unlink()
 
 
 HUGE = {
@@ -196,7 +192,9 @@ def test_a_saved_estimator_that_asks_for_more_than_its_file_holds_is_rejected(tm
         model = DCGAN(1, n_maps=1, n_epochs=0).fit(x)
     else:
         settings = {"n_filters": (2, 2), "kernel_sizes": ((3, 3),) * 2, "pool_sizes": (2, 2)}
-        model = CRNN(**settings, n_units=2, n_dense=2, n_epochs=0).fit(x, x[..., 0] > 0)
+        model = CRNN(**settings, n_units=2, n_dense=2, n_epochs=0, chunk_frames=8).fit(
+            x, x[..., 0] > 0
+        )
     path = tmp_path / "model.safetensors"
     model.save(path)
     type(model).load(path, device="cpu")

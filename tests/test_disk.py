@@ -5,11 +5,14 @@ import subprocess
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from thesislib.compendium.runner import execute_notebook
-from thesislib.errors import StoreError
+from thesislib.errors import StoreError, ThesisError
 from thesislib.reporting.tables import write_table
+from thesislib.representations.s2sae import S2SAE
 from thesislib.store import FeatureStore
+from thesislib.training import read_tensors, train, write_tensors
 
 
 @pytest.fixture
@@ -55,3 +58,75 @@ def test_a_read_only_results_folder_is_refused_before_a_kernel_starts(small_disk
         execute_notebook("10_2_snore", {"results": str(small_disk)})
     with pytest.raises(StoreError, match="cannot be written"):
         write_table(pd.DataFrame({"a": [1]}), "9.9", small_disk, caption="")
+
+
+def train_with(path):
+    point = torch.nn.Linear(1, 1)
+    train(
+        {"point": point},
+        lambda _: {"loss": point.weight.sum() ** 2},
+        lambda _: [None],
+        n_epochs=1,
+        optimisers={"sgd": torch.optim.SGD(point.parameters(), 0.1)},
+        seed=0,
+        checkpoint=path,
+    )
+
+
+WRITERS = {
+    "checkpoint": train_with,
+    "model": lambda path: S2SAE(1, 1, n_epochs=0).fit(np.zeros((1, 2, 2))).save(path),
+    "weights": lambda path: write_tensors(path, {"w": torch.ones(10)}, {}),
+    "entry": lambda path: FeatureStore(path.parent).put(path.name, {"x": np.ones(10)}),
+}
+
+
+def check_failure(write, path, reason):
+    """An error in one line that names the file, and no new file on the disk."""
+
+    def files():
+        return sorted(p for p in path.parent.parent.rglob("*") if not p.is_dir())
+
+    before = files()
+    with pytest.raises(ThesisError, match=reason) as caught:
+        write(path)
+    message = str(caught.value)
+    assert path.name[:20] in message and "\n" not in message
+    assert files() == before
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_files_and_folders_in_the_way_and_long_names(tmp_path, kind):
+    write = WRITERS[kind]
+    (tmp_path / "file").touch()
+    check_failure(write, tmp_path / "file" / "ab", "cannot be written|cannot be read")
+    check_failure(write, tmp_path / ("ab" * 200), "File name too long")
+    taken = tmp_path / "ab" / "ab.npz" if kind == "entry" else tmp_path / "ab"
+    taken.mkdir(parents=True)
+    check_failure(write, tmp_path / "ab", "Is a directory|found a folder")
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+@pytest.mark.parametrize("fault", ["full", "read-only", "denied"])
+def test_a_disk_that_cannot_be_written(small_disk, kind, fault, monkeypatch):
+    write, path = WRITERS[kind], small_disk / "ab.safetensors"
+    write_tensors(small_disk / "old", {"w": torch.ones(10)}, {})
+    FeatureStore(small_disk).path(path.name).parent.mkdir()
+    if fault == "full":
+        with pytest.raises(OSError, match="No space"), open(small_disk / "rest", "wb") as file:
+            for _ in range(1000):
+                file.write(bytes(4096))
+        reason = "No space left on device"
+    elif fault == "read-only":
+        subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+        reason = "Read-only file system"
+    else:
+
+        def deny(*_, **__):
+            raise PermissionError(13, "Permission denied")
+
+        # Root may write everywhere, so a file mode would not do.
+        monkeypatch.setattr("tempfile.mkstemp", deny)
+        reason = "Permission denied"
+    check_failure(write, path, reason)
+    assert read_tensors(small_disk / "old")[0]["w"].tolist() == [1.0] * 10

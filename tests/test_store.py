@@ -1,14 +1,23 @@
 """The feature store: whole entries or none, whatever happens."""
 
+import errno
+import fcntl
 import io
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
+import threading
 import time
+import warnings
 import zipfile
 
 import numpy as np
 import pytest
+import safetensors.numpy
+import soundfile
+import torch
 
 from thesislib.errors import StoreError
 from thesislib.store import (
@@ -17,6 +26,8 @@ from thesislib.store import (
     _hash,
     hash_file,
     hash_parameters,
+    lock,
+    make_temporary,
     write_atomically,
 )
 
@@ -139,6 +150,109 @@ def test_a_full_disk_names_the_file(tmp_path):
         with write_atomically(tmp_path / "table.csv"):
             raise OSError(28, "No space left on device")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda path: soundfile.write(path, np.zeros(100_000), 8000, format="WAV"),
+        lambda path: torch.save(torch.zeros(100_000), path),
+        lambda path: safetensors.numpy.save_file({"a": np.zeros(100_000)}, path / "no folder"),
+    ],
+)
+def test_errors_of_other_writers_name_the_file(tmp_path, write):
+    with pytest.raises(StoreError, match=r"out: cannot be written \("):
+        with write_atomically(tmp_path / "out") as temporary:
+            temporary.unlink()
+            temporary.symlink_to("/dev/full")
+            write(temporary)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_temporary_files_of_dead_processes_alone_are_removed(tmp_path):
+    code = (
+        "import os, sys; from thesislib.store import make_temporary\n"
+        "print(make_temporary(sys.argv[1]), make_temporary(sys.argv[1], folder=True), flush=True)\n"
+        "sys.stdin.read()\nos._exit(1)"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "table.csv")]
+    processes = [
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) for _ in range(2)
+    ]
+    names = [set(process.stdout.readline().decode().split()) for process in processes]
+    processes[0].communicate()
+    other = tmp_path / ".table-00000000-1-abcdefgh.csv"  # of another machine
+    other.touch()
+    mine = make_temporary(tmp_path / "table.csv")
+    assert {str(path) for path in tmp_path.iterdir()} == names[1] | {str(other), str(mine)}
+    processes[1].communicate()
+    assert os.stat(mine).st_mode & 0o777 == 0o666 & ~_umask()
+
+
+def _umask():
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def test_a_lock_excludes_others_and_leaves_nothing(tmp_path):
+    inside, waits = [], []
+
+    def work():
+        with lock(tmp_path / "out") as waited:
+            inside.append(1)
+            assert len(inside) == 1
+            time.sleep(0.02)
+            inside.pop()
+            waits.append(waited)
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(waits) == 8
+    assert not all(waits)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_lock_of_a_killed_process_is_free(tmp_path):
+    code = (
+        "import os, sys, time; from thesislib.store import lock\n"
+        "with lock(sys.argv[1]):\n    print('in', flush=True)\n    time.sleep(600)"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "out")]
+    holder = subprocess.Popen(command, stdout=subprocess.PIPE)
+    holder.stdout.readline()
+    holder.kill()
+    holder.wait()
+    with lock(tmp_path / "out") as waited:
+        assert not waited
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("code", [errno.ENOLCK, errno.EIO, errno.ENOSYS])
+def test_a_file_system_without_locks_gives_one_remark(tmp_path, monkeypatch, code):
+    def refuse(*_):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with warnings.catch_warnings(record=True) as remarks:
+        warnings.simplefilter("always")
+        with lock(tmp_path / "out") as waited:
+            assert not waited
+    assert [str(remark.message).split(" (")[0] for remark in remarks] == [
+        f"{tmp_path}: found a file system without locks"
+    ]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_lock_in_the_place_of_a_folder_names_the_path(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreError, match=r"file/out: cannot be written \("):
+        with lock(tmp_path / "file" / "out"):
+            pass
 
 
 def _write_for_ever(root):

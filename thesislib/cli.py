@@ -8,7 +8,7 @@ from pathlib import Path
 
 from thesislib import __version__
 from thesislib.cli_options import add_cluster, assignment, given_options
-from thesislib.export.cli_features import add_bag, add_features
+from thesislib.export.cli import add_commands
 from thesislib.lifetime import end_on_signals
 
 
@@ -23,10 +23,7 @@ def build_parser():
     _add_run(commands)
     _add_list(commands)
     _add_verify(commands)
-    _add_plot(commands)
-    add_features(commands)
-    add_bag(commands)
-    _add_detect(commands)
+    add_commands(commands)
     _add_corpus(commands)
     _add_weights(commands)
     return parser
@@ -172,55 +169,6 @@ def _verify(options):
     names = given.pop("names")
     names = list_results(options.profile) if names == ["all"] else names
     return 0 if verify_all(names, **given) else 1
-
-
-def _add_plot(commands):
-    command = commands.add_parser("plot", help="draw the audio plot of a recording")
-    command.add_argument("audio", type=Path)
-    command.add_argument("--style", default="thesis", choices=["thesis", "deepspectrum"])
-    command.add_argument("--kind", default="spectrogram", choices=["spectrogram", "mel", "chroma"])
-    command.add_argument("--delta", action="store_true", help="first-order deltas")
-    command.add_argument("--frequency-axis", default="linear", choices=["linear", "log", "mel"])
-    command.add_argument("--colour-map", default="viridis", metavar="NAME")
-    command.add_argument("--n-mels", type=int, default=128, metavar="N")
-    command.add_argument("--n-fft", type=int, metavar="N", help="window length in samples")
-    command.add_argument(
-        "--size", dest="size_px", type=int, metavar="PX", help="default: 387 or 227 by style"
-    )
-    command.add_argument("--start", dest="start_s", type=float, metavar="S")
-    command.add_argument("--end", dest="end_s", type=float, metavar="S")
-    command.add_argument("-o", "--output", type=Path, required=True, metavar="FILE.png|.npy")
-    command.set_defaults(function=_plot)
-
-
-def _plot(options):
-    from thesislib.spectra.plot import plot_file
-
-    given = given_options(options)
-    plot_file(given.pop("audio"), given.pop("output"), **given)
-
-
-def _add_detect(commands):
-    command = commands.add_parser(
-        "detect",
-        help="find events in a recording of any length",
-        description="Onset, offset, class and probability of every event, as CSV. The detectors "
-        "are those that a run of 08_2_rare_events left in its folder 'models'.",
-    )
-    command.add_argument("audio", type=Path, metavar="AUDIO")
-    command.add_argument("--model", type=Path, required=True, metavar="DIR")
-    command.add_argument(
-        "-o", "--output", type=Path, metavar="EVENTS.csv", help="default: standard output"
-    )
-    command.set_defaults(function=_detect)
-
-
-def _detect(options):
-    from thesislib.export.detect import write_events
-
-    n_events = write_events(**given_options(options))
-    if options.output:
-        print(f"{options.output}: {n_events} events")
 
 
 def _add_corpus(commands):

@@ -45,7 +45,7 @@ def start_worker(parent):
 
 
 def end_children(patience_s=1.0):
-    """Kill all processes below this one, and the process groups that they lead."""
+    """Kill all processes below this one."""
     import psutil
 
     deadline = time.monotonic() + patience_s
@@ -54,11 +54,19 @@ def end_children(patience_s=1.0):
         if not children:
             return
         for child in children:
-            with contextlib.suppress(psutil.Error, OSError):
-                if hasattr(os, "killpg") and os.getpgid(child.pid) == child.pid:
-                    os.killpg(child.pid, signal.SIGKILL)
+            with contextlib.suppress(psutil.Error):
                 child.kill()
         psutil.wait_procs(children, timeout=0.1)
+
+
+def end_group(leader):
+    """Kill what is left of a process group whose leader has ended."""
+    import psutil
+
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            if os.getpgid(process.pid) == leader and _counts(process):
+                process.kill()
 
 
 def _counts(process):

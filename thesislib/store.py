@@ -213,7 +213,7 @@ def write_atomically(path):
     except Exception as error:
         # Writers of their own: libsndfile, safetensors, the archives of torch.
         kind = type(error).__module__.partition(".")[0]
-        if kind in _WRITERS or "PytorchStreamWriter" in str(error):
+        if kind in _WRITERS or "inline_container.cc" in str(error):
             raise StoreError(f"{path}: cannot be written ({error})") from error
         raise
     finally:

@@ -18,6 +18,7 @@ import hashlib
 import json
 import math
 import os
+import stat
 from pathlib import Path
 
 import numpy as np
@@ -441,9 +442,8 @@ def read_tensors(path):
     WeightsError
         If the file is missing, damaged or not of this library; names it.
     """
+    check_readable(path)
     try:
-        if not Path(path).is_file():
-            raise ValueError("no file of that name")
         with safe_open(path, framework="pt", backend="pread") as file:
             digest, text = json.loads(file.metadata()["thesislib"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}
@@ -460,6 +460,16 @@ def read_tensors(path):
             "expected safetensors with a checksum; delete it to begin anew"
         ) from error
     return tensors, metadata
+
+
+def check_readable(path):
+    """Raise WeightsError unless ``path`` is a file that can be opened."""
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise WeightsError(f"{path}: found a folder or device, expected a file")
+        open(path, "rb").close()
+    except OSError as error:
+        raise WeightsError(f"{path}: cannot be read ({error.strerror})") from error
 
 
 def _hash_content(tensors, text):

@@ -106,8 +106,11 @@ def test_a_folder_without_an_index_is_told_how_to_make_one(capsys, corpus, noteb
 @pytest.mark.parametrize(
     ("break_it", "message"),
     [
-        (lambda c: write_all(c, POINTER), "20 files (00.wav, 01.wav, 02.wav, …) are Git LFS point"),
-        (lambda c: write_all(c, PAGE), "20 files (00.wav, 01.wav, 02.wav, …) are web pages"),
+        (
+            lambda c: write_all(c, POINTER),
+            "20 files hold a Git LFS pointer (00.wav, 01.wav, 02.wav, …)",
+        ),
+        (lambda c: write_all(c, PAGE), "20 files hold a web page (00.wav, 01.wav, 02.wav, …)"),
         (lambda c: (c / "07.wav").unlink(), "07.wav"),
         (lambda c: change_index(c, lambda t: t.assign(label="a")), "expected at least two"),
         (lambda c: change_index(c, lambda t: t.head(2)), "class 'a' has 1 clips, expected"),
@@ -182,7 +185,7 @@ def test_a_pointer_in_place_of_weights(tmp_path):
     path = tmp_path / "w.safetensors"
     path.write_text(POINTER)
     values = {"networks": {"alexnet": ["fc7"]}, "weights": {"alexnet": str(path)}}
-    message = r"1 files \(w.safetensors\) are Git LFS pointers: git lfs pull"
+    message = r"1 file holds a Git LFS pointer \(w.safetensors\): git lfs pull"
     with pytest.raises(Exception, match=message):
         check_run("10_2_snore", values)
 
@@ -191,8 +194,8 @@ def test_stubs_are_counted_by_kind(tmp_path):
     for name, text in {"a": POINTER, "b": PAGE, "c": "RIFF", "d": POINTER, "e": ""}.items():
         (tmp_path / name).write_text(text)
     first, second = find_stubs([*sorted(tmp_path.iterdir()), tmp_path / "absent"])
-    assert first == "2 files (a, d) are Git LFS pointers: git lfs pull"
-    assert second.startswith("1 files (b) are web pages")
+    assert first == "2 files hold a Git LFS pointer (a, d): git lfs pull"
+    assert second.startswith("1 file holds a web page (b)")
 
 
 def test_a_dry_run_of_a_broken_set_up_does_not_import_torch():

@@ -193,10 +193,12 @@ def test_synthetic_ones_stay_synthetic(tmp_path):
 
 def test_stand_ins_at_hand_are_read_as_such(reference_data):
     root = reference_data / "corpora"
-    for name, n in (("game_genre", 112), ("sentiment", 220)):
+    for name, n, split in (("game_genre", 210, "fold"), ("sentiment", 220, "partition")):
         corpus = open_corpus(name, root / name)
         assert (corpus.kind, len(corpus)) == ("stand-in", n)
         assert corpus.remarks
+        # Games and speakers are on one side of each split.
+        assert corpus.index.groupby("group")[split].nunique().max() == 1
     tasks = open_tasks("vocalisations", root / "vocalisations")
     assert list(tasks) == ["coughing", "sneezing", "crying_baby", "laughing"]
     for task, corpus in tasks.items():

@@ -80,6 +80,9 @@ def test_partitions_come_from_folds():
     corpus = adapt(make_clips(**NATIVE["folds"]), PARTITIONS)
     assert corpus.rows("test").tolist() == list(range(48, 60))
     assert corpus.rows("devel").tolist() == list(range(36, 48))
+    assert corpus.remarks == (
+        "derived: fold 5 serves as test, fold 4 as devel, the others as train",
+    )
     splits = {"1": (np.arange(30), np.arange(30, 60)), "2": (np.arange(30, 60), np.arange(30))}
     index = make_clips().index
     corpus = adapt(Corpus(index, ".", name="example", splits=splits), PARTITIONS)
@@ -139,7 +142,7 @@ def test_what_cannot_be_split_is_an_error_that_says_why(corpus, needs, message):
 def test_there_are_as_many_folds_as_the_smallest_class_has_groups():
     corpus = adapt(make(n_groups=10), 10)
     assert len(corpus.folds()) == 5
-    assert "derived: 5 folds are drawn, groups whole" in corpus.remarks
+    assert "derived: 5 folds are drawn by group" in corpus.remarks
 
 
 def test_a_corpus_with_derived_splits_is_not_the_thesis_s():

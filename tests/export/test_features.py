@@ -14,16 +14,13 @@ from threadpoolctl import threadpool_limits
 from thesislib.audio import read_audio
 from thesislib.errors import AudioError, CorpusError, ParameterError, WeightsError
 from thesislib.export import features
-from thesislib.export.detect import detect_events
-from thesislib.export.detectors import load_detectors
 from thesislib.export.features import write_features
-from thesislib.export.openxbow import bag_csv, read_bags
-from thesislib.export.plan import REPRESENTATIONS
+from thesislib.export.openxbow import bag_csv
+from thesislib.export.recipe import REPRESENTATIONS
 from thesislib.representations.deep_spectrum import DeepSpectrum
 from thesislib.representations.extract import Reading
 from thesislib.representations.functionals import FrameFeatures, Functionals
 from thesislib.representations.statistics import BandStatistics
-from thesislib.spectra.frames import LogMelFrames
 from thesislib.spectra.plot import AudioPlot
 from thesislib.spectra.spectrogram import Spectrum
 from thesislib.store import FeatureStore
@@ -31,12 +28,6 @@ from thesislib.store import FeatureStore
 RATES = (8000, 11025, 16000, 22050, 44100, 48000)
 BANDS = {"n_mels": 8, "window_s": 0.032}
 DEEP = {"network": "squeezenet1_1", "layer": ["logits"], "weights": "random", "size_px": 64}
-EVENTS = {
-    "n_mels": 20,
-    "reading": Reading(sr=8000),
-    "parameters": {"chunk_frames": 5, "n_filters": [4, 4], "pool_sizes": [2, 5], "n_dense": 3},
-}
-EVENTS["parameters"] |= {"n_units": 4, "learning_rate": 0.01, "dropout": 0.1}
 
 
 def write_tone(path, *, sr=8000, channels=1, seconds=0.6, seed=0):
@@ -219,6 +210,11 @@ def test_a_bag_counts_frames_and_its_codebook_can_be_used_again(few, tmp_path):
     assert (bags.iloc[:, 1:].sum(axis=1) == 58 * 3).all()  # frames x n_assign
 
 
+def read_bags(path):
+    table = pd.read_csv(path, sep=";", quotechar="'", index_col=0)
+    return table.index.tolist(), table.to_numpy(np.float32)
+
+
 def test_frames_for_openxbow_and_back_are_the_same_bags(few, tmp_path):
     frames, bags, direct = (tmp_path / f"{name}.csv" for name in ("frames", "bags", "direct"))
     write_features([few], frames, "IS09-lld", openxbow=True)
@@ -276,10 +272,6 @@ def test_every_representation_gives_finite_features(few, tmp_path, name):
         "s2sae": {"n_epochs": 0, "parameters": {"n_units": 2}, **BANDS},
         "dcgan": {"n_epochs": 0, "parameters": {"n_maps": 2}, **BANDS},
     }.get(name, {})
-    if name.startswith("crnn"):
-        rows = "".join(f"{i}.wav,0.1,0.3,ab\n" for i in range(5))
-        (tmp_path / "events.csv").write_text(f"file,onset_s,offset_s,label\n{rows}")
-        options = {"n_epochs": 0, "labels": tmp_path / "events.csv", **EVENTS}
     path = tmp_path / "out.parquet"
     outcome = write_features([few], path, name, **options)
     table = pd.read_parquet(path).select_dtypes("float32")
@@ -288,97 +280,45 @@ def test_every_representation_gives_finite_features(few, tmp_path, name):
     assert np.isfinite(table.to_numpy()).all()
 
 
-@pytest.fixture(scope="module")
-def events(tmp_path_factory):
-    """Ten clips with a burst of a high or a low tone, one with nothing, and their table."""
-    root = tmp_path_factory.mktemp("events")
-    rng, rows = np.random.default_rng(0), ["onset_s,file,label,offset_s"]
-    t = np.arange(3200) / 8000
-    for i in range(11):
-        y = 0.02 * rng.normal(size=16000)
-        pitch_hz, label = ((1000, "low"), (2500, "high"))[i % 2]
-        onset_s = rng.uniform(0.2, 1.4)
-        if i < 10:
-            y[round(onset_s * 8000) :][:3200] += 0.2 * np.sin(2 * np.pi * pitch_hz * t)
-            rows.append(f"{onset_s:.3f},{i}.wav,{label},{onset_s + 0.4:.3f}")
-        soundfile.write(root / f"{i}.wav", y, 8000)
-    (root / "events.csv").write_text("\n".join([*rows, ",10.wav,low,", "1,12.wav,low,2"]))
-    return root
+def test_band_statistics_have_the_bands_of_the_control_of_the_notebooks(few, tmp_path):
+    outcome = write_features([few], tmp_path / "out.csv", "band-statistics")
+    assert outcome.n_features == len(BandStatistics().get_feature_names_out())
 
 
-def test_detectors_learn_from_events_and_can_be_used_again(events, tmp_path):
-    model, one, two = tmp_path / "models", tmp_path / "one.csv", tmp_path / "two.csv"
-    training = {"labels": events / "events.csv", "n_epochs": 12, "save_model": model, **EVENTS}
-    outcome = write_features([events], one, "crnn", **training)
-    table = pd.read_csv(one)
-    assert table.columns.tolist() == (
-        ["file", "frame", "start_s", "end_s", "probability_high", "probability_low"]
-    )
-    assert (outcome.n_clips, outcome.n_rows, len(table)) == (11, 11 * 87, 11 * 87)
-    assert "1 rows of the labels are of files that are not among these" in outcome.remarks
-    np.testing.assert_allclose(table["start_s"], table["frame"] * 0.023, atol=1e-9)
-    truth = pd.read_csv(events / "events.csv").set_index("file")
-    middle_s = (table["start_s"] - table["file"].map(truth["onset_s"]) - 0.2).abs()
-    for label in ("high", "low"):
-        found = table[f"probability_{label}"]
-        inside = (middle_s < 0.15) & (table["file"].map(truth["label"]) == label)
-        assert found[inside].mean() > found[~inside & (middle_s > 0.3)].mean() + 0.3
-    # The same from the folder, with workers, and what `thesis detect` reads.
-    again = write_features([events], two, "crnn", model=model, n_jobs=2)
-    assert one.read_bytes() == two.read_bytes()
-    assert again.remarks == ["left out 1 other files (1 .csv)"]
-    detected = detect_events(events / "0.wav", load_detectors(model, device="cpu"))
-    assert detected["label"].tolist() == ["low"]
+@pytest.mark.parametrize("name", ["mfcc39", "band-statistics", "bag", "s2sae", "deep-spectrum"])
+def test_a_clip_whose_features_are_not_finite_is_named_and_left_out(few, tmp_path, name):
+    soundfile.write(tmp_path / "huge.wav", np.full(4800, 1e30), 8000, subtype="FLOAT")
+    options = {
+        "deep-spectrum": DEEP,
+        "bag": {"frames": "mfcc39", "codebook_size": 4, "n_assign": 1},
+        "s2sae": {"n_epochs": 0, "parameters": {"n_units": 2}, **BANDS},
+    }.get(name, {})
+    path = tmp_path / "out.parquet"
+    outcome = write_features([few, tmp_path / "huge.wav"], path, name, **options)
+    ((file, reason),) = outcome.errors.items()
+    assert file.endswith("huge.wav")
+    assert "not finite" in reason or "NaN or infinite" in reason
+    table = pd.read_parquet(path).select_dtypes("float32")
+    assert outcome.n_clips == 5
+    assert np.isfinite(table.to_numpy()).all()
 
 
-def test_dense_activations_are_the_mean_over_a_clips_frames(events, tmp_path):
-    model, path = tmp_path / "models", tmp_path / "out.parquet"
-    training = {"labels": events / "events.csv", "n_epochs": 1, "save_model": model, **EVENTS}
-    write_features([events], path, "crnn-dense", store=FeatureStore(tmp_path / "store"), **training)
-    table = pd.read_parquet(path)
-    assert table.columns[[0, 1, -1]].tolist() == ["file", "dense_high_0_0", "dense_low_0_2"]
-    assert len(table) == 11
-    # The output layer is linear: it gives the mean of the logits from the mean activations.
-    networks = load_detectors(model, device="cpu")["classes"]["low"]["detectors"]
-    weights = {k: v.numpy() for k, v in networks[0].network_.output.state_dict().items()}
-    y, sr = read_audio(events / "3.wav")
-    (chunks,) = networks[0].predict_proba([LogMelFrames(n_mels=20)(y, sr=sr)])
-    dense = table.set_index("file").loc["3.wav", [f"dense_low_0_{i}" for i in range(3)]]
-    found = weights["weight"] @ dense.to_numpy(np.float32) + weights["bias"]
-    np.testing.assert_allclose(found, np.log(chunks / (1 - chunks)).mean(axis=0), atol=1e-5)
+def test_a_mel_axis_of_mel_bands_is_accepted_with_a_remark(few, tmp_path):
+    options = {**DEEP, "kind": "mel", "n_mels": 8}
+    write_features([few], tmp_path / "a.csv", "deep-spectrum", **options)
+    with pytest.warns(UserWarning, match="frequency_axis 'mel' has no effect"):
+        write_features([few], tmp_path / "b.csv", "deep-spectrum", frequency_axis="mel", **options)
+    assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
 
 
-def test_frames_of_events_in_chunks(events, tmp_path):
-    path, reading = tmp_path / "out.parquet", Reading(sr=8000, chunk_s=0.5)
-    options = EVENTS | {"labels": events / "events.csv", "n_epochs": 0, "reading": reading}
-    write_features([events], path, "crnn", **options)
-    table = pd.read_parquet(path)
-    assert table.columns[:5].tolist() == ["file", "chunk", "frame", "start_s", "end_s"]
-    first = table[table["frame"] == 0]
-    np.testing.assert_allclose(first["start_s"], [0, 0.5, 1.0, 1.5] * 11)
-    write_features([events], path, "crnn-dense", **options)
-    table = pd.read_parquet(path)
-    assert table.columns[:4].tolist() == ["file", "chunk", "start_s", "end_s"]
-    assert table.shape == (44, 4 + 2 * 3)
-
-
-def test_recordings_without_annotation_are_not_learnt_from(events, tmp_path):
-    one, two = tmp_path / "one", tmp_path / "two"
-    rows = (events / "events.csv").read_text().splitlines()
-    (tmp_path / "some.csv").write_text("\n".join(rows[:7]))  # 0 to 5
-    options = EVENTS | {"n_epochs": 1, "labels": tmp_path / "some.csv"}
-    with pytest.raises(CorpusError, match=r"5 problems[^-]*- 10\.wav: found in no row"):
-        write_features([events], tmp_path / "out.csv", "crnn", **options)
-    heard = [events / f"{i}.wav" for i in range(6)]
-    write_features([events], tmp_path / "a.csv", "crnn", unlabelled=True, save_model=one, **options)
-    write_features(heard, tmp_path / "b.csv", "crnn", save_model=two, **options)
-    for path in one.iterdir():
-        assert path.read_bytes() == (two / path.name).read_bytes()
-    assert pd.read_csv(tmp_path / "a.csv")["file"].nunique() == 11
-    soundfile.write(tmp_path / "short.wav", np.zeros(500), 8000)
-    (tmp_path / "some.csv").write_text("file,onset_s,offset_s,label\nshort.wav,0,0.1,low\n")
-    with pytest.raises(ParameterError, match="labels: found no event in 0 pieces"):
-        write_features([tmp_path / "short.wav"], tmp_path / "out.csv", "crnn", **options)
+def test_the_index_of_the_folder_is_not_counted_as_left_out(few, tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for name in ("index.csv", "corpus.json", "notes.txt"):
+        (folder / name).touch()
+    (folder / "0.wav").write_bytes((few / "0.wav").read_bytes())
+    outcome = write_features([folder], tmp_path / "out.csv", "band-statistics", **BANDS)
+    assert outcome.remarks == ["left out 1 other files (1 .txt)"]
 
 
 def test_segments_channels_and_rates_are_read_as_asked(tmp_path):
@@ -473,17 +413,6 @@ def test_with_raise_bad_files_leave_no_table(mixed, tmp_path):
         ("deep-spectrum", {**DEEP, "colour_map": "virids"}, "did you mean 'viridis'"),
         ("s2sae", {"n_epochs": -1}, "n_epochs: found -1"),
         ("s2sae", {"n_epochs": 1, "model": "x"}, "model: found beside n_epochs"),
-        ("crnn", {}, "sr: found None"),
-        (
-            "crnn",
-            {"reading": Reading(sr=8000)},
-            "labels: found None, expected a table with onset_s",
-        ),
-        ("crnn", {**EVENTS, "labels": "folder"}, "labels: found folder, expected a table"),
-        ("crnn", {**EVENTS, "n_mels": 8, "labels": "x.csv"}, r"pool_sizes: found \[2, 5\]"),
-        ("crnn", {**EVENTS, "parameters": {"units": 8}}, "did you mean 'n_units'"),
-        ("crnn", {"n_mels": 8, "model": "x"}, "model: found beside n_mels"),
-        ("crnn", {"kind": "mel", "reading": Reading(sr=8000)}, "kind: found for crnn"),
     ],
 )
 def test_wrong_options_are_told_before_any_work(few, tmp_path, idle, name, options, message):
@@ -505,8 +434,6 @@ def test_wrong_files_are_told_before_any_work(few, tmp_path, idle):
         write_features([tmp_path], out, "IS09")
     with pytest.raises(CorpusError, match="5 problems"):
         write_features([few], out, "IS09", labels="folder")
-    with pytest.raises(WeightsError, match="found no detectors"):
-        write_features([few], out, "crnn", model=tmp_path)
     with pytest.raises(WeightsError, match="codebook"):
         write_features([few], out, "bag", codebook=tmp_path / "codebook")
     with pytest.raises(WeightsError, match="found no file"):

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -11,13 +12,13 @@ from sklearn.base import clone
 from thesislib.errors import CorpusError, ParameterError, ThesisError, WeightsError
 from thesislib.export.openxbow import (
     bag_csv,
-    read_bags,
     read_codebook,
     read_frames,
     write_bags,
     write_codebook,
     write_frames,
 )
+from thesislib.export.tables import write_table
 from thesislib.representations.bag_of_features import BagOfFeatures
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "openxbow"
@@ -37,6 +38,12 @@ CASES = [
     ("small_random_codebook", {}, "small_deep_test.csv", "small_random_test_bow.csv"),
     ("small_kmeanspp_codebook", {}, "small_deep_train.csv", "small_kmeanspp_train_bow.csv"),
 ]
+
+
+def read_bags(path):
+    """Names and bags of openXBOW's CSV, read by pandas."""
+    table = pd.read_csv(path, sep=";", quotechar="'", index_col=0)
+    return table.index.tolist(), table.to_numpy(np.float32)
 
 
 @pytest.mark.parametrize(("codebook", "parameters", "frames", "bags"), CASES)
@@ -252,11 +259,55 @@ def test_header_time_and_names(tmp_path):
     assert not (tmp_path / "bad.csv").exists()
 
 
-def test_two_bags_of_a_clip_are_refused(tmp_path):
-    path = tmp_path / "bags.csv"
-    path.write_text("name;W(0)\n'a';1\n'a';2\n")
-    with pytest.raises(CorpusError, match=r"bags\.csv: found 2 lines of 'a', expected one"):
-        read_bags(path)
+ARFF = """% frames
+@RELATION frames
+@attribute name string
+@attribute 'time' numeric
+@attribute F0 real
+@attribute "x y" NUMERIC
+@attribute class {yes,no}
+@data
+'it\\'s, 1.wav',0.00,1.5,2,yes
+%
+b.wav, 0.01, -1e-3, 4, ?
+'it\\'s, 1.wav',0.02,3,4,no
+"""
+
+
+def test_frames_in_arff_are_those_in_csv(tmp_path):
+    (tmp_path / "a.arff").write_text(ARFF)
+    (tmp_path / "a.csv").write_text("'it's, 1.wav';1.5;2\nb.wav;-1e-3;4\n'it's, 1.wav';3;4\n")
+    (names, X), (csv_names, csv_X) = (
+        read_frames(tmp_path / f"a.{kind}") for kind in ("arff", "csv")
+    )
+    assert names == csv_names == ["it's, 1.wav", "b.wav"]
+    assert all(np.array_equal(a, b) for a, b in zip(X, csv_X, strict=True))
+    bag_csv(tmp_path / "a.arff", tmp_path / "bags.csv", codebook_size=2, n_assign=1)
+    assert read_frames(tmp_path / "bags.csv")[0] == names
+
+
+def test_a_table_of_frames_is_read_without_its_places(tmp_path, rng):
+    leading = {"file": ["a", "a", "b"], "frame": [0, 1, 0], "start_s": [0.0, 0.1, 0.0]}
+    leading["end_s"] = [0.1, 0.2, 0.1]
+    matrix = rng.normal(size=(3, 2)).astype(np.float32)
+    write_table(tmp_path / "a.arff", leading, ["x", "y"], matrix, {"label": ["v", "v", "w"]})
+    names, X = read_frames(tmp_path / "a.arff")
+    assert names == ["a", "b"]
+    assert np.array_equal(np.concatenate(X), matrix)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ("'a',0,1\n", r"line 9: found 3 values, expected 5"),
+        ("'a',0,1,x,yes\n", r"line 9: found x as value 2, expected a finite number"),
+        ("", "found no frames"),
+    ],
+)
+def test_a_damaged_arff_is_named(tmp_path, data, message):
+    (tmp_path / "a.arff").write_text(ARFF[: ARFF.index("'it")] + data)
+    with pytest.raises(CorpusError, match=r"a\.arff.*" + message):
+        read_frames(tmp_path / "a.arff")
 
 
 def test_bag_csv_with_a_codebook_gives_openxbows_file(tmp_path):

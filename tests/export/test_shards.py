@@ -13,9 +13,7 @@ import soundfile
 
 from thesislib.errors import AudioError, ParameterError
 from thesislib.export.features import write_features
-from thesislib.export.shard_bags import FrameShards, bag_shards, fit_bag
-from thesislib.export.shards import list_parts, read_about
-from thesislib.representations.bag_of_features import BagOfFeatures
+from thesislib.export.shards import bag_folder, list_parts, read_about
 from thesislib.representations.extract import Reading
 
 BANDS = {"n_mels": 8, "window_s": 0.032}
@@ -49,7 +47,7 @@ def read_bytes(folder):
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and "_fitted" not in path.parts
+        if path.is_file()
     }
 
 
@@ -124,75 +122,87 @@ def test_with_raise_the_parts_stay_and_the_files_are_told(clips, tmp_path):
     assert len(list_parts(tmp_path / "out")) == 4
 
 
-@pytest.mark.parametrize("name", ["s2sae", "dcgan"])
+@pytest.mark.parametrize("name", ["s2sae", "dcgan", "bag"])
 def test_what_learns_from_all_audio_is_refused(clips, tmp_path, name):
     with pytest.raises(ParameterError, match=f"found a folder of shards for {name}"):
-        write_features([clips], tmp_path / "out", name, **BANDS)
+        write_features([clips], tmp_path / "out", name, **({} if name == "bag" else BANDS))
     with pytest.raises(ParameterError, match="save_audio: found beside a folder of shards"):
         write_features([clips], tmp_path / "out", "IS09", save_audio=tmp_path / "sounds")
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        {},
-        {"idf": True, "scale": "zscore"},
-        {"sampling": "random++", "log": True},
-        {"frames": "IS09-lld", "streams": True},
-    ],
-)
 @pytest.mark.parametrize("chunk_s", [None, 0.15])
-def test_bags_over_shards_are_those_made_in_memory(clips, tmp_path, options, chunk_s):
-    reading = Reading(chunk_s=chunk_s, last="pad")
-    options = {**BAG, "labels": clips.parent / "labels.csv", "unlabelled": True, **options}
-    book = tmp_path / "book"
-    write_features([clips], tmp_path / "a.parquet", "bag", reading=reading, **options)
-    parted = write_features(
-        [clips], tmp_path / "a", "bag", reading=reading, shards=4, save_codebook=book, **options
+@pytest.mark.parametrize("options", [{}, {"idf": True, "scale": "zscore"}, {"log": True}])
+def test_bags_over_shards_are_those_of_one_table(clips, tmp_path, options, chunk_s):
+    """From audio or from frames in shards, with the codebook of a table."""
+    reading, book = Reading(chunk_s=chunk_s, last="pad"), tmp_path / "book"
+    labels = {"labels": clips.parent / "labels.csv", "unlabelled": True, "reading": reading}
+    write_features(
+        [clips], tmp_path / "a.parquet", "bag", save_codebook=book, **labels, **BAG, **options
     )
+    write_features(
+        [clips], tmp_path / "a", "bag", shards=4, frames="mfcc39", codebook=book, **labels
+    )
+    write_features([clips], tmp_path / "frames", "mfcc39", shards=4, **labels)
+    for n_jobs in (1, 2):
+        bag_folder(tmp_path / "frames", tmp_path / f"b{n_jobs}", codebook=book, n_jobs=n_jobs)
+    assert read_bytes(tmp_path / "b1") == read_bytes(tmp_path / "b2")
     expected = pd.read_parquet(tmp_path / "a.parquet")
-    found = pd.read_parquet(tmp_path / "a")
-    assert parted.n_rows == len(expected)
-    assert found.columns.tolist() == expected.columns.tolist()
-    others = [name for name in found if name != "end_s"]  # of the last frame, not of the chunk
-    pd.testing.assert_frame_equal(found[others], expected[others])
-    fitted = {**options, "codebook": book}
-    for name in ("codebook_size", "n_assign", "sampling", "scale", "idf", "log", "streams"):
-        fitted.pop(name, None)
-    if "idf" not in options:
-        log = options.get("log")
-        write_features([clips], tmp_path / "b", "bag", reading=reading, shards=4, **fitted)
-        again = pd.read_parquet(tmp_path / "b")
-        pd.testing.assert_frame_equal(again[others], expected[others], check_exact=not log)
+    others = [name for name in expected if name != "end_s"]  # of the last frame, not of the chunk
+    # The logarithm of the weights is in the file with fewer digits.
+    for name in ("a", "b1"):
+        bags = pd.read_parquet(tmp_path / name)
+        assert bags.columns.tolist() == expected.columns.tolist()
+        pd.testing.assert_frame_equal(bags[others], expected[others])
 
 
-def test_frames_in_shards_are_read_a_part_at_a_time(clips, tmp_path):
-    write_features([clips], tmp_path / "frames", "mfcc39", shards=3)
-    frames = FrameShards(tmp_path / "frames")
-    table = pd.read_parquet(tmp_path / "frames")
-    assert len(frames) == 11 and frames.n_frames == len(table)
-    clip = table[table["file"] == "006.wav"].iloc[:, 4:].to_numpy(np.float32)
-    assert np.array_equal(frames[6][:], clip)
-    bag = fit_bag(BagOfFeatures(5, 2), frames)
-    together = [frames[i][:] for i in range(11)]
-    expected = BagOfFeatures(5, 2).fit(together)
-    assert np.array_equal(bag.codebook_[0], expected.codebook_[0])
-    assert np.array_equal(bag.minimum_, expected.minimum_)
-    with pytest.raises(ParameterError, match=f"expected at most {frames.n_frames}, the number"):
-        fit_bag(BagOfFeatures(999, 2), frames)
+def test_another_codebook_makes_other_parts(clips, tmp_path):
+    """Of the same size: what is in the file counts, not its name."""
+    book, bags = tmp_path / "book", []
+    for seed in (0, 1):
+        options = {"save_codebook": book, "random_state": seed, **BAG}
+        write_features([clips], tmp_path / "a.csv", "bag", **options)
+        options = {"codebook": book, "frames": "mfcc39", "shards": 4}
+        write_features([clips], tmp_path / "a", "bag", **options)
+        bags.append(pd.read_parquet(tmp_path / "a").select_dtypes("float32").to_numpy())
+    assert not np.array_equal(*bags)
 
 
 def test_bags_are_made_again_only_where_frames_changed(clips, tmp_path):
+    book = tmp_path / "book"
+    write_features([clips], tmp_path / "a.csv", "bag", save_codebook=book, **BAG)
     write_features([clips], tmp_path / "frames", "mfcc39", shards=3)
-    bag = BagOfFeatures(5, 2)
-    abouts = bag_shards(tmp_path / "frames", tmp_path / "bags", bag)
-    first = read_bytes(tmp_path / "bags")
-    times = [path.stat().st_mtime_ns for path in list_parts(tmp_path / "bags")]
+
+    def write():
+        abouts = bag_folder(tmp_path / "frames", tmp_path / "bags", codebook=book)
+        times = [path.stat().st_mtime_ns for path in list_parts(tmp_path / "bags")]
+        return abouts, times, read_bytes(tmp_path / "bags")
+
+    abouts, times, first = write()
     list_parts(tmp_path / "bags")[2].unlink()
-    assert bag_shards(tmp_path / "frames", tmp_path / "bags", BagOfFeatures(5, 2)) == abouts
-    again = [path.stat().st_mtime_ns for path in list_parts(tmp_path / "bags")]
-    assert [a == b for a, b in zip(times, again)] == [True, True, False, True, True]
-    assert read_bytes(tmp_path / "bags") == first
+    again, new_times, second = write()
+    assert (again, second) == (abouts, first)
+    assert [a == b for a, b in zip(times, new_times)] == [True, True, False, True, True]
+
+
+def test_bags_of_shards_need_a_codebook_of_their_width(clips, tmp_path):
+    write_features([clips], tmp_path / "frames", "mfcc39", shards=7)
+    with pytest.raises(ParameterError, match="codebook: found None for a folder of shards"):
+        bag_folder(tmp_path / "frames", tmp_path / "bags")
+    (tmp_path / "book").write_text("codebookNumeric\n2;1;1;0.0;0.0\n0.0\n1.0\n")
+    with pytest.raises(ParameterError, match=r"part-00000\.parquet: found 39 features"):
+        bag_folder(tmp_path / "frames", tmp_path / "bags", codebook=tmp_path / "book")
+    assert not (tmp_path / "bags").exists()
+
+
+def test_a_trained_model_goes_over_shards(clips, tmp_path):
+    model, options = tmp_path / "model.safetensors", {"random_state": 0, **BANDS}
+    sizes = {"n_units": 2}
+    for epochs in (0, 1):
+        training = {"n_epochs": epochs, "parameters": sizes, "save_model": model}
+        write_features([clips], tmp_path / "a.parquet", "s2sae", **training, **options)
+        write_features([clips], tmp_path / "a", "s2sae", model=model, shards=20, **options)
+        expected = pd.read_parquet(tmp_path / "a.parquet")
+        pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "a"), expected)
 
 
 def _write_slowly(root, out):

@@ -14,6 +14,7 @@ import nbformat
 import pytest
 
 from thesislib.compendium.freshness import list_changes
+from thesislib.compendium.provenance import describe_machine
 from thesislib.places import results_folder
 from thesislib.reporting.notebooks import list_notebooks
 from thesislib.reporting.results import read_record
@@ -44,6 +45,8 @@ def test_an_executed_notebook_says_the_same_again(name, tmp_path):
     record = read_record(results_folder() / "demo" / name)
     if record is None:
         pytest.skip(f"{name}: no complete results of the demo")
+    if record["machine"] != describe_machine():
+        pytest.skip(f"{name}: the results were computed on another machine")
     changes = list_changes(name, record["parameters"], record)
     if changes:
         pytest.skip(f"{name}: results are out of date ({', '.join(changes)})")

@@ -50,18 +50,21 @@ def score(detector, mixtures, frames, index):
     return error_rates(count_events(index, found))["error_rate"]
 
 
-def test_a_detector_beats_nothing_and_misplaced_onsets(mixtures):
+def test_a_detector_beats_nothing_and_misplaced_onsets(mixtures, seeds):
     frames = LogMelFrames(0.046, 0.023, 32)
     X, y = read_frames(mixtures["training"], frames, sr=16000)
     small = {"n_filters": (6, 12), "pool_sizes": (4, 4), "n_units": 16, "n_dense": 16}
-    small |= {"n_epochs": 15, "batch_size": 6, "learning_rate": 0.01}
-    detector = CRNN(50, **small, device="cpu").fit(X, y)
-    truth = mixtures["development"].index
-    assert score(detector, mixtures, frames, truth) < 0.8
-    # The same onsets over other mixtures: whoever still finds them has looked.
-    order = np.random.default_rng(0).permutation(len(truth))
-    moved = truth.assign(onset_s=truth["onset_s"].to_numpy()[order])
-    assert score(detector, mixtures, frames, moved) > 1.0
+    small |= {"n_epochs": 30, "batch_size": 6, "learning_rate": 0.003}
+    truth, rates = mixtures["development"].index, []
+    for seed in seeds:
+        detector = CRNN(50, **small, device="cpu", random_state=seed).fit(X, y)
+        # The same onsets over other mixtures: whoever still finds them has looked.
+        order = np.random.default_rng(seed).permutation(len(truth))
+        moved = truth.assign(onset_s=truth["onset_s"].to_numpy()[order])
+        rates.append([score(detector, mixtures, frames, index) for index in (truth, moved)])
+    right, misplaced = np.median(rates, axis=0)
+    assert right < 0.6  # a detector that finds nothing has 1
+    assert misplaced > 1.1
 
 
 def test_the_thesis_profile_builds_the_printed_networks():

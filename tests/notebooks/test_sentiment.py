@@ -16,16 +16,27 @@ from thesislib.spectra.spectrogram import Spectrum
 NAME = "09_2_sentiment"
 
 
-@pytest.fixture(scope="module")
-def reviews(tmp_path_factory):
-    root = tmp_path_factory.mktemp("sentiment") / "reviews"
-    return open_corpus("sentiment", make_corpus("sentiment", root, n_per_class=16, clip_s=1))
-
-
-@pytest.fixture(scope="module")
-def statistics(reviews):
+def make_reviews(root, seed):
+    """Synthetic reviews and their log-mel statistics."""
+    root = make_corpus("sentiment", root, n_per_class=16, clip_s=1, seed=seed)
+    reviews = open_corpus("sentiment", root)
     spectrum = Spectrum("mel", window_s=0.032, hop_s=0.016, n_mels=32)
-    return extract(reviews, BandStatistics(n_bands=32), spectrum, progress=False).matrix
+    return reviews, extract(reviews, BandStatistics(n_bands=32), spectrum, progress=False).matrix
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory):
+    return make_reviews(tmp_path_factory.mktemp("sentiment") / "reviews", 0)
+
+
+@pytest.fixture(scope="module")
+def reviews(first):
+    return first[0]
+
+
+@pytest.fixture(scope="module")
+def statistics(first):
+    return first[1]
 
 
 def score(reviews, X, labels, class_weight="balanced"):
@@ -35,16 +46,21 @@ def score(reviews, X, labels, class_weight="balanced"):
     return found.test[found.best("devel")].score()
 
 
-def test_permuted_labels_score_at_chance_and_true_ones_above(reviews, statistics):
-    permuted = []
-    for seed in range(12):
-        rng, labels = np.random.default_rng(seed), reviews.labels.copy()
-        for name in ("train", "devel", "test"):
-            rows = reviews.rows(name)
-            labels[rows] = labels[rng.permutation(rows)]
-        permuted.append(score(reviews, statistics, labels))
-    assert abs(np.mean(permuted) - 0.5) < 0.1
-    assert score(reviews, statistics, reviews.labels) > np.mean(permuted) + 0.1
+def test_permuted_labels_score_at_chance_and_true_ones_above(seeds, tmp_path):
+    true, permuted = [], []
+    for seed in seeds:
+        rng = np.random.default_rng(seed)
+        reviews, statistics = make_reviews(tmp_path / str(seed), seed)
+        true.append(score(reviews, statistics, reviews.labels))
+        for _ in range(8):
+            labels = reviews.labels.copy()
+            for name in ("train", "devel", "test"):
+                rows = reviews.rows(name)
+                labels[rows] = labels[rng.permutation(rows)]
+            permuted.append(score(reviews, statistics, labels))
+    # A standard error of 0.11 each, of 0.03 for the median of 24.
+    assert np.median(permuted) == pytest.approx(0.5, abs=0.1)
+    assert np.median(true) > 0.62
 
 
 def test_a_weight_too_large_for_one_class_answers_nothing_else(reviews, statistics):

@@ -167,15 +167,19 @@ def test_a_clip_shorter_than_a_chunk_is_explained_too(captum, clips, detectors):
     assert attribute_frame([member], X, 2)[1] == pytest.approx(p[0] - p[1], abs=1e-6)
 
 
-def test_the_band_that_makes_the_label_gets_most(captum, clips):
+def test_the_band_that_makes_the_label_gets_most(captum, clips, seeds):
     X, y = clips
     many, labels = np.tile(X, (10, 1, 1)), np.tile(y, (10, 1))
-    detector = FFNN(n_epochs=15, batch_size=32, learning_rate=0.02, device="cpu").fit(many, labels)
     frame = int(np.flatnonzero(y[0] == 1)[5])
-    shares, gain = attribute_frame([detector], X[0], frame)
-    assert np.abs(shares).sum(axis=0).argmax() == 3
-    assert np.abs(shares).sum(axis=1).argmax() == frame
-    assert shares[frame, 3] > 0.5 * gain > 0
+    parts = []
+    for seed in seeds:
+        setting = {"n_epochs": 15, "batch_size": 32, "learning_rate": 0.02, "random_state": seed}
+        detector = FFNN(**setting, device="cpu").fit(many, labels)
+        shares, gain = attribute_frame([detector], X[0], frame)
+        size = np.abs(shares) / np.abs(shares).sum()
+        parts.append([size[:, 3].sum(), size[frame].sum(), size[frame, 3] * np.sign(gain)])
+    # Of twelve bands and five frames.
+    assert (np.median(parts, axis=0) > [0.4, 0.4, 0.3]).all()
 
 
 def test_frames_that_are_not_there_are_refused(clips, detectors):

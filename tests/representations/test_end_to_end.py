@@ -21,12 +21,16 @@ def make_clips(rng, n=24):
     return clips, y
 
 
-def test_it_learns_what_can_be_learnt(rng):
-    X, y = make_clips(rng)
-    machine = WaveformClassifier(**SMALL).fit(X[:16], y[:16])
-    assert machine.score(X[16:], y[16:]) == 1.0
-    assert machine.history_[-1]["loss"] < machine.history_[0]["loss"]
-    assert np.allclose(machine.predict_proba(X).sum(axis=1), 1, atol=1e-5)
+def test_it_learns_what_can_be_learnt(seeds):
+    scores, remaining = [], []
+    for seed in seeds:
+        X, y = make_clips(np.random.default_rng(seed))
+        machine = WaveformClassifier(**SMALL, random_state=seed).fit(X[:16], y[:16])
+        scores.append(machine.score(X[16:], y[16:]))
+        remaining.append(machine.history_[-1]["loss"] / machine.history_[0]["loss"])
+        assert np.allclose(machine.predict_proba(X).sum(axis=1), 1, atol=1e-5)
+    assert np.median(scores) > 0.8  # chance is a half
+    assert np.median(remaining) < 0.85
 
 
 def test_same_seed_same_bits_and_the_global_generator_is_left_alone(rng):

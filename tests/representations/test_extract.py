@@ -1,5 +1,6 @@
 """Extraction: the same bytes however it is run, nothing lost when it is not finished."""
 
+import dataclasses
 import multiprocessing
 import os
 import signal
@@ -12,7 +13,7 @@ import soundfile
 
 from thesislib.corpora import folder
 from thesislib.errors import AudioError, ParameterError
-from thesislib.representations.extract import Reading, cache_key, extract, read_items
+from thesislib.representations.extract import Reading, extract, key_rows, read_items
 from thesislib.representations.statistics import BandStatistics
 from thesislib.spectra.plot import AudioPlot
 from thesislib.spectra.spectrogram import Spectrum
@@ -207,7 +208,7 @@ def test_without_any_good_row_the_matrix_is_empty_but_as_wide_as_its_names(corpu
 @pytest.mark.parametrize(
     "change",
     [
-        {"audio_hash": "1" * 64},
+        {"samples": np.zeros(8000)},
         {"start_s": 0.5},
         {"reading": Reading(sr=4000)},
         {"spectrum": Spectrum("mel", n_mels=17)},
@@ -215,17 +216,44 @@ def test_without_any_good_row_the_matrix_is_empty_but_as_wide_as_its_names(corpu
         {"estimator": BandStatistics(n_bands=17)},
     ],
 )
-def test_the_key_follows_everything_that_the_features_depend_on(change):
-    base = {
-        "audio_hash": "0" * 64,
-        "start_s": None,
-        "end_s": None,
-        "reading": Reading(),
-        "spectrum": SPECTRUM,
-        "estimator": BandStatistics(n_bands=16),
-    }
-    assert cache_key(**base) != cache_key(**{**base, **change})
-    assert cache_key(**base) == cache_key(**dict(reversed(base.items())))
+def test_the_key_follows_everything_that_the_features_depend_on(corpus, change):
+    base = {"estimator": BandStatistics(n_bands=16), "spectrum": SPECTRUM, "reading": Reading()}
+
+    def find_key(samples=None, start_s=None, **others):
+        if samples is not None:
+            soundfile.write(corpus.paths[0], samples, 8000)
+        first = dataclasses.replace(corpus, index=corpus.index[:1].assign(start_s=start_s))
+        ((row,), errors) = key_rows(first, **base | others)
+        assert not errors
+        return row.key
+
+    key = find_key()
+    assert key == find_key()
+    assert key != find_key(**change)
+
+
+def test_features_that_are_not_finite_are_an_error_of_their_file(corpus, tmp_path):
+    soundfile.write(corpus.paths[4], np.full(8000, 1e30), 8000, subtype="FLOAT")
+    store = FeatureStore(tmp_path / "store")
+    for estimator in (BandStatistics(n_bands=16), Averages()):
+        features = extract(corpus, estimator, SPECTRUM, store, on_error="collect", progress=False)
+        assert list(features.errors) == [4]
+        assert "4.wav: found features that are not finite" in str(features.errors[4])
+        assert np.isfinite(features.matrix).all()
+        assert len(features.matrix) == 9
+    with pytest.raises(AudioError, match=r"1 files cannot be used[^-]*- .*4\.wav: found features"):
+        extract(corpus, Averages(), SPECTRUM, store, progress=False)
+
+
+def test_an_entry_that_is_not_finite_is_computed_again(corpus, tmp_path):
+    store, estimator = FeatureStore(tmp_path / "store"), BandStatistics(n_bands=16)
+    whole = extract(corpus, estimator, SPECTRUM, store, progress=False)
+    rows, _ = key_rows(corpus, estimator, SPECTRUM, reading=Reading())
+    entry = store.get(rows[3].key)
+    store.put(rows[3].key, entry | {"features": entry["features"] * np.nan})
+    again = extract(corpus, estimator, SPECTRUM, store, progress=False)
+    assert (again.n_computed, again.n_reused) == (1, 9)
+    assert again.matrix.tobytes() == whole.matrix.tobytes()
 
 
 def test_impossible_readings_are_refused():

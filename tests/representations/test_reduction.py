@@ -13,13 +13,17 @@ TRAIN = np.flatnonzero(np.arange(60) % 3 > 0)
 TEST = np.flatnonzero(np.arange(60) % 3 == 0)
 
 
-@pytest.fixture
-def X():
+def make_columns(seed):
     """Fifty columns, of which 3 and 17 tell the classes apart."""
-    X = np.random.default_rng(0).normal(size=(60, 50))
+    X = np.random.default_rng(seed).normal(size=(60, 50))
     X[:, 3] += 6 * (Y == "a")
     X[:, 17] += 6 * (Y == "b")
     return X
+
+
+@pytest.fixture
+def X():
+    return make_columns(0)
 
 
 def test_forward_selection_finds_the_informative_columns(X):
@@ -29,15 +33,19 @@ def test_forward_selection_finds_the_informative_columns(X):
 
 
 @pytest.mark.parametrize(("method", "width"), [("none", 50), ("pca", 8), ("cca", 2), ("sfs", 8)])
-def test_width_and_use(X, method, width):
-    # In half of all columns, for principal components do not know which one matters.
-    X[:, :25] += 1.5 * (Y == "a")[:, None]
-    X[:, 25:] += 1.5 * (Y == "b")[:, None]
-    reduced = reduce_inside(X, Reduction(method, 8), Y)(TRAIN)
-    assert reduced.shape == (60, width) and reduced.dtype == np.float32
-    machine = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=0.3)
-    score = machine.fit(reduced[TRAIN], Y[TRAIN]).score(reduced[TEST], Y[TEST])
-    assert score > 0.6  # chance is a third
+def test_width_and_use(seeds, method, width):
+    scores = []
+    for seed in seeds:
+        X = make_columns(seed)
+        # In half of all columns, for principal components do not know which one matters.
+        X[:, :25] += 1.5 * (Y == "a")[:, None]
+        X[:, 25:] += 1.5 * (Y == "b")[:, None]
+        reduced = reduce_inside(X, Reduction(method, 8), Y)(TRAIN)
+        assert reduced.shape == (60, width) and reduced.dtype == np.float32
+        machine = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=0.3)
+        machine.fit(reduced[TRAIN], Y[TRAIN])
+        scores.append(machine.score(reduced[TEST], Y[TEST]))
+    assert np.median(scores) > 0.6  # chance is a third
 
 
 @pytest.mark.parametrize("method", METHODS)

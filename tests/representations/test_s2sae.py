@@ -171,51 +171,53 @@ def test_attention_sees_the_encoder_and_nothing_in_the_padding(attention):
 
 
 @pytest.mark.parametrize("decoder_input", ["teacher", "previous", "none"])
-def test_training_lowers_the_loss_and_makes_the_code_matter(decoder_input):
-    X = clips(24)
-    s2sae = fitted(
-        X,
-        n_units=8,
-        n_epochs=25,
-        learning_rate=0.02,
-        dropout=0.0,
-        bidirectional_decoder=False,
-        decoder_input=decoder_input,
-    )
-    first, last = s2sae.history_[0], s2sae.history_[-1]
-    assert last["loss"] < 0.7 * first["loss"]
-    assert last["permuted_loss"] > 1.2 * last["loss"]
-    losses = s2sae.evaluate(X)
-    assert losses["permuted_loss"] > 1.2 * losses["loss"]
-    assert losses["code_share"] == pytest.approx(1 - losses["loss"] / losses["permuted_loss"])
-    untrained = clone(s2sae).set_params(n_epochs=0).fit(X)
-    assert untrained.score(X) < s2sae.score(X) == -losses["loss"]
-    assert abs(untrained.evaluate(X)["code_share"]) < losses["code_share"]
+def test_training_lowers_the_loss_and_makes_the_code_matter(seeds, decoder_input):
+    setting = {"n_units": 8, "n_epochs": 25, "learning_rate": 0.02, "dropout": 0.0}
+    setting |= {"bidirectional_decoder": False, "decoder_input": decoder_input}
+    remaining, permuted, gains = [], [], []
+    for seed in seeds:
+        X = clips(24, seed=seed)
+        s2sae = fitted(X, **setting, random_state=seed)
+        first, last, losses = s2sae.history_[0], s2sae.history_[-1], s2sae.evaluate(X)
+        assert losses["code_share"] == pytest.approx(1 - losses["loss"] / losses["permuted_loss"])
+        assert s2sae.score(X) == -losses["loss"]
+        permuted.append([row["permuted_loss"] / row["loss"] for row in (last, losses)])
+        untrained = clone(s2sae).set_params(n_epochs=0).fit(X).evaluate(X)
+        gains.append(losses["code_share"] - abs(untrained["code_share"]))
+        remaining.append([last["loss"] / first["loss"], losses["loss"] / untrained["loss"]])
+    assert (np.median(remaining, axis=0) < 0.7).all()
+    assert (np.median(permuted, axis=0) > 1.2).all()
+    assert np.median(gains) > 0.1
 
 
-def test_the_teacher_on_both_sides_makes_the_code_matter_less():
+def test_the_teacher_on_both_sides_makes_the_code_matter_less(seeds):
     # On smooth clips the neighbours of a frame, both known, say what the frame is.
-    shares = [
-        fitted(
-            clips(24), n_units=8, n_epochs=25, learning_rate=0.02, decoder_input=decoder_input
-        ).evaluate(clips(24))["code_share"]
-        for decoder_input in ("teacher", "none")
-    ]
-    assert shares[0] < shares[1]
+    setting = {"n_units": 8, "n_epochs": 25, "learning_rate": 0.02}
+    gains = []
+    for seed in seeds:
+        X = clips(24, seed=seed)
+        teacher, none = (
+            fitted(X, **setting, random_state=seed, decoder_input=name).evaluate(X)["code_share"]
+            for name in ("teacher", "none")
+        )
+        gains.append(none - teacher)
+    assert np.median(gains) > 0.05
 
 
-def test_reconstruction_is_in_the_order_of_time():
+@pytest.mark.parametrize("reverse", [False, True])
+def test_reconstruction_is_in_the_order_of_time(seeds, reverse):
     ramp = np.linspace(-0.9, 0.9, 8)[:, None] * np.ones(3)
     X = [ramp] * 4
-    for reverse in (False, True):
-        s2sae = fitted(
-            X, n_units=8, n_epochs=60, learning_rate=0.03, dropout=0.0, reverse_target=reverse
-        )
+    setting = {"n_units": 8, "n_epochs": 60, "learning_rate": 0.03, "dropout": 0.0}
+    rises = []
+    for seed in seeds:
+        s2sae = fitted(X, **setting, reverse_target=reverse, random_state=seed)
         (out,) = s2sae.reconstruct(X[:1])
         assert out.shape == (8, 3)
-        assert out[-1].mean() - out[0].mean() > 1.0
+        rises.append(out[-1].mean() - out[0].mean())
         error = np.sqrt(np.mean((out - ramp) ** 2))
         assert error == pytest.approx(s2sae.evaluate(X[:1])["loss"], abs=1e-6)
+    assert np.median(rises) > 1.0  # of 1.8
 
 
 def test_dropout_follows_its_rates():
@@ -312,8 +314,8 @@ def test_validation_is_recorded_and_stops_training():
     s2sae = S2SAE(**TINY | {"n_epochs": 200, "learning_rate": 0.1}, patience=3)
     s2sae.fit(X, X_validation=noise)
     losses = [row["validation_loss"] for row in s2sae.history_]
-    assert len(losses) < 200
-    assert len(losses) - 1 - int(np.argmin(losses)) == 3
+    # Three epochs after the best one, unless that is past the end.
+    assert len(losses) == min(np.argmin(losses) + 1 + 3, 200)
     assert s2sae.evaluate(noise)["loss"] == pytest.approx(min(losses), abs=1e-6)
     assert {"validation_permuted_loss", "validation_code_share"} <= set(s2sae.history_[0])
 

@@ -32,10 +32,10 @@ FREE_BYTES = 200 * 2**20
 
 #: Beginnings of files that stand for other files: what they are, and what is to be done.
 STUBS = {
-    b"version https://git-lfs": "Git LFS pointers: git lfs pull",
-    b"/annex/objects/": "git-annex pointers: git annex get",
-    b"<!doctype html": "web pages: download the files again",
-    b"<html": "web pages: download the files again",
+    b"version https://git-lfs": ("a Git LFS pointer", "git lfs pull"),
+    b"/annex/objects/": ("a git-annex pointer", "git annex get"),
+    b"<!doctype html": ("a web page", "download again"),
+    b"<html": ("a web page", "download again"),
 }
 
 
@@ -96,8 +96,9 @@ def find_stubs(paths):
             kinds.setdefault(kind, []).append(path.name)
     kinds.pop(None, None)
     return [
-        f"{len(names)} files ({', '.join(names[:3])}{', …' if len(names) > 3 else ''}) are {kind}"
-        for kind, names in kinds.items()
+        f"{len(names)} file{'s hold' if len(names) > 1 else ' holds'} {kind} "
+        f"({', '.join(names[:3])}{', …' if len(names) > 3 else ''}): {remedy}"
+        for (kind, remedy), names in kinds.items()
     ]
 
 
@@ -179,6 +180,7 @@ def _check_corpus(name, values, problems):
 
 def _open_corpus(root, need, values):
     from thesislib.corpora import NEEDS, load_any, read_corpora
+    from thesislib.corpora.splits import adapt
 
     name = need.get("corpus")
     if not Path(root).is_dir():
@@ -189,39 +191,42 @@ def _open_corpus(root, need, values):
     if name == "any":
         corpora = {"": load_any(root)}
     else:
-        settings = {key: values[key] for key in ("labels", "n_folds", "seed") if key in values}
-        corpora = read_corpora(name, root, **settings)
+        corpora = read_corpora(name, root, labels=values.get("labels"))
     for corpus in corpora.values():
         if stubs := find_stubs(corpus.paths):
             raise CorpusError(f"{corpus.name}: {'; '.join(stubs)}")
         corpus.check()
+        if values.get("last_chunk") == "drop":
+            _check_lengths(corpus, {key: values[key] for key in need.get("chunks", ())})
         if name == "rare_events":
             from thesislib.corpora import event_partitions
 
             sources = event_partitions.rename_classes(corpus, values["class_names"])
             share = {"validation_share": values["validation_share"], "seed": values["seed"]}
             event_partitions.split_partitions(sources, **share)
-        _check_chunks(corpus, need, values)
+        # Last, since scikit-learn takes a second to import.
+        needs = values.get("n_folds") or NEEDS.get(name)
+        corpus = adapt(corpus, needs, seed=values["seed"])
+        if key := need.get("words"):
+            _check_codebooks(corpus, key, values)
 
 
-def _check_chunks(corpus, need, values):
-    if values.get("last_chunk") == "drop":
-        for key in need.get("chunks", ()):
-            row = corpus.lengths_s.argmin()
-            if corpus.lengths_s[row] < values[key] - 1e-3:
-                raise ParameterError(
-                    f"{key}: found {values[key]:g} s, expected at most the shortest clip "
-                    f"({corpus.index['file'].iloc[row]}, {corpus.lengths_s[row]:.3g} s), "
-                    "or last_chunk=pad"
-                )
-    if key := need.get("words"):
-        lengths_s = corpus.lengths_s[corpus.rows("train")]
-        n_chunks = sum(
-            1 + math.ceil(max(0, length - values["chunk_s"]) / values["chunk_hop_s"])
-            for length in lengths_s
-        )
-        if min(values[key]) > n_chunks:
+def _check_lengths(corpus, chunks_s):
+    for key, chunk_s in chunks_s.items():
+        row = corpus.lengths_s.argmin()
+        shortest_s, file = corpus.lengths_s[row], corpus.index["file"].iloc[row]
+        if shortest_s < chunk_s - 1e-3:
             raise ParameterError(
-                f"{key}: found {min(values[key])} as the smallest, expected at most {n_chunks}, "
-                f"the chunks of the training part of {corpus.name}"
+                f"{key}: found {chunk_s:g} s, expected at most the shortest clip "
+                f"({file}, {shortest_s:.3g} s), or last_chunk=pad"
             )
+
+
+def _check_codebooks(corpus, key, values):
+    seconds = corpus.lengths_s[corpus.rows("train")] - values["chunk_s"]
+    n_chunks = sum(1 + math.ceil(max(0, rest) / values["chunk_hop_s"]) for rest in seconds)
+    if min(values[key]) > n_chunks:
+        raise ParameterError(
+            f"{key}: found {min(values[key])} as the smallest, expected at most {n_chunks}, "
+            f"the chunks of the training part of {corpus.name}"
+        )

@@ -53,6 +53,7 @@ def _measure_corpus(module, values, records):
     """Numbers of clips, of corpora and of folds; of a synthetic corpus by its last run."""
     from thesislib.corpora import load_any, read_corpora
     from thesislib.corpora.recipes import RECIPES
+    from thesislib.corpora.splits import adapt
 
     if not values.get("corpus"):
         same = [record["corpora"] for record in records if not record["parameters"].get("corpus")]
@@ -61,9 +62,10 @@ def _measure_corpus(module, values, records):
         return {"clips": sum(rows), "corpora": len(rows) or 1, "folds": folds}
     if module == "any":
         return {"clips": len(load_any(values["corpus"])), "corpora": 1, "folds": 0}
-    settings = {key: values[key] for key in ("labels", "n_folds", "seed") if key in values}
-    corpora = list(read_corpora(module, values["corpus"], **settings).values())
-    folds = len(corpora[0].folds()) if isinstance(NEEDS[module], int) else 0
+    corpora = list(read_corpora(module, values["corpus"], labels=values.get("labels")).values())
+    folds = values.get("n_folds") or NEEDS[module]
+    if isinstance(folds, int):
+        folds = len(adapt(corpora[0], folds, seed=values["seed"]).folds())
     return {"clips": sum(map(len, corpora)), "corpora": len(corpora), "folds": folds}
 
 

@@ -4,11 +4,10 @@ Kernel specifications of other environments (``JUPYTER_PATH``), modules in the w
 IPython's start-up files and a ``matplotlibrc`` of the user do not change a result.
 """
 
-import contextlib
 import importlib.util
 import os
+import resource
 import shutil
-import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -18,8 +17,11 @@ from jupyter_client import AsyncKernelManager
 from jupyter_client.kernelspec import KernelSpec
 from nbclient.exceptions import DeadKernelError
 
+from thesislib.lifetime import end_group
 from thesislib.store import make_temporary
 
+#: Files that a kernel and its libraries open.
+_FILES = 256
 _START = (
     "from thesislib.lifetime import follow_parent; follow_parent({}); "
     "from ipykernel.kernelapp import launch_new_instance; launch_new_instance()"
@@ -62,8 +64,7 @@ class OwnKernelManager(AsyncKernelManager):
     async def _async_cleanup_resources(self, restart=False):
         # The kernel leads a group; processes of a kernel that died are still in it.
         if self._group is not None:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._group, signal.SIGKILL)
+            end_group(self._group)
         if self._settings is not None:
             shutil.rmtree(self._settings, ignore_errors=True)
         await super()._async_cleanup_resources(restart)
@@ -77,8 +78,15 @@ def run_kernel(execute):
     Raises
     ------
     DeadKernelError
-        If it does not start then, or dies later.
+        If it does not start then, dies later, or could not open the files that it needs.
     """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if 0 <= soft < _FILES:
+        if 0 <= hard < _FILES:
+            raise DeadKernelError(
+                f"found a limit of {hard} open files, expected {_FILES} or more (ulimit -n)"
+            )
+        resource.setrlimit(resource.RLIMIT_NOFILE, (_FILES, hard))
     for is_last in (False, True):
         try:
             return execute()

@@ -198,11 +198,12 @@ def describe_commit():
 
 
 def describe_machine():
-    """Processor, cores, threads and accelerator."""
+    """Processor, the kernels that torch uses on it, cores, threads and accelerator."""
     import torch
 
     return {
         "processor": platform.machine(),
+        "kernels": torch.backends.cpu.get_cpu_capability(),
         "cores": os.cpu_count(),
         "torch_threads": torch.get_num_threads(),
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",

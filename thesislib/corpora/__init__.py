@@ -87,15 +87,16 @@ def open_corpus(name, root="", *, task=None, labels=None, n_folds=None, seed=0, 
     CorpusError
         Lists every problem.
     """
+    from thesislib.corpora.splits import adapt
     from thesislib.errors import ParameterError, check_option
 
     module, root = _find_corpus(name, root, seed, size)
     if task is not None and not hasattr(module, "list_tasks"):
         raise ParameterError(f"task: found {task!r}, expected none ({name} has no tasks)")
-    corpora = read_corpora(name, root, labels=labels, n_folds=n_folds, seed=seed)
+    corpora = read_corpora(name, root, labels=labels)
     if hasattr(module, "list_tasks"):
         check_option("task", task, corpora)
-    return corpora[task or ""].check()
+    return adapt(corpora[task or ""], n_folds or NEEDS[name], seed=seed).check()
 
 
 def open_tasks(name, root="", *, seed=0, **size):
@@ -111,49 +112,46 @@ def open_tasks(name, root="", *, seed=0, **size):
     dict of str to Corpus
         Checked, in the thesis's order.
     """
+    from thesislib.corpora.splits import adapt
+
     _, root = _find_corpus(name, root, seed, size)
-    return {task: corpus.check() for task, corpus in read_corpora(name, root, seed=seed).items()}
+    corpora = read_corpora(name, root)
+    return {task: adapt(each, NEEDS[name], seed=seed).check() for task, each in corpora.items()}
 
 
-def read_corpora(name, root, *, labels=None, n_folds=None, seed=0):
-    """Read what :func:`open_corpus` or :func:`open_tasks` opens, without looking into the audio.
+def read_corpora(name, root, *, labels=None):
+    """Read what :func:`open_corpus` or :func:`open_tasks` opens, as it is and without a check.
 
     Parameters
     ----------
-    name, labels, n_folds, seed
+    name, labels
         As in :func:`open_corpus`.
     root : str or Path
 
     Returns
     -------
     dict of str to Corpus
-        By task; ``""`` where the corpus has none. With the splits that the experiment needs.
+        By task; ``""`` where the corpus has none.
 
     Raises
     ------
     CorpusError
-        If the folder holds no corpus, or the splits cannot be derived.
+        If the folder holds no corpus.
     """
     from importlib import import_module
-
-    from thesislib.corpora.splits import adapt
 
     module, root = import_module(f"thesislib.corpora.{name}"), Path(root)
     has_tasks = hasattr(module, "list_tasks")
     own = root.resolve()
     native = _load_native(root, labels=labels)
-    if native is None:
-        _require_index(root, sub_folders=has_tasks)
     if native is not None:
-        corpora = {own.name if has_tasks else "": native}
-    elif not has_tasks:
-        corpora = {"": module.load(root)}
-    elif (root / "index.csv").is_file():
-        corpora = {own.name: module.load(own.parent, own.name)}
-    else:
-        corpora = {task: module.load(root, task) for task in module.list_tasks(root)}
-    needs = n_folds or NEEDS[name]
-    return {task: adapt(corpus, needs, seed=seed) for task, corpus in corpora.items()}
+        return {own.name if has_tasks else "": native}
+    _require_index(root, sub_folders=has_tasks)
+    if not has_tasks:
+        return {"": module.load(root)}
+    if (root / "index.csv").is_file():
+        return {own.name: module.load(own.parent, own.name)}
+    return {task: module.load(root, task) for task in module.list_tasks(root)}
 
 
 def fetch_corpus(name, root=None, *, accept_licence=False, progress=True):

@@ -8,6 +8,8 @@ from pathlib import Path, PurePosixPath
 
 from thesislib.errors import CorpusError, ParameterError, check_option
 
+#: Files that `thesis corpus` writes beside the audio.
+OWN_FILES = ("index.csv", "corpus.json")
 SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff")
 #: Label tables, and what separates their fields.
 TABLES = {".csv": ",", ".tsv": "\t"}
@@ -63,7 +65,7 @@ def find_recordings(audio):
             for file in (Path(folder, name) for name in files):
                 if file.suffix.lower() in SUFFIXES and not file.name.startswith("."):
                     found.append(file)
-                else:
+                elif file.name not in OWN_FILES:
                     ignored[file.suffix.lower()] += 1
     if not found:
         raise CorpusError(

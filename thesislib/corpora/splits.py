@@ -107,7 +107,7 @@ def _derive_folds(corpus, n_folds, seed):
     fold = pd.Series(None, index=corpus.index.index, dtype=object)
     parts = draw_parts(labels, groups, n_folds, seed=seed, where=corpus.name)
     fold.iloc[rows] = (1 + parts).astype(str)
-    return fold, (f"{n_folds} folds are drawn, {_unit(corpus)} whole",)
+    return fold, (f"{n_folds} folds are drawn by {_unit(corpus)[:-1]}",)
 
 
 def _derive_partitions(corpus, needs, seed):
@@ -147,7 +147,7 @@ def _derive_partitions(corpus, needs, seed):
         n_parts = min(ONE_IN[name], _fewest(labels, groups))
         cut = draw_parts(labels, groups, n_parts, seed=seed, where=corpus.name) == 0
         part.iloc[train[cut]] = name
-        remarks.append(f"{cut.sum()} clips of train are cut off as {name}, {what} whole")
+        remarks.append(f"{cut.sum()} clips are cut off train as {name}, drawn by {what[:-1]}")
         train = train[~cut]
     return part, tuple(remarks)
 
@@ -157,12 +157,12 @@ def _merge_folds(corpus, needs):
     folds = list(corpus.folds().items())
     (last, (train, test)), part = folds[-1], np.full(len(corpus), None, dtype=object)
     part[train], part[test] = "train", needs[-1]
-    remarks = [f"fold {last} serves as {needs[-1]}, the others as train"]
+    remark = f"fold {last} serves as {needs[-1]}"
     if len(needs) > 2 and len(folds) > 2:
         name, (_, rows) = folds[-2]
         part[np.intersect1d(rows, train)] = needs[1]
-        remarks.append(f"fold {name} serves as {needs[1]}")
-    return pd.Series(part, index=corpus.index.index), remarks
+        remark += f", fold {name} as {needs[1]}"
+    return pd.Series(part, index=corpus.index.index), [f"{remark}, the others as train"]
 
 
 def _check_nested(corpus, needs):

@@ -1,40 +1,44 @@
 """Features of any recordings, as a table: what ``thesis features`` does (chapters 4 to 6).
 
-Recordings go in as files and folders, a table comes out: a row a clip, a chunk or a frame, with
-labels. A file that is no good costs its own row and no other; all such files are told at the
-end, at once. What can be told beforehand (an impossible option, a missing label, a table that
-cannot be written) is told before anything is computed.
+Read the labels, make the recipe; then, for each shard of the recordings: compute, arrange, write.
+A table in one file is one shard. Unreadable files are skipped and listed at the end. Invalid
+options, labels and outputs raise before any computation.
 """
 
 import math
-import tempfile
 from collections import Counter
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import soundfile
+from scipy.io import wavfile
+from tqdm.auto import tqdm
 
 from thesislib import __version__
-from thesislib.corpora.annotations import read_events
 from thesislib.corpora.index import Corpus
 from thesislib.corpora.recordings import find_recordings, read_labels
 from thesislib.errors import AudioError, ParameterError, check_number, check_option
-from thesislib.export.feature_shards import check_shardable, is_sharded, write_feature_shards
-from thesislib.export.feature_table import FORMATS, write_table
 from thesislib.export.openxbow import write_frames
-from thesislib.export.plan import make_plan
-from thesislib.export.shards import INDEX
-from thesislib.representations.extract import Reading, extract
+from thesislib.export.recipe import make_recipe
+from thesislib.export.shards import INDEX, VERSION, find_part, hold, part_path, write_index
+from thesislib.export.tables import FORMATS, check_writable, write_table
+from thesislib.representations.extract import Reading, extract, key_rows, warn_together
 from thesislib.spectra.plot import AudioPlot, write_png
-from thesislib.store import write_atomically
+from thesislib.store import hash_parameters, write_atomically
 from thesislib.workers import Parallel, delayed
+
+#: Clips of a shard by default; of a shard of frames, which are many.
+SHARD_CLIPS, FRAME_CLIPS = 1000, 100
+#: Options of `read_labels`.
+LABELLING = ("labels", "label", "nominal", "unlabelled")
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of the files: ``errors`` has a reason for each that has no features."""
+    """Counts of a written table; ``errors`` has the reason for each file without features."""
 
     n_clips: int = 0
     n_rows: int = 0
@@ -51,10 +55,6 @@ def write_features(
     reading=None,
     start_s=None,
     end_s=None,
-    labels=None,
-    label=None,
-    nominal=False,
-    unlabelled=False,
     openxbow=False,
     save_plots=None,
     save_audio=None,
@@ -64,7 +64,7 @@ def write_features(
     random_state=0,
     on_error="collect",
     progress=False,
-    **settings,
+    **options,
 ):
     """Compute a representation of recordings and write it as a table.
 
@@ -78,32 +78,28 @@ def write_features(
         Files and folders, see `find_recordings`.
     output : str or Path
         ``.parquet``, ``.csv`` or ``.arff``; or a folder (a name without suffix) for shards, see
-        `thesislib.export.shards`: in constant memory, and without the store, whose place they take.
+        `thesislib.export.shards`: in constant memory, and without the store.
     representation : str
-        One of `thesislib.export.plan.REPRESENTATIONS`.
+        One of `thesislib.export.recipe.REPRESENTATIONS`.
     reading : Reading, optional
         Channel, sampling rate, chunks.
     start_s, end_s : float, optional
         Segment of every file.
-    labels, label, nominal, unlabelled
-        See `read_labels`; for what learns from events, see
-        `thesislib.corpora.annotations.read_events`.
     openxbow : bool
         Write frames as openXBOW's CSV, which `bag_csv` reads, without labels.
-    save_plots : str or Path, optional
-        Folder for the audio plots, as PNG: ``clip.wav.png``, ``clip.wav.0003.png`` for chunk 3.
-    save_audio : str or Path, optional
-        Folder for the audio as it was read (segment, channel, rate, chunk), as WAV of float32,
-        with names alike.
+    save_plots, save_audio : str or Path, optional
+        Folders for the audio plots, as PNG, and for the audio as it was read, as WAV of float32:
+        ``clip.wav.png``, or ``clip.wav.0003.png`` for chunk 3.
     store : FeatureStore, optional
     shards : int, optional
         Clips of a shard; makes a folder of any output.
     n_jobs, random_state : int
     on_error : {"collect", "raise"}
-        Whether bad files leave a table of the good ones, or no table.
+        Whether bad files are left out of the table, or prevent it.
     progress : bool
-    **settings
-        Options of the representation, see `make_plan`; None stands for the default.
+    **options
+        ``labels``, ``label``, ``nominal``, ``unlabelled`` of `read_labels`; all others are
+        options of the representation, see `make_recipe`; None stands for the default.
 
     Returns
     -------
@@ -113,12 +109,15 @@ def write_features(
     Raises
     ------
     ParameterError, CorpusError, WeightsError
-        Before any work, but for what only the audio can tell (fewer frames than words).
+        Before any work, except for what only the audio shows (fewer frames than words).
     AudioError
         With ``on_error="raise"``; lists all bad files.
+    StoreError
+        If the disk is full; finished shards stay.
 
     Examples
     --------
+    >>> import tempfile
     >>> folder = Path(tempfile.mkdtemp())
     >>> soundfile.write(folder / "a.wav", np.random.default_rng(0).normal(0, 0.1, 4000), 8000)
     >>> write_features([folder], folder / "a.csv", "band-statistics", n_mels=2).n_features
@@ -127,122 +126,232 @@ def write_features(
     file,mean_0,mean_1,deviation_0,deviation_1
     a.wav,...
     """
-    reading, in_shards = reading or Reading(), is_sharded(output, shards)
-    output = Path(output)
-    if not in_shards:
-        check_option("output", output.suffix, FORMATS)
+    reading, output = reading or Reading(), Path(output)
+    in_shards = is_sharded(output, shards)
     check_option("on_error", on_error, ("collect", "raise"))
     check_number("n_jobs", n_jobs, low=1, integer=True)
     if shards is not None:
         check_number("shards", shards, low=1, integer=True)
+    labelling = {name: options.pop(name) for name in LABELLING if name in options}
+    recipe = make_recipe(representation, options, reading=reading, random_state=random_state)
+    folders = {"save_plots": save_plots, "save_audio": save_audio}
+    _check_outputs(output, in_shards, recipe, representation, openxbow=openxbow, **folders)
+    corpus, labels, errors, remarks = _read(audio, (start_s, end_s), labelling, recipe)
+    if errors and on_error == "raise":
+        raise _join_errors(errors)
+    about = {"thesislib": __version__, "representation": representation, **recipe.describe()}
+    about["reading"] = asdict(reading) | {"start_s": start_s, "end_s": end_s}
+    if recipe.passes_spectra:
+        store = None
+    how = {"reading": reading, "n_jobs": n_jobs, "progress": progress}
+    size = shards or (FRAME_CLIPS if recipe.row == "frame" else SHARD_CLIPS)
+    size = size if in_shards else max(len(corpus), 1)
+    types = _list_types(recipe, reading, labels)
+
+    # For each shard: compute, arrange, write.
+    parts, warned, n_parts = [], {}, math.ceil(len(corpus) / size)
+    bar = tqdm(total=n_parts, unit="shard", disable=not (progress and in_shards), leave=False)
+    with hold(output, n_parts) if in_shards else nullcontext(), bar:
+        for number in range(n_parts):
+            clips = slice(number * size, (number + 1) * size)
+            shard = replace(corpus, index=corpus.index.iloc[clips])
+            shard_labels = {title: values[clips] for title, values in labels.items()}
+            path, keyed, key, part = output, None, None, None
+            if in_shards:
+                path = part_path(output, number)
+                keyed = key_rows(shard, recipe.estimator, recipe.spectrum, reading=reading)
+                key = _hash_shard(shard, keyed, shard_labels, about, recipe)
+                part = find_part(path, key)
+            if part is None:
+                features = _extract(shard, recipe, None if in_shards else store, keyed, warned, how)
+                counts, columns = arrange(shard, shard_labels, features, recipe, reading, types)
+                part = {"key": key, **counts, "about": about}
+                if part["errors"] and on_error == "raise" and not in_shards:
+                    raise _join_errors(part["errors"])
+                _write(path, columns, part, types, in_shards=in_shards, openxbow=openxbow)
+            parts.append(part)
+            bar.update()
+        if in_shards:
+            write_index(output, parts)
+    warn_together(warned)
+    for part in parts:
+        errors |= part["errors"]
+    if errors and on_error == "raise":
+        raise _join_errors(errors)
+    if any(folders.values()):
+        good = [name for name in corpus.index["file"] if name not in errors]
+        _save_inputs(corpus.root, good, (start_s, end_s), recipe.spectrum, reading, n_jobs, folders)
+    return _sum_up(parts, errors, remarks)
+
+
+def is_sharded(output, shards):
+    """Whether an output is a folder of shards.
+
+    Examples
+    --------
+    >>> is_sharded("features/", None), is_sharded("a.csv", None), is_sharded("a.v2", 10)
+    (True, False, True)
+    """
+    output = Path(output)
+    if shards is not None or not output.suffix:
+        return True
+    return output.suffix not in FORMATS and output.is_dir()
+
+
+def _check_outputs(output, in_shards, recipe, representation, *, openxbow, **folders):
+    """Raise before the work what would else be raised after it."""
+    name = next((name for name, value in folders.items() if value is not None), None)
+    if in_shards and (openxbow or name):
+        name = "openxbow" if openxbow else name
+        raise ParameterError(f"{name}: found beside a folder of shards, expected a file")
+    if in_shards and recipe.needs_all:
+        raise ParameterError(
+            f"output: found a folder of shards for {representation}, which learns from all audio "
+            "at once: train it on a part with a file as output and save_model (bag: save_codebook)"
+            ", then give model (bag: codebook)"
+        )
+    if not in_shards:
+        check_option("output", output.suffix, FORMATS)
+    if openxbow and not (recipe.row == "frame" and output.suffix == ".csv"):
+        raise ParameterError(f"openxbow: found {representation}, expected frames, as .csv")
+    if folders["save_plots"] is not None and not isinstance(recipe.spectrum, AudioPlot):
+        raise ParameterError(f"save_plots: found {representation}, which draws no plots")
+    inside = [Path(folder) / "clip.png" for folder in folders.values() if folder is not None]
+    for path in (output / INDEX if in_shards else output, recipe.save_to, *inside):
+        if path is not None:
+            check_writable(path)
+
+
+def _read(audio, segment_s, labelling, recipe):
+    """Corpus of the recordings, labels by column, errors of their names, remarks."""
+    root, names, refused, ignored = find_recordings(audio)
+    labels, n_unused = read_labels(names, root, **labelling)
+    taken = {"file", "chunk", "frame", "start_s", "end_s"}.union(recipe.names)
+    for title in taken & set(labels):
+        raise ParameterError(f"labels: found a column {title!r}, which the table has already")
+    start_s, end_s = segment_s
     if start_s is not None:
         check_number("start_s", start_s, low=0)
     if end_s is not None:
         check_number("end_s", end_s, low=start_s or 0, open_low=True)
-    plan = make_plan(representation, settings, reading=reading, random_state=random_state)
-    if openxbow and not (plan.is_framed and output.suffix == ".csv"):
-        raise ParameterError(f"openxbow: found {representation}, expected frames, as .csv")
-    if save_plots is not None and not isinstance(plan.spectrum, AudioPlot):
-        raise ParameterError(f"save_plots: found {representation}, which draws no plots")
-    if plan.needs_events and str(labels) in ("None", "folder"):
-        raise ParameterError(
-            f"labels: found {labels}, expected a table with onset_s, offset_s and label to learn "
-            "from, or a trained model"
-        )
-    if in_shards:
-        check_shardable(
-            plan, representation, openxbow=openxbow, save_plots=save_plots, save_audio=save_audio
-        )
-    reading = replace(reading, sr=plan.sr or reading.sr)
-    kept = [folder and Path(folder) / "kept" for folder in (save_plots, save_audio)]
-    _check_writable(output / INDEX if in_shards else output, plan.save_to, *kept)
-    root, names, refused, ignored = find_recordings(audio)
-    if plan.needs_events:
-        events, n_unused = read_events(names, root, labels, unlabelled=unlabelled)
-        columns = {}
-    else:
-        events = None
-        columns, n_unused = read_labels(
-            names, root, labels=labels, label=label, nominal=nominal, unlabelled=unlabelled
-        )
-    taken = {"file", "chunk", "frame", "start_s", "end_s"}
-    if plan.learner is None:
-        taken |= set(plan.estimator.get_feature_names_out())
-    for title in taken & set(columns):
-        raise ParameterError(f"labels: found a column {title!r}, which the table has already")
     rows = {"file": names, "label": None, "start_s": start_s, "end_s": end_s}
-    corpus = Corpus(pd.DataFrame(rows), root, name=str(root))
-    about = {"thesislib": __version__, "representation": representation, **plan.describe()}
-    about["reading"] = asdict(reading) | {"start_s": start_s, "end_s": end_s}
-    unnamed = {repr(name): "found a name that is not UTF-8" for name in refused}
-    if in_shards:
-        if unnamed and on_error == "raise":
-            raise _join_errors(unnamed)
-        parts = write_feature_shards(
-            output,
-            corpus,
-            plan,
-            _arrange,
-            reading=reading,
-            labels=columns,
-            about=about,
-            size=shards,
-            n_jobs=n_jobs,
-            progress=progress,
-        )
-        errors = unnamed | {name: why for part in parts for name, why in part["errors"].items()}
-        if errors and on_error == "raise":
-            raise _join_errors(errors)
-        rates = sum((Counter(part["rates"]) for part in parts), Counter())
-        n_clips, n_rows = (sum(part[count] for part in parts) for count in ("n_clips", "n_rows"))
-        remarks = _remarks(ignored, n_unused) + _tell_rates(rates)
-        return Outcome(n_clips, n_rows, parts[0]["n_features"], errors, remarks)
-    found = extract(
-        corpus,
-        plan.estimator,
-        plan.spectrum,
-        store if hasattr(plan.estimator, "cache_parameters") else None,
-        reading=reading,
-        n_jobs=n_jobs,
-        on_error="collect",
-        progress=progress,
+    errors = {repr(name): "found a name that is not UTF-8" for name in refused}
+    remarks = []
+    if ignored:
+        each = ", ".join(f"{n} {end or 'without suffix'}" for end, n in sorted(ignored.items()))
+        remarks.append(f"left out {sum(ignored.values())} other files ({each})")
+    if n_unused:
+        remarks.append(f"{n_unused} rows of the labels are of files that are not among these")
+    return Corpus(pd.DataFrame(rows), root, name=str(root)), labels, errors, remarks
+
+
+def _list_types(recipe, reading, labels):
+    """Types of the columns that are not features, in their order: alike in all shards."""
+    import pyarrow
+
+    is_cut, is_framed = reading.chunk_s is not None and recipe.row != "clip", recipe.row == "frame"
+    types = {"file": pyarrow.string()}
+    types |= {"chunk": pyarrow.int64()} if is_cut else {}
+    types |= {"frame": pyarrow.int64()} if is_framed else {}
+    if is_cut or is_framed:
+        types |= {"start_s": pyarrow.float64(), "end_s": pyarrow.float64()}
+    return types | {title: pyarrow.array(values).type for title, values in labels.items()}
+
+
+def _hash_shard(shard, keyed, labels, about, recipe):
+    """Key of a shard: all that its bytes depend on."""
+    rows, errors = keyed
+    clips = {row.number: row.key for row in rows} | {n: str(why) for n, why in errors.items()}
+    described = {"about": about, "version": VERSION}
+    if recipe.is_fitted:
+        described["learner"] = recipe.state()
+    return hash_parameters(
+        {
+            "clips": [clips[number] for number in range(len(shard))],
+            "files": shard.index["file"].tolist(),
+            "about": [hash_parameters(described), labels],
+        }
     )
-    errors = dict(unnamed)
-    for row, error in found.errors.items():
-        errors[names[row]] = str(error).removeprefix(f"{corpus.paths[row]}: ")
-    if errors and on_error == "raise":
-        raise _join_errors(errors)
-    good = [row for row in range(len(names)) if row not in found.errors]
-    remarks = _remarks(ignored, n_unused)
-    if not good:
-        return Outcome(errors=errors, remarks=remarks)
-    rates = [reading.sr or soundfile.info(corpus.paths[row]).samplerate for row in good]
-    remarks += _tell_rates(Counter(rates))
-    if plan.needs_events:
-        remarks += _learn_events(plan, found, good, events, store, n_jobs)
-    rows, leading, feature_names, matrix = _arrange(plan, found, good, rates, names, reading)
-    if openxbow:
-        clips = [names[row] for row in rows]
+
+
+def arrange(shard, labels, features, recipe, reading, types):
+    """Columns of a table from the features of clips.
+
+    Returns
+    -------
+    about : dict
+        Counts, first and last file, errors by file.
+    columns : (dict, list, ndarray, dict)
+        Columns before the features, names of these, matrix, columns behind.
+    """
+    files, paths = shard.index["file"].tolist(), shard.paths
+    errors = {
+        files[n]: str(why).removeprefix(f"{paths[n]}: ") for n, why in features.errors.items()
+    }
+    good = [n for n in range(len(files)) if n not in features.errors]
+    rates = [reading.sr or soundfile.info(paths[n]).samplerate for n in good]
+    n_chunks = [len(features.lengths[n]) for n in good]
+    clips = np.repeat(good, n_chunks)  # of each chunk, as all arrays here
+    places = {
+        "chunk": _join(np.arange(n) for n in n_chunks),
+        "start_s": _join(features.starts_s[n] for n in good),
+        "end_s": _join(features.ends_s[n] for n in good),
+    }
+    if recipe.learner is None:
+        matrix = features.matrix
+    else:
+        pieces = [features.by_row[n] for n in good]
+        if recipe.row == "clip":
+            clips = np.array(good, int)
+        else:
+            cuts = (np.cumsum(features.lengths[n])[:-1] for n in good)
+            pieces = [part for piece, cut in zip(pieces, cuts) for part in np.split(piece, cut)]
+        matrix = recipe.learn(pieces, [files[n] for n in clips])
+    names = recipe.names
+    if recipe.row == "frame":
+        lengths = _join(features.lengths[n] for n in good)
+        hops_s = np.repeat([recipe.hop_s(sr) for sr in rates], n_chunks)
+        places["frame"] = _join(np.arange(n) for n in lengths)
+        clips, hops_s, places["chunk"], starts_s = (
+            np.repeat(values, lengths)
+            for values in (clips, hops_s, places["chunk"], places["start_s"])
+        )
+        places["start_s"] = starts_s + places["frame"] * hops_s
+        places["end_s"] = places["start_s"] + hops_s
+    leading = {"file": [files[n] for n in clips]}
+    leading |= {title: places[title].tolist() for title in types if title in places}
+    behind = {title: [values[n] for n in clips] for title, values in labels.items()}
+    about = {
+        "first": files[0],
+        "last": files[-1],
+        "n_clips": len(good),
+        "n_rows": len(matrix),
+        "n_features": len(names),
+        "errors": errors,
+        "rates": {str(sr): n for sr, n in sorted(Counter(rates).items())},
+        "leading": list(leading),
+        "labels": list(labels),
+    }
+    return about, (leading, names, matrix, behind)
+
+
+def _join(arrays):
+    arrays = list(arrays)
+    return np.concatenate(arrays) if arrays else np.empty(0, int)
+
+
+def _write(path, columns, about, types, *, in_shards, openxbow):
+    """Write a shard; a table in one file only if there is a row."""
+    if in_shards:
+        write_table(path, *columns, about=about, types=types)
+    elif openxbow and about["n_clips"]:
+        leading, _, matrix, _ = columns
+        clips = leading["file"]
         if "chunk" in leading:
             clips = [f"{clip}#{chunk}" for clip, chunk in zip(clips, leading["chunk"])]
-        write_frames(output, clips, matrix[:, np.newaxis])
-    else:
-        leading = {"file": [names[row] for row in rows], **leading}
-        columns = {title: [values[row] for row in rows] for title, values in columns.items()}
-        if plan.learner is not None:
-            about |= {"learner": plan.describe()["learner"]}  # as it has become
-        write_table(output, leading, feature_names, matrix, columns, about=about)
-    if save_plots is not None or save_audio is not None:
-        # Workers, kept from one call to the next, may stand in another folder than we do.
-        folders = {"plots": save_plots, "sounds": save_audio}
-        folders = {kind: folder and Path(folder).absolute() for kind, folder in folders.items()}
-        Parallel(n_jobs)(
-            delayed(_keep)(
-                names[row], corpus.paths[row], (start_s, end_s), reading, plan.spectrum, **folders
-            )
-            for row in good
-        )
-    return Outcome(len(good), *matrix.shape, errors, remarks)
+        write_frames(path, clips, matrix[:, np.newaxis])
+    elif about["n_clips"]:
+        write_table(path, *columns, about=about["about"], types=types)
 
 
 def _join_errors(errors):
@@ -250,139 +359,43 @@ def _join_errors(errors):
     return AudioError("\n  - ".join([f"{len(errors)} files cannot be used", *listed]))
 
 
-def _tell_rates(counts):
-    """Remark on sampling rates, if there are several."""
-    if len(counts) < 2:
-        return []
-    listed = ", ".join(f"{counts[sr]} at {sr} Hz" for sr in sorted(counts, key=int))
-    return [f"mixed sampling rates ({listed}): features differ by that alone"]
-
-
-def _arrange(plan, found, good, rates, names, reading):
-    """Corpus row of each row of the table, columns of chunks and frames, names, features."""
-    rows = [row for row in good for _ in found.lengths[row]]
-    chunks = [chunk for row in good for chunk in range(len(found.lengths[row]))]
-    starts_s = np.concatenate([found.starts_s[row] for row in good])
-    ends_s = np.concatenate([found.ends_s[row] for row in good])
-    if plan.learner is not None:
-        pieces = [
-            piece
-            for row in good
-            for piece in _cut(found.by_row[row], found.lengths[row], plan.is_whole)
-        ]
-        if plan.is_whole:
-            rows = good
-        matrix = _learn(plan, pieces, [names[row] for row in rows])
-        matrix = np.concatenate(matrix) if plan.is_framed else matrix
-        feature_names = plan.learner.get_feature_names_out()
-    else:
-        matrix, feature_names = found.matrix, found.names
-    leading = {}
-    if reading.chunk_s is not None and not plan.is_whole:
-        leading = {"chunk": chunks, "start_s": starts_s.tolist(), "end_s": ends_s.tolist()}
-    if plan.is_framed:
-        lengths = np.concatenate([found.lengths[row] for row in good])
-        hops_s = [_frame_hop_s(plan, sr) for sr in rates]
-        hops_s = np.repeat(hops_s, [len(found.by_row[row]) for row in good])
-        frames = np.concatenate([np.arange(n) for n in lengths])
-        rows, chunks = np.repeat(rows, lengths).tolist(), np.repeat(chunks, lengths).tolist()
-        starts_s = np.repeat(starts_s, lengths) + frames * hops_s
-        leading = {"chunk": chunks} if leading else {}
-        leading |= {"frame": frames.tolist(), "start_s": starts_s.tolist()}
-        leading["end_s"] = (starts_s + hops_s).tolist()
-    return rows, leading, feature_names, matrix
-
-
-def _cut(features, lengths, is_whole):
-    """What the learner makes one vector of: a row's features, or a chunk's."""
-    return [features] if is_whole else np.split(features, np.cumsum(lengths)[:-1])
-
-
-def _learn(plan, pieces, names):
-    """Vectors of all pieces, from a learner that learns from them unless it has learnt."""
-    if plan.bands_first:
-        pieces = [piece.T for piece in pieces]
-        wanted = plan.learner.input_shape_ if plan.is_fitted else pieces[0].shape
-        for name, piece in zip(names, pieces):
-            if piece.shape != tuple(wanted):
-                raise ParameterError(
-                    f"{name}: found a spectrum of shape {piece.shape}, expected {tuple(wanted)} "
-                    "as of the others: chunks of one length at one sampling rate give that"
-                )
-    with plan.threads():
-        if not (plan.is_fitted or plan.needs_events):
-            plan.learner.fit(pieces)
-            if plan.save_to is not None:
-                plan.save(plan.learner, plan.save_to)
-        return plan.learner.transform(pieces)
-
-
-def _learn_events(plan, found, good, events, store, n_jobs):
-    """Train on the events of good files; returns remarks."""
-    from thesislib.representations.event_features import fit_events
-
-    pieces, places = [], []
-    for row in good:
-        pieces += _cut(found.by_row[row], found.lengths[row], is_whole=False)
-        places += [(row, start_s) for start_s in found.starts_s[row]]
-    n_short = fit_events(
-        plan.learner,
-        pieces,
-        places,
-        events,
-        hop_s=plan.spectrum.hop(plan.sr),
-        store=store,
-        n_jobs=n_jobs,
+def _extract(shard, recipe, store, keyed, warned, how):
+    """Features of a shard; its warnings are added to ``warned``, two files each at most."""
+    features = extract(
+        shard, recipe.estimator, recipe.spectrum, store, on_error="collect", keyed=keyed, **how
     )
-    if plan.save_to is not None:
-        plan.save(plan.learner, plan.save_to)
-    return [f"{n_short} pieces shorter than chunk_frames are not learnt from"] if n_short else []
+    for warning, paths in features.warned.items():
+        warned[warning] = [*warned.get(warning, ()), *paths][:2]
+    return features
 
 
-def _frame_hop_s(plan, sr):
-    """Distance between frames, which is a whole number of samples."""
-    if plan.spectrum is not None:
-        return plan.spectrum.hop(sr)
-    if plan.estimator.feature_set == "MFCC39":
-        return max(1, round(plan.estimator.hop_s * sr)) / sr
-    return math.floor(0.010 * sr + 0.5) / sr  # as openSMILE rounds
+def _sum_up(parts, errors, remarks):
+    rates = sum((Counter(part["rates"]) for part in parts), Counter())
+    if len(rates) > 1:
+        each = ", ".join(f"{rates[sr]} at {sr} Hz" for sr in sorted(rates, key=int))
+        remarks = [*remarks, f"mixed sampling rates ({each}): features differ by that alone"]
+    n_clips, n_rows = (sum(part[count] for part in parts) for count in ("n_clips", "n_rows"))
+    n_features = parts[0]["n_features"] if n_clips else 0
+    return Outcome(n_clips, n_rows, n_features, errors, remarks)
 
 
-def _keep(name, path, segment_s, reading, plot, *, plots, sounds):
-    """Write the plots and the signals of a recording."""
+def _save_inputs(root, names, segment_s, plot, reading, n_jobs, folders):
+    """Write what was read of recordings: audio plots and signals."""
+    # Workers, which are reused, may have another working directory.
+    folders = {kind: folder and Path(folder).absolute() for kind, folder in folders.items()}
+    Parallel(n_jobs)(
+        delayed(_save_input)(name, root / name, segment_s, plot, reading, **folders)
+        for name in names
+    )
+
+
+def _save_input(name, path, segment_s, plot, reading, *, save_plots, save_audio):
     signals, _, sr = reading.read(path, *segment_s)
     for chunk, y in enumerate(signals):
         number = "" if reading.chunk_s is None else f".{chunk:04d}"
-        if plots is not None:
-            write_png(Path(plots) / f"{name}{number}.png", plot(y, sr=sr))
-        if sounds is not None:
-            with write_atomically(Path(sounds) / f"{name}{number}.wav") as temporary:
-                soundfile.write(temporary, y, sr, subtype="FLOAT", format="WAV")
-
-
-def _check_writable(*targets):
-    """Raise before the work what would else be raised after it."""
-    for target in targets:
-        if target is None:
-            continue
-        target = Path(target)
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=target.parent):
-                pass
-        except OSError as error:
-            raise ParameterError(f"{target}: cannot be written ({error.strerror})") from error
-        if target.is_dir():
-            raise ParameterError(f"{target}: found a folder, expected a file to write")
-
-
-def _remarks(ignored, n_unused):
-    remarks = []
-    if ignored:
-        listed = ", ".join(
-            f"{n} {suffix or 'without suffix'}" for suffix, n in sorted(ignored.items())
-        )
-        remarks.append(f"left out {sum(ignored.values())} other files ({listed})")
-    if n_unused:
-        remarks.append(f"{n_unused} rows of the labels are of files that are not among these")
-    return remarks
+        if save_plots is not None:
+            write_png(save_plots / f"{name}{number}.png", plot(y, sr=sr))
+        if save_audio is not None:
+            # Not by libsndfile: it writes the time of day, and its errors have no error number.
+            with write_atomically(save_audio / f"{name}{number}.wav") as temporary:
+                wavfile.write(temporary, sr, y)

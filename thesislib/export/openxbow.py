@@ -3,7 +3,7 @@
 Three kinds of text file:
 
 - *frames*: a line a frame, ``'clip name';value;value;…``, with or without a header
-  line, with or without a column of times after the name;
+  line, with or without a column of times after the name; or an ARFF with these columns;
 - *bags*: a line a clip under the header ``name;W(0);W(1);…``;
 - *codebooks*: scaling, weighting and words, one block of words a stream.
 
@@ -12,26 +12,34 @@ with k streams divides its sums by k times the number of frames, so such a file
 holds other means and deviations than :class:`BagOfFeatures` learns.
 """
 
+import csv
 import math
+import re
+from pathlib import Path
 
 import numpy as np
 
 from thesislib.errors import CorpusError, ParameterError, WeightsError
+from thesislib.export.tables import check_writable
 from thesislib.representations.bag_of_features import BagOfFeatures
 from thesislib.store import write_atomically
 
 TIME_COLUMNS = ("time", "frametime", "frame_time", "timestamp", "start")
+# Columns of an ARFF that may stand before the features: times, and those of `thesis features`.
+PLACES = (*TIME_COLUMNS, "chunk", "frame", "start_s", "end_s")
+_ATTRIBUTE = re.compile(r"""@attribute\s+('(?:[^'\\]|\\.)*'|"[^"]*"|\S+)\s+(.+)""", re.I)
 SCALES = {"normalizeInput": "minmax", "standardizeInput": "zscore"}
 
 
 def read_frames(path, *, time_column=None):
-    """Frames of each clip from a CSV file.
+    """Frames of each clip from a CSV or ARFF file.
 
     Parameters
     ----------
     path : str or Path
-        Fields are separated by ``;``; the first is the clip's name, in single quotes or
-        bare. Rows of one clip need not stand together.
+        Fields are separated by ``;`` (``.arff``: commas); the first is the clip's name, in single
+        quotes or bare. Rows of one clip need not stand together. Attributes of an ARFF that are
+        not numeric are labels, which are left out, as are ``chunk``, ``frame`` and times.
     time_column : bool, optional
         Whether the second field is a time, which is no feature. Default: it is if a header
         names it so (``time``, ``frameTime``, …).
@@ -47,19 +55,11 @@ def read_frames(path, *, time_column=None):
     CorpusError
         Names file, line and column, what was found and what was expected.
     """
-    clips = {}
-    width = None
-    for number, line in enumerate(_read_lines(path, CorpusError), start=1):
-        if not line.strip():
-            continue
-        name, fields = _split_name(line)
-        if number == 1 and fields and all(_parse_floats([field]) is None for field in fields):
-            if time_column is None:
-                time_column = fields[0].strip(" '\"").lower() in TIME_COLUMNS
-            continue
-        row = _parse_row(fields[1:] if time_column else fields, f"{path}, line {number}")
-        if width is None:
-            width = len(row)
+    read_rows = _read_arff if Path(path).suffix.lower() == ".arff" else _read_csv
+    clips, width = {}, None
+    for number, name, fields in read_rows(path, time_column):
+        row = _parse_row(fields, f"{path}, line {number}")
+        width = len(row) if width is None else width
         if len(row) != width or not width:
             raise CorpusError(
                 f"{path}, line {number}: found {len(row)} values, expected "
@@ -69,6 +69,43 @@ def read_frames(path, *, time_column=None):
     if not clips:
         raise CorpusError(f"{path}: found no frames, expected lines of name;value;value;…")
     return list(clips), [np.stack(rows) for rows in clips.values()]
+
+
+def _read_csv(path, time_column):
+    """Line number, name and values of each frame."""
+    for number, line in enumerate(_read_lines(path, CorpusError), start=1):
+        if not line.strip():
+            continue
+        name, fields = _split_name(line)
+        if number == 1 and fields and all(_parse_floats([field]) is None for field in fields):
+            if time_column is None:
+                time_column = fields[0].strip(" '\"").lower() in TIME_COLUMNS
+            continue
+        yield number, name, fields[1:] if time_column else fields
+
+
+def _read_arff(path, time_column):
+    """As `_read_csv`; columns that are not numeric (labels) are left out."""
+    titles, numeric, columns = [], [], None
+    for number, line in enumerate(_read_lines(path, CorpusError), start=1):
+        line = line.strip("\ufeff \r\n")
+        if not line or line.startswith("%"):
+            continue
+        if attribute := columns is None and _ATTRIBUTE.fullmatch(line):
+            titles.append(attribute[1].strip("'\"").lower())
+            numeric.append(attribute[2].lower() in ("numeric", "real", "integer"))
+        elif columns is not None:
+            (row,) = csv.reader([line], quotechar="'", escapechar="\\", skipinitialspace=True)
+            if len(row) != len(titles):
+                where = f"{path}, line {number}"
+                raise CorpusError(f"{where}: found {len(row)} values, expected {len(titles)}")
+            yield number, row[0], [row[column] for column in columns]
+        elif line.lower() == "@data":
+            first = 1  # the column that is no place in time
+            while first < len(titles) and titles[first] in PLACES and time_column is None:
+                first += 1
+            first += bool(time_column)
+            columns = [i for i in range(first, len(titles)) if numeric[i]]
 
 
 def write_frames(path, names, X):
@@ -83,26 +120,6 @@ def write_frames(path, names, X):
     with write_atomically(path) as temporary, _open_to_write(temporary) as file:
         for name, frames in zip(names, X, strict=True):
             file.writelines(f"{_quote(name)};{text}\n" for text in _format_rows(frames))
-
-
-def read_bags(path):
-    """Bags of each clip from a CSV file.
-
-    Returns
-    -------
-    names : list of str
-    bags : ndarray, shape (n, n_bins), float32
-
-    Raises
-    ------
-    CorpusError
-        As in :func:`read_frames`, and if a clip has two bags.
-    """
-    names, X = read_frames(path, time_column=False)
-    for name, rows in zip(names, X):
-        if len(rows) != 1:
-            raise CorpusError(f"{path}: found {len(rows)} lines of {name!r}, expected one a clip")
-    return names, np.concatenate(X)
 
 
 def write_bags(path, names, bags):
@@ -285,6 +302,9 @@ def bag_csv(
         If a file is damaged.
     """
     bag = choose_bag(codebook, norm, parameters)
+    for path in (output, save_codebook):
+        if path is not None:
+            check_writable(path)
     names, X = read_frames(frames_csv, time_column=time_column)
     if codebook is None:
         bag.fit(X)

@@ -1,7 +1,7 @@
-"""From a corpus to features: where files, workers and the feature store meet (contract 3).
+"""From a corpus to features: where files, workers and the feature cache meet (contract 3).
 
-Each row of a corpus goes through the stages of `thesislib.representations.rows`; what is finished
-is in the store at once, so a run that was killed goes on there.
+Each row of a corpus goes through the stages of `thesislib.representations.rows`. Its features are
+stored as soon as they are computed, so a run that was killed continues there.
 """
 
 import warnings
@@ -12,14 +12,15 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from thesislib.errors import AudioError, ParameterError, ThesisError, check_option
+from thesislib.representations.reading import Reading
 from thesislib.representations.rows import (
     ENTRY,
     GROUP,
-    Reading,
     compute_rows,
-    enumerate_rows,
     flatten,
     in_groups,
+    is_complete,
+    list_rows,
     prepare_group,
 )
 from thesislib.store import hash_file, hash_parameters
@@ -28,11 +29,9 @@ from thesislib.workers import run_ahead
 __all__ = [
     "Extracted",
     "Reading",
-    "assemble",
-    "cache_key",
     "describe",
     "extract",
-    "find_keys",
+    "key_rows",
     "read_items",
     "warn_together",
 ]
@@ -48,8 +47,8 @@ class Extracted:
     ``by_row[i]`` holds the features of row ``i``: ``(n_chunks, n_features)``, or
     ``(n_frames, n_features)`` for frame features; ``starts_s[i]`` and ``ends_s[i]`` the
     start and end of each chunk in the file, ``lengths[i]`` its number of feature rows (one,
-    or its frames). ``errors`` tells of rows that could not be read (only with
-    ``on_error="collect"``).
+    or its frames). With ``on_error="collect"``, ``errors`` holds the error of each row that has
+    no features, and ``warned`` the paths for each warning (message, category).
     """
 
     by_row: list
@@ -60,6 +59,7 @@ class Extracted:
     n_computed: int
     n_reused: int
     errors: dict = field(default_factory=dict)
+    warned: dict = field(default_factory=dict)
 
     @property
     def matrix(self):
@@ -86,9 +86,9 @@ class Extracted:
 
 
 def warn_together(warned):
-    """Pass on what rows' work warned of, each thing once and with the files' names."""
+    """Issue each collected warning once, with the names of its files."""
     for (message, category), paths in warned.items():
-        # Some things are warned of once a process, so their number would depend on the workers.
+        # Some warnings come once a process, so their number would depend on the workers.
         others = " and others" if len(paths) > 1 else ""
         warnings.warn(f"{paths[0]}{others}: {message}", category, stacklevel=3)
 
@@ -116,23 +116,27 @@ def read_items(corpus, spectrum=None, *, reading=None, n_jobs=1, progress=False)
         Lists every file that could not be read.
     """
     reading = reading or Reading()
-    tasks = in_groups(enumerate_rows(corpus), 1 if reading.chunk_s else GROUP)
-    groups = ((group, reading, spectrum) for group in tasks)
-    answers = tqdm(
+    rows = in_groups(list_rows(corpus), 1 if reading.chunk_s else GROUP)
+    groups = ((group, reading, spectrum) for group in rows)
+    prepared = tqdm(
         flatten(run_ahead(prepare_group, groups, n_jobs=n_jobs)),
         total=len(corpus),
         unit="clip",
         disable=not progress,
         leave=False,
     )
-    found = [answer for _, answer in answers]
-    _raise_all([answer for answer in found if isinstance(answer, ThesisError)], corpus.name)
+    rows, values = zip(*prepared) if len(corpus) else ((), ())
+    _raise_all([value for value in values if isinstance(value, ThesisError)], corpus.name)
     warned = {}
-    for path, (*_, news) in zip(corpus.paths, found):
-        for new in sorted(news, key=str):
-            warned.setdefault(new, []).append(path)
+    for row, (*_, messages) in zip(rows, values):
+        _collect(warned, row, messages)
     warn_together(warned)
-    return [items for items, *_ in found]
+    return [items for items, *_ in values]
+
+
+def _collect(warned, row, messages):
+    for message in sorted(messages, key=str):
+        warned.setdefault(message, []).append(row.path)
 
 
 def _raise_all(errors, name):
@@ -142,25 +146,6 @@ def _raise_all(errors, name):
     if errors:
         lines = "\n".join(f"  - {error}" for error in errors)
         raise AudioError(f"{name}: {len(errors)} files cannot be used\n{lines}")
-
-
-def cache_key(audio_hash, start_s, end_s, reading, spectrum, estimator):
-    """Key of a row's features: everything that their bytes depend on."""
-    own = {"audio": audio_hash, "start_s": start_s, "end_s": end_s}
-    return hash_parameters(own | _common_key(reading, spectrum, estimator))
-
-
-def _common_key(reading, spectrum, estimator):
-    """What the keys of all rows share; it costs about as much as a short clip's spectrum."""
-    return {
-        "reading": asdict(reading),
-        "spectrum": None if spectrum is None else describe(spectrum),
-        "estimator": {"class": type(estimator).__name__, **estimator.cache_parameters()},
-        "extract": EXTRACT_VERSION,
-        "libraries": {
-            name: version(name) for name in ("numpy", "scipy", "librosa", "soundfile", "soxr")
-        },
-    }
 
 
 def describe(spectrum):
@@ -178,6 +163,7 @@ def extract(
     n_jobs=1,
     on_error="raise",
     progress=True,
+    keyed=None,
 ):
     """Features of every row of a corpus.
 
@@ -185,8 +171,8 @@ def extract(
     ----------
     corpus : Corpus
     estimator : estimator
-        Fitted, or in no need of fitting. One with a ``batch_size`` is a network: it
-        answers in this process, in batches across rows. Any other transforms row by
+        Fitted, or without a need for fitting. One with a ``batch_size`` is a network: it
+        runs in this process, in batches across rows. Any other transforms row by
         row in the workers.
     spectrum : callable, optional
         A :class:`~thesislib.spectra.spectrogram.Spectrum` or
@@ -198,11 +184,14 @@ def extract(
     n_jobs : int
         Worker processes that read and plot. The features do not depend on it.
     on_error : {"raise", "collect"}
-        Whether a file that cannot be read ends in an error (after all others are done
-        and stored), or in a row without features and an entry in ``errors``. A parameter
-        that is impossible for a file (a window below two samples at its rate, say) ends in
-        an error at once, or in such an entry.
+        Whether a file that cannot be read, or whose features are not finite, raises an error
+        (after all others are computed and stored), or is a row without features and an entry in
+        ``errors``; warnings are then not issued, but collected in ``warned``. A parameter
+        that is impossible for a file (a window below two samples at its rate, say) raises at
+        once, or is such an entry.
     progress : bool
+    keyed : (list of Row, dict), optional
+        What `key_rows` returned, so that the audio is not hashed again.
 
     Returns
     -------
@@ -217,75 +206,84 @@ def extract(
     """
     check_option("on_error", on_error, ("raise", "collect"))
     reading = reading or Reading()
-    tasks = list(enumerate_rows(corpus))
-    found = [None] * len(tasks)
-    keys, missing, errors = [None] * len(tasks), [], {}
-    if store is not None:
-        keys = find_keys(corpus, tasks, estimator, spectrum, reading=reading, errors=errors)
-    for row, key in enumerate(keys):
-        entry = store.get(key) if key is not None else None
-        if entry is not None and set(ENTRY) <= set(entry):
-            found[row] = entry
-        elif row not in errors:
-            missing.append(row)
-
-    bar = tqdm(total=len(missing), unit="clip", disable=not progress or not missing, leave=False)
-    warned, wanted = {}, (tasks[row] for row in missing)
-    for row, entry, news in compute_rows(
-        wanted, estimator, spectrum, reading=reading, n_jobs=n_jobs
-    ):
-        if isinstance(entry, ThesisError):
-            if on_error == "raise" and isinstance(entry, ParameterError):
-                raise entry
-            errors[row] = entry
+    if keyed is None and store is not None:
+        keyed = key_rows(corpus, estimator, spectrum, reading=reading)
+    rows, errors = keyed or (list_rows(corpus), {})
+    entries, warned, missing = {}, {}, []
+    bar = tqdm(total=len(rows), unit="clip", disable=not progress, leave=False)
+    for row in rows:
+        entry = None if store is None else store.get(row.key)
+        if is_complete(entry):
+            entries[row.number] = entry
+            bar.update()
         else:
-            found[row] = entry
+            missing.append(row)
+    n_reused = len(entries)
+    for row, entry, messages in compute_rows(
+        missing, estimator, spectrum, reading=reading, n_jobs=n_jobs
+    ):
+        if not isinstance(entry, ThesisError):
+            entries[row.number] = entry
             if store is not None:
-                store.put(keys[row], entry)
-        for new in sorted(news, key=str):
-            warned.setdefault(new, []).append(tasks[row][1])
+                store.put(row.key, entry)
+        elif on_error == "raise" and isinstance(entry, ParameterError):
+            raise entry
+        else:
+            errors[row.number] = entry
+        _collect(warned, row, messages)
         bar.update()
     bar.close()
-    warn_together(warned)
-
-    if errors and on_error == "raise":
-        _raise_all([errors[row] for row in sorted(errors)], corpus.name)
-    n_reused = len(tasks) - len(missing) - len(set(errors) - set(missing))
-    entries = {row: entry for row, entry in enumerate(found) if row not in errors}
-    return assemble(entries, errors, estimator, n_computed=len(entries) - n_reused)
-
-
-def assemble(entries, errors, estimator, *, n_computed):
-    """Join what is known of each row: its entry, or its error."""
+    if on_error == "raise":
+        warn_together(warned)
+        _raise_all([errors[number] for number in sorted(errors)], corpus.name)
     names = np.asarray(estimator.get_feature_names_out(), dtype=object)
     nothing = dict.fromkeys(ENTRY, np.empty(0)) | {
         "features": np.empty((0, len(names)), np.float32),
         "lengths": np.empty(0, int),
     }
-    found = [entries.get(row, nothing) for row in range(len(entries) + len(errors))]
+    by_row = [entries.get(number, nothing) for number in range(len(corpus))]
     return Extracted(
-        *([entry[name] for entry in found] for name in ENTRY),
+        *([entry[name] for entry in by_row] for name in ENTRY),
         names,
-        n_computed=n_computed,
-        n_reused=len(entries) - n_computed,
+        n_computed=len(entries) - n_reused,
+        n_reused=n_reused,
         errors=dict(sorted(errors.items())),
+        warned=warned,
     )
 
 
-def find_keys(corpus, tasks, estimator, spectrum=None, *, reading, errors):
-    """Key of every row; an unreadable file becomes an entry of ``errors``, its key None."""
+def key_rows(corpus, estimator, spectrum=None, *, reading):
+    """Rows of a corpus with the keys of their features: all that the bytes depend on.
+
+    Returns
+    -------
+    rows : list of Row
+        Those whose file can be opened.
+    errors : dict of int to AudioError
+        The others.
+    """
     try:
         hashes = corpus.hashes
     except OSError:
         hashes = [_hash(path) for path in corpus.paths]
-    keys, common = [None] * len(tasks), _common_key(reading, spectrum, estimator)
-    for (row, _, start_s, end_s), value in zip(tasks, hashes):
+    # About as costly as the spectrum of a short clip, so it is described once.
+    common = {
+        "reading": asdict(reading),
+        "spectrum": None if spectrum is None else describe(spectrum),
+        "estimator": {"class": type(estimator).__name__, **estimator.cache_parameters()},
+        "extract": EXTRACT_VERSION,
+        "libraries": {
+            name: version(name) for name in ("numpy", "scipy", "librosa", "soundfile", "soxr")
+        },
+    }
+    rows, errors = [], {}
+    for row, value in zip(list_rows(corpus), hashes):
         if isinstance(value, AudioError):
-            errors[row] = value
+            errors[row.number] = value
         else:
-            own = {"audio": value, "start_s": start_s, "end_s": end_s}
-            keys[row] = hash_parameters(own | common)
-    return keys
+            own = {"audio": value, "start_s": row.start_s, "end_s": row.end_s}
+            rows.append(row._replace(key=hash_parameters(own | common)))
+    return rows, errors
 
 
 def _hash(path):

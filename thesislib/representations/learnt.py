@@ -76,16 +76,16 @@ class LearntFeatures:
         This method is what :mod:`thesislib.evaluation.validation` takes as ``features``.
         """
         key = self.key(train)
-        entry = self._kept.get(key) if self.store is None else self.store.get(key)
-        if entry is None or "features" not in entry:
-            model = self.model(train)
-            with limit_threads(self.n_threads):
-                entry = {"features": model.transform(self.items)}
-            if self.store is None:
-                self._kept[key] = entry
-            else:
-                self.store.put(key, entry)
-        return entry["features"]
+        if self.store is not None:
+            return self.store.remember(key, lambda: self._transform(train))["features"]
+        if key not in self._kept:
+            self._kept[key] = self._transform(train)
+        return self._kept[key]["features"]
+
+    def _transform(self, train):
+        model = self.model(train)
+        with limit_threads(self.n_threads):
+            return {"features": model.transform(self.items)}
 
     def history(self, train):
         """What each epoch cost: ``history_`` of the estimator, a list of dict."""

@@ -24,7 +24,9 @@ from thesislib.errors import (
 )
 from thesislib.training import hash_tensors, pick_device, read_tensors, seeded, write_tensors
 
-_SIZE_AT_MOST = 10**6  # of any integer among the parameters of a saved estimator
+# Of a saved estimator, which somebody else may have written:
+_SIZE_AT_MOST = 10**6  # of any integer among the parameters
+_LENGTH_AT_MOST = 10**4  # of any list
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -163,6 +165,7 @@ class SavedNetwork:
 
 def _check_sizes(name, value):
     if isinstance(value, list | tuple):
+        check_number(f"length of {name}", len(value), high=_LENGTH_AT_MOST)
         for part in value:
             _check_sizes(name, part)
     elif isinstance(value, numbers.Integral) and not isinstance(value, bool):

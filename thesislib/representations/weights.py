@@ -24,7 +24,7 @@ from thesislib.places import weights_folder
 from thesislib.representations.network_table import CAFFE_GOOGLENET
 from thesislib.representations.torchvision_guard import torchvision
 from thesislib.store import hash_file, lock
-from thesislib.training import read_tensors, write_tensors
+from thesislib.training import check_readable, read_tensors, write_tensors
 
 _SUFFIXES = (".safetensors", ".pth", ".pt")
 _REAL = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
@@ -125,9 +125,13 @@ def fetch_weights(names, folder=None, *, base_url=None, progress=True):
                     url, folder / file_name, sha256_prefix=sha256_prefix, progress=progress
                 )
                 try:
-                    write_tensors(target, read_weights(download), {"source": file_name})
-                finally:
+                    state = read_weights(download)
+                except WeightsError:
                     download.unlink()
+                    raise
+                # If the disk is full, the download stays for the next call.
+                write_tensors(target, state, {"source": file_name})
+                download.unlink()
         paths.append(target)
     return paths
 
@@ -142,11 +146,9 @@ def _source(path):
 
 def hash_weights(path):
     """SHA-256 of a weights file, computed again only if the file changes."""
-    try:
-        stat = Path(path).stat()
-        return _hash(str(Path(path).resolve()), stat.st_size, stat.st_mtime_ns)
-    except OSError as error:
-        raise WeightsError(f"{path}: cannot be read ({error.strerror})") from error
+    check_readable(path)
+    stat = Path(path).stat()
+    return _hash(str(Path(path).resolve()), stat.st_size, stat.st_mtime_ns)
 
 
 @functools.lru_cache(maxsize=64)
@@ -220,13 +222,9 @@ def load_weights(model, name, path):
 
 def _open_weights(path, n_bytes_at_most=None):
     """Tensors by name, which are read from the disk as they are used; checked but for values."""
+    check_readable(path)
     path = Path(path)
-    try:
-        if not path.is_file():
-            raise WeightsError(f"{path}: found no file, expected weights")
-        size, kind = path.stat().st_size, _kind(path)
-    except OSError as error:
-        raise WeightsError(f"{path}: cannot be read ({error.strerror})") from error
+    size, kind = path.stat().st_size, _kind(path)
     try:
         if path.suffix not in _SUFFIXES:
             raise ValueError(f"expected a file that ends in {', '.join(_SUFFIXES)}")

@@ -16,6 +16,7 @@ spectrum; where figures are drawn, the same happens at some hundred times the co
 Low frequencies are at the bottom; the colours span the plot's own minimum and maximum.
 """
 
+import io
 import warnings
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -235,8 +236,10 @@ def write_png(path, plot):
         raise ParameterError(
             f"plot: found {plot.dtype} of shape {plot.shape}, expected uint8 (height, width, 3)"
         )
+    data = io.BytesIO()  # Pillow's own errors of a full disk have no error number
+    Image.fromarray(plot).save(data, format="PNG")
     with write_atomically(path) as temporary:
-        Image.fromarray(plot).save(temporary, format="PNG")
+        temporary.write_bytes(data.getvalue())
 
 
 def plot_file(
@@ -273,10 +276,12 @@ def plot_file(
     if n_fft is not None:
         settings.update(n_fft=n_fft, hop_s=None)
     drawing = {name: settings.pop(name) for name in _DRAWING if name in settings}
-    preset = Spectrum.thesis if style == "thesis" else Spectrum.deepspectrum
+    spectrum = (Spectrum.thesis if style == "thesis" else Spectrum.deepspectrum)(**settings)
     if size_px is None:
         size_px = DRAWN_PX if style == "thesis" else 227
-    draw = AudioPlot(preset(**settings), style=style, size_px=size_px, **drawing)
+    if "frequency_axis" in drawing:
+        drawing["frequency_axis"] = own_axis(spectrum.kind, drawing["frequency_axis"])
+    draw = AudioPlot(spectrum, style=style, size_px=size_px, **drawing)
     y, sr = read_audio(path, start_s=start_s, end_s=end_s)
     try:
         plot = draw(y, sr=sr)
@@ -285,8 +290,27 @@ def plot_file(
     if output.suffix == ".png":
         write_png(output, plot)
     else:
+        data = io.BytesIO()
+        np.save(data, plot)
         with write_atomically(output) as temporary:
-            np.save(temporary, plot)
+            temporary.write_bytes(data.getvalue())
+
+
+def own_axis(kind, frequency_axis):
+    """Frequency axis for a kind of spectrum: a mel spectrogram has a mel axis of its own.
+
+    Examples
+    --------
+    >>> own_axis("spectrogram", "mel"), own_axis("mel", "linear")
+    ('mel', 'linear')
+    """
+    if kind == frequency_axis == "mel":
+        warnings.warn(
+            "frequency_axis 'mel' has no effect: a mel spectrogram has a mel axis of its own",
+            stacklevel=2,
+        )
+        return "linear"
+    return frequency_axis
 
 
 def check_colour_map(name, key="colour_map"):

@@ -8,6 +8,7 @@ or ``?``. Equal tables are equal files.
 import csv
 import json
 import re
+import tempfile
 from pathlib import Path
 
 from thesislib.errors import ParameterError
@@ -16,6 +17,35 @@ from thesislib.store import write_atomically
 FORMATS = (".parquet", ".csv", ".arff")
 # What Weka escapes in a quoted name; the percent sign because it begins a comment.
 _ESCAPES = {"\n": r"\n", "\r": r"\r", "\t": r"\t"} | {c: "\\" + c for c in "\\'\"%"}
+
+
+def check_writable(path):
+    """Raise if a file cannot be written, before the work whose result it will hold.
+
+    Raises
+    ------
+    ParameterError
+        Names the path and the reason.
+
+    Examples
+    --------
+    >>> check_writable("/dev/null/table.csv")
+    Traceback (most recent call last):
+    ...
+    thesislib.errors.ParameterError: /dev/null/table.csv: cannot be written (Not a directory)
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            is_folder = path.is_dir()  # a name that is too long is an error, too
+    except FileExistsError:
+        reason = "a file stands where a folder is needed"
+        raise ParameterError(f"{path}: cannot be written ({reason})") from None
+    except OSError as error:
+        raise ParameterError(f"{path}: cannot be written ({error.strerror})") from error
+    if is_folder:
+        raise ParameterError(f"{path}: found a folder, expected a file to write")
 
 
 def write_table(path, leading, names, matrix, labels, *, about=None, types=None):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sklearn.externals import _arff as liac_arff
 
 from thesislib.errors import ParameterError, StoreError
-from thesislib.export.feature_table import write_table
+from thesislib.export.tables import write_table
 
 HARD = [
     "plain.wav",
