@@ -30,13 +30,13 @@ SEED = int(os.environ.get("THESIS_KILLS_SEED", "0"))
 GOAL_S = 3.0
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129, signal.SIGKILL: -9}
 # Names of make_temporary, and of partial downloads and locks.
-TEMPORARY = re.compile(r"\..*-[0-9a-f]{8}-\d+-\w{8}(\..*)?|\..*\.(part|lock)|\.executed.*")
+TEMPORARY = re.compile(r"\..*-[0-9a-f]{8}-\d+-\w{8}(\..*)?|\..*\.(part|lock|new)")
 EMO_DB = sorted(f"{s}a01{e}a.wav" for s in ("03", "08", "12", "14", "15", "16") for e in "WTF")
 
 NOTEBOOK = """\
 import time
 import pandas as pd
-from thesislib.reporting.provenance import Run
+from thesislib.compendium.provenance import Run
 from thesislib.workers import Parallel, delayed, run_ahead
 run = Run("NAME", globals())
 Parallel(n_jobs=2)(delayed(time.sleep)(0.02) for _ in range(20))
