@@ -17,14 +17,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from filelock import FileLock
 from tqdm.auto import tqdm
 
 from thesislib.errors import ParameterError, ThesisError, check_number
 from thesislib.export.feature_table import write_table
 from thesislib.representations.extract import assemble, enumerate_rows, find_keys, warn_together
 from thesislib.representations.rows import compute_rows
-from thesislib.store import hash_parameters, write_atomically
+from thesislib.store import hash_parameters, lock, write_atomically
 
 #: Clips of a shard, unless told otherwise.
 SHARD_CLIPS = 1000
@@ -98,7 +97,7 @@ def hold(folder):
     """Be the only one that writes into a folder; remove what a killed run was writing."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / "_lock"):
+    with lock(folder / INDEX):
         for path in [*folder.glob(".part-*.parquet"), *folder.glob("._index-*.csv")]:
             path.unlink()
         yield
