@@ -15,6 +15,7 @@ import re
 from pathlib import Path
 
 import numpy as np
+
 from thesislib.errors import ParameterError
 from thesislib.export.openxbow import choose_bag
 from thesislib.export.recipe import hash_bag
