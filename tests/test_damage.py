@@ -207,4 +207,9 @@ def test_a_saved_estimator_that_asks_for_more_than_its_file_holds_is_rejected(tm
         write_tensors(path, tensors, metadata | changed)
         with pytest.raises(WeightsError, match=rf"model\.safetensors: found no {kind} \("):
             type(model).load(path, device="cpu")
+    tensors.popitem()
+    write_tensors(path, tensors, metadata)
+    with pytest.raises(WeightsError, match=rf"found no {kind} \(") as caught:
+        type(model).load(path, device="cpu")
+    assert "\n" not in str(caught.value)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300_000

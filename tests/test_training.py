@@ -153,11 +153,13 @@ def test_killed_while_writing_keeps_the_checkpoint_before(tmp_path, monkeypatch)
 
 def test_a_checkpoint_of_another_training_is_named(tmp_path):
     path = tmp_path / "run.safetensors"
-    write_tensors(path, {}, {"seed": 3, "history": []})
-    with pytest.raises(
-        WeightsError, match=r"run\.safetensors: found no checkpoint of this training"
-    ):
-        fit(checkpoint=path)
+    for modules in ({}, {"net": nn.Linear(2, 2).state_dict()}):
+        write_tensors(path, {}, {"seed": 3, "history": [], "modules": modules})
+        with pytest.raises(
+            WeightsError, match=r"run\.safetensors: found no checkpoint of this training"
+        ) as caught:
+            fit(checkpoint=path)
+        assert "\n" not in str(caught.value)
 
 
 def test_a_checkpoint_of_another_seed_is_refused(tmp_path):

@@ -267,8 +267,9 @@ def _resume(path, modules, optimisers, schedulers, order, seed, device):
             torch.cuda.set_rng_state(saved["noise_cuda"], device)
         return saved["history"], saved["best"]
     except (RuntimeError, ValueError, TypeError, KeyError, AttributeError) as error:
+        reason = " ".join(str(error).split())
         raise WeightsError(
-            f"{path}: found no checkpoint of this training ({error}); delete it to begin anew"
+            f"{path}: found no checkpoint of this training ({reason}); delete it to begin anew"
         ) from error
 
 

@@ -344,11 +344,9 @@ def evaluate_cached(features, labels, folds, *, groups, store=None, n_jobs=1, **
     if store is None:
         return evaluate_folds(features, labels, folds, **settings)
     key = _key(features, labels, folds, groups, options)
-    entry = store.get(key)
-    if entry is None or "inner" not in entry:
-        entry = _pack(evaluate_folds(features, labels, folds, **settings))
-        store.put(key, entry)
-    return _unpack(entry)
+    return _unpack(
+        store.remember(key, lambda: _pack(evaluate_folds(features, labels, folds, **settings)))
+    )
 
 
 def evaluate_grid(grid, evaluate, *arguments, **options):

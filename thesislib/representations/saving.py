@@ -120,15 +120,9 @@ class SavedNetwork:
             with _limit_parameters(state):
                 network = self._build()
             self._place(network, state)
-        except (
-            KeyError,
-            TypeError,
-            ValueError,
-            AttributeError,
-            RuntimeError,
-            MemoryError,
-        ) as error:
-            raise WeightsError(f"{path}: found no {cls.__name__} ({error})") from error
+        except Exception as error:  # whatever impossible values make a class stumble over
+            reason = " ".join(str(error).split())
+            raise WeightsError(f"{path}: found no {cls.__name__} ({reason})") from error
         return self
 
     def _place(self, network, state=None):
