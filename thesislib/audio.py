@@ -4,10 +4,15 @@ The thesis reads its corpora at their native rates, learns from four views of
 stereo recordings (8.1: mean, left, right, difference) and cuts clips into
 chunks (8.3, 9.1). A damaged file is named here, before any feature is
 computed: libsndfile alone shortens a truncated wav without a word.
+
+Files are recognised by their content and read through a file object: given a path, libsndfile
+also looks at the file's neighbours (``._clip.mp3``).
 """
 
 import math
+import re
 import struct
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,8 +23,26 @@ from thesislib.errors import AudioError, check_number, check_option
 
 CHANNELS = ("mean", "left", "right", "difference")
 
+#: Suffixes of the formats that libsndfile recognises by their content.
+SUFFIXES = tuple(
+    ".wav .flac .ogg .mp3 .aif .aiff .aifc .wave .opus .oga .au .snd .caf .w64 .rf64 .bwf .sph "
+    ".nist .voc .mp2 .ircam .paf .svx .iff .8svx .avr .pvf".split()
+)
+
+#: Times full scale. Larger samples are integers or other numbers that were written as floats.
+MAX_PEAK = 10.0
+
 # Tables of segments round to milliseconds: an end this far past the last sample is the end.
 _ROUNDING_S = 1e-3
+# What stands at the beginning of files that are no audio, and what they are.
+_NO_AUDIO = {
+    b"version https://git-lfs": "a Git LFS pointer, expected audio (git lfs pull)",
+    b"/annex/objects/": "a git-annex pointer, expected audio (git annex get)",
+    b"<!doctype html": "a web page, expected audio (download the file again)",
+    b"<html": "a web page, expected audio (download the file again)",
+}
+# Chunks that may follow the samples of a wav; others are recognised by their size.
+_TRAILERS = (b"LIST", b"id3 ", b"ID3", b"TAG", b"bext", b"APET", b"cue ", b"smpl", b"PAD ")
 # What a flac encoder that does not know the length leaves in the header reads as this or more.
 _UNKNOWN_LENGTH = 2**62
 # 32 mp3 frames: more than 511 bytes, the farthest that a frame borrows, at any bit rate.
@@ -28,13 +51,17 @@ _MP3_LEAD = 32 * 1152
 
 @dataclass(frozen=True)
 class AudioInfo:
-    """What a file's header says: ``path, sr, n_channels, n_samples, duration_s``."""
+    """What a file's header says: ``path, sr, n_channels, n_samples, duration_s``.
+
+    ``is_float`` : samples may exceed full scale.
+    """
 
     path: str
     sr: int
     n_channels: int
     n_samples: int
     duration_s: float
+    is_float: bool = False
 
 
 def probe_audio(path):
@@ -43,7 +70,7 @@ def probe_audio(path):
     Parameters
     ----------
     path : str or Path
-        A wav, flac, ogg or mp3 file.
+        A file in any format that libsndfile reads.
 
     Returns
     -------
@@ -54,10 +81,10 @@ def probe_audio(path):
     ------
     AudioError
         If the file is missing, empty, no audio, or truncated; names the file, what
-        was found and what was expected. A truncated wav is told by its chunk sizes, an
-        ogg by its last page, flac and mp3 by decoding the last sample. An mp3 whose first
-        frame does not state its length is decoded to count it and cannot be told from a
-        truncated one.
+        was found and what was expected. Wav, aiff, au, w64 and SPHERE files state their size,
+        the last page of an ogg is looked at, and of flac and mp3 the last sample is decoded.
+        An mp3 whose first frame does not state its length, and a file that cannot be sought
+        in, are decoded to count their samples.
 
     Examples
     --------
@@ -70,12 +97,33 @@ def probe_audio(path):
     """
     path = Path(path)
     with _open(path) as file:
-        n_samples = _length(path, file)
+        n_samples, sr = _length(path, file), file.samplerate
         # Only these two formats promise a length which libsndfile does not check.
         if file.format == "FLAC" or _is_mp3(file):
             _read(path, file, n_samples - 1, 1)
-        sr = file.samplerate
-        return AudioInfo(str(path), sr, file.channels, n_samples, n_samples / sr)
+        is_float = file.subtype in ("FLOAT", "DOUBLE")
+        return AudioInfo(str(path), sr, file.channels, n_samples, n_samples / sr, is_float)
+
+
+def find_peak(path):
+    """Largest absolute sample of a file, which is read in blocks.
+
+    Raises
+    ------
+    AudioError
+        As :func:`read_audio`; `MAX_PEAK` is the largest peak of a good file.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "loud.wav"
+    >>> sf.write(path, np.array([0.5, -1.5]), 16000, subtype="FLOAT")
+    >>> find_peak(path)
+    1.5
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return max(float(np.abs(block).max()) for block in stream_audio(path))
 
 
 def read_audio(path, *, sr=None, channel="mean", start_s=None, end_s=None):
@@ -84,7 +132,7 @@ def read_audio(path, *, sr=None, channel="mean", start_s=None, end_s=None):
     Parameters
     ----------
     path : str or Path
-        A wav, flac, ogg or mp3 file with one or two channels.
+        A file with one or two channels, in any format that libsndfile reads.
     sr : int, optional
         Sampling rate to convert to (soxr, quality HQ, after the segment is cut);
         None keeps the file's own.
@@ -106,7 +154,7 @@ def read_audio(path, *, sr=None, channel="mean", start_s=None, end_s=None):
     ------
     AudioError
         As :func:`probe_audio`; and if there are more than two channels, samples that
-        are not finite, or a segment outside the file.
+        are not finite or beyond `MAX_PEAK`, or a segment outside the file.
     ParameterError
         If ``channel`` is unknown or ``sr`` is not a positive integer.
 
@@ -129,9 +177,8 @@ def read_audio(path, *, sr=None, channel="mean", start_s=None, end_s=None):
         native = file.samplerate
         start, stop = _segment(path, _length(path, file), native, start_s, end_s)
         y = _view(_read(path, file, start, stop - start), channel)
-    bad = np.count_nonzero(~np.isfinite(y))
-    if bad:
-        raise AudioError(f"{path}: found {bad} samples that are NaN or infinite, expected none")
+        is_float = file.subtype in ("FLOAT", "DOUBLE")
+    _check_samples(path, y, 2 if channel == "difference" or not is_float else 1)
     if sr is None or sr == native:
         return y, native
     import soxr
@@ -197,8 +244,7 @@ def stream_audio(path, *, sr=None, channel="mean", block_s=10.0):
                     f"{path}: truncated: found {start + len(y)} samples, expected {n_samples}"
                 )
             y = _view(y, channel)
-            if not np.isfinite(y).all():
-                raise AudioError(f"{path}: found samples that are NaN or infinite, expected none")
+            _check_samples(path, y, 2)
             yield y if resample is None else resample(y, last=start + step >= n_samples)
 
 
@@ -274,24 +320,36 @@ def chunk(y, *, sr, window_s, hop_s, last="keep"):
 
 def _open(path):
     """Open a file with at least one sample, or say what is wrong with it."""
-    if not path.is_file():
-        found = "a folder" if path.is_dir() else "no such file"
-        raise AudioError(f"{path}: found {found}, expected an audio file")
     try:
+        if not path.is_file():
+            found = "a folder" if path.is_dir() else "no such file"
+            raise AudioError(f"{path}: found {found}, expected an audio file")
         size = path.stat().st_size
         if size == 0:
             raise AudioError(f"{path}: found an empty file (0 bytes), expected audio")
-        with open(path, "rb") as raw:
-            _check_wav_length(path, raw, size)
-            _check_last_ogg_page(path, raw, size)
-        file = sf.SoundFile(path)
+        raw = open(path, "rb")
+    except OSError as error:
+        raise AudioError(f"{path}: cannot be read ({error.strerror})") from error
+    try:
+        _check_kind(path, raw)
+        patch = _check_wav_length(path, raw, size)
+        _check_stated_size(path, raw, size)
+        _check_last_ogg_page(path, raw, size)
+        raw.seek(0)
+        file = _File(_Patched(raw, *patch) if patch else raw)
     except sf.LibsndfileError as error:
+        raw.close()
         raise AudioError(
             f"{path}: found no readable audio ({error.error_string}), "
             "expected a wav, flac, ogg or mp3 file"
         ) from error
     except OSError as error:
+        raw.close()
         raise AudioError(f"{path}: cannot be read ({error.strerror})") from error
+    except BaseException:
+        raw.close()
+        raise
+    file.raw = raw
     if 0 < file.frames < _UNKNOWN_LENGTH:
         return file
     found = "0 samples" if file.frames == 0 else "a header without a length"
@@ -299,24 +357,78 @@ def _open(path):
     raise AudioError(f"{path}: found {found}, expected at least 1 sample")
 
 
+class _File(sf.SoundFile):
+    """A sound file that closes the file object which it was opened through."""
+
+    raw = None
+
+    def close(self):
+        super().close()
+        if self.raw is not None:
+            self.raw.close()
+
+
+class _Patched:
+    """A file some bytes of which read as others: the length in a header that has none."""
+
+    def __init__(self, raw, at, content):
+        self._raw, self._at, self._content = raw, at, content
+        self.seek, self.tell = raw.seek, raw.tell
+
+    def read(self, n_bytes=-1):
+        start = self._raw.tell()
+        content = bytearray(self._raw.read(n_bytes))
+        for i, byte in enumerate(self._content, start=self._at - start):
+            if 0 <= i < len(content):
+                content[i] = byte
+        return bytes(content)
+
+
 def _read(path, file, start, n_samples):
     """Read ``n_samples`` frames from ``start``: shape (n_samples, n_channels)."""
-    # An mp3 frame borrows bits from those before it, so decoding has to begin earlier.
-    lead = min(start, _MP3_LEAD) if _is_mp3(file) else 0
-    try:
-        file.seek(start - lead)
-        y = file.read(lead + n_samples, dtype="float32", always_2d=True)[lead:]
-    except sf.LibsndfileError as error:
+    if file.seekable():
+        # An mp3 frame borrows bits from those before it, so decoding has to begin earlier.
+        lead = min(start, _MP3_LEAD) if _is_mp3(file) else 0
+        try:
+            file.seek(start - lead)
+            y = file.read(lead + n_samples, dtype="float32", always_2d=True)[lead:]
+            if len(y) == n_samples:
+                return y
+        except sf.LibsndfileError:
+            pass
+    # A failed seek is no damage: the file is damaged if decoding it from its beginning fails.
+    position, reason, y = 0, "", ()
+    with _open(path) as again:
+        try:
+            while position < start:
+                step = min(2**16, start - position)
+                if not (n_read := len(again.read(step, dtype="float32", always_2d=True))):
+                    break
+                position += n_read
+            y = again.read(n_samples, dtype="float32", always_2d=True)
+        except sf.LibsndfileError as error:
+            reason = f" or damaged ({error.error_string})"
+    if position == start and len(y) == n_samples:
+        return y
+    raise AudioError(
+        f"{path}: truncated{reason}: found {position + len(y)} samples, "
+        f"expected {file.frames}, as its header says"
+    )
+
+
+def _check_samples(path, y, full_scale):
+    """Refuse samples that cannot be audio; warn of those beyond ``full_scale``."""
+    bad = np.count_nonzero(~np.isfinite(y))
+    if bad:
+        raise AudioError(f"{path}: found {bad} samples that are NaN or infinite, expected none")
+    peak = max(y.max(initial=0), -y.min(initial=0))
+    if peak > MAX_PEAK:
         raise AudioError(
-            f"{path}: truncated or damaged ({error.error_string}): "
-            f"expected {file.frames} samples, as its header says"
-        ) from error
-    if len(y) < n_samples:
-        raise AudioError(
-            f"{path}: truncated: found {start + len(y)} samples at most, "
-            f"expected {file.frames}, as its header says"
+            f"{path}: found a peak of {peak:.6g}, expected samples in [-1, 1] "
+            f"(at most {MAX_PEAK:g}): they may be integers that were written as floats"
         )
-    return y
+    if peak > full_scale:
+        warnings.warn("samples beyond full scale (openSMILE clips them)", UserWarning, stacklevel=3)
 
 
 def _is_mp3(file):
@@ -324,9 +436,25 @@ def _is_mp3(file):
 
 
 def _length(path, file):
-    """Samples a channel; an mp3 that does not state them has to be decoded to count them."""
-    if not _is_mp3(file):
+    """Samples a channel; what does not state them has to be decoded to count them."""
+    if file.seekable() and (not _is_mp3(file) or _states_length(path)):
         return file.frames
+    with _open(path) as whole:
+        n_samples = 0
+        while block := len(whole.read(2**16, dtype="float32", always_2d=True)):
+            n_samples += block
+        left = path.stat().st_size - whole.raw.tell()
+    # libsndfile stops at its estimate: more than a tag behind that is audio it will not give.
+    if _is_mp3(file) and n_samples == file.frames and left > 2**13:
+        raise AudioError(
+            f"{path}: found an mp3 of varying bit rate that does not state its length, expected "
+            f"one that does ({left} bytes would go unread): write it anew"
+        )
+    return n_samples
+
+
+def _states_length(path):
+    """Whether the first frame of an mp3 states its length."""
     with open(path, "rb") as raw:
         head = raw.read(10)
         if head[:3] == b"ID3":  # four bytes of seven bits say how long the notes are
@@ -335,21 +463,7 @@ def _length(path, file):
         else:
             raw.seek(0)
         first_frame = raw.read(256)
-        if any(name in first_frame for name in (b"Xing", b"Info", b"VBRI")):
-            return file.frames
-        raw.seek(0)
-        with sf.SoundFile(raw) as whole:
-            n_samples = 0
-            while block := len(whole.read(2**16, dtype="float32", always_2d=True)):
-                n_samples += block
-            left = path.stat().st_size - raw.tell()
-    # libsndfile stops at its estimate: more than a tag behind that is audio it will not give.
-    if n_samples == file.frames and left > 2**13:
-        raise AudioError(
-            f"{path}: found an mp3 of varying bit rate that does not state its length, expected "
-            f"one that does ({left} bytes would go unread): write it anew"
-        )
-    return n_samples
+    return any(name in first_frame for name in (b"Xing", b"Info", b"VBRI"))
 
 
 def _segment(path, n_samples, sr, start_s, end_s):
@@ -378,29 +492,90 @@ def _view(y, channel):
     return np.ascontiguousarray(right if channel == "right" else left)
 
 
+def _check_kind(path, file):
+    """Name what is often found in the place of audio."""
+    head = file.read(64).lstrip(b"\xef\xbb\xbf \r\n\t").lower()
+    for start, found in _NO_AUDIO.items():
+        if head.startswith(start):
+            raise AudioError(f"{path}: found {found}")
+
+
 def _check_wav_length(path, file, size):
-    """Compare the data chunk of a wav with the file: libsndfile would only clamp it."""
+    """Compare the data chunk of a wav with the file: libsndfile would only clamp it.
+
+    Returns the place and the bytes to read there where the header has no length, else None.
+    """
+    file.seek(0)
     form, _, kind = struct.unpack("<4sI4s", file.read(12).ljust(12, b"\0"))
     if form not in (b"RIFF", b"RIFX", b"RF64") or kind != b"WAVE":
-        return
+        return None
     order = ">" if form == b"RIFX" else "<"
-    long_size = None
+    long_size, n_bytes_s = None, 0
     while len(head := file.read(8)) == 8:
         name, length = struct.unpack(order + "4sI", head)
+        start = file.tell()
         if name == b"ds64":
             long_size = struct.unpack("<Q", file.read(16)[8:].ljust(8, b"\0"))[0]
-            file.seek(-16, 1)
+        elif name == b"fmt ":
+            n_bytes_s = struct.unpack(order + "I", file.read(12)[8:].ljust(4, b"\0"))[0]
         elif name == b"data":
+            rest = size - start
             if length == 0xFFFFFFFF and long_size is not None:
                 length = long_size
-            # 0 and 0xFFFFFFFF are what a recorder leaves that streams and cannot go back.
-            if length not in (0, 0xFFFFFFFF) and length > size - file.tell():
+            # What recorders leave that stream and cannot go back: sox, arecord, ffmpeg.
+            elif length > rest and (0x7FFFF000 <= length <= 0x80000000 or length >= 0xFFFFF000):
+                return None
+            if length > rest:
                 raise AudioError(
-                    f"{path}: truncated wav: found {size - file.tell()} bytes of samples, "
+                    f"{path}: truncated wav: found {rest} bytes of samples, "
                     f"expected {length}, as its header says"
                 )
-            return
-        file.seek(length + length % 2, 1)
+            behind = min(_measure_surplus(file, start + length + pad, size) for pad in (0, 1))
+            if length == 0 and behind:
+                return start - 4, b"\xff" * 4
+            if behind:
+                lengths = (f"{n / n_bytes_s:.4g} s" if n_bytes_s else n for n in (length, behind))
+                raise AudioError(
+                    "{}: found samples of {} as the header of the wav says, and {} behind them, "
+                    "expected one length: write the file anew".format(path, *lengths)
+                )
+            return None
+        file.seek(start + length + length % 2)
+    return None
+
+
+def _measure_surplus(file, at, size):
+    """Bytes from ``at`` on that are neither chunks nor padding."""
+    while size - at >= 8:
+        file.seek(at)
+        name, length = struct.unpack("<4sI", file.read(8))
+        is_known = name.startswith(_TRAILERS)
+        if not is_known and not (re.fullmatch(rb"[\w ]{4}", name) and at + 8 + length <= size):
+            break
+        at += 8 + length + length % 2
+    rest = max(0, size - at)
+    file.seek(at)
+    is_padding = rest <= 2**10 or (rest <= 2**16 and not any(file.read(rest)))
+    return 0 if is_padding else rest
+
+
+def _check_stated_size(path, file, size):
+    """Compare the size that other headers state with the file's: libsndfile would clamp it."""
+    file.seek(0)
+    head, stated = file.read(1024), 0
+    if head[:4] == b"FORM":
+        stated = 8 + int.from_bytes(head[4:8], "big")
+    elif head[:4] == b".snd" and head[8:12] != b"\xff" * 4:
+        stated = int.from_bytes(head[4:8], "big") + int.from_bytes(head[8:12], "big")
+    elif head[:4] == b"riff":
+        stated = int.from_bytes(head[16:24], "little")
+    elif head[:7] == b"NIST_1A":
+        fields = dict(re.findall(rb"(\w+) -i (\d+)", head))
+        names = (b"sample_count", b"channel_count", b"sample_n_bytes")
+        stated = math.prod(int(fields.get(name, 0)) for name in names)
+        stated += 1024 * bool(stated) if b"pcm" in head else -stated
+    if stated > size + 1:
+        raise AudioError(f"{path}: truncated: found {size} bytes, expected {stated}, as it says")
 
 
 def _check_last_ogg_page(path, file, size):

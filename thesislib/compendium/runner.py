@@ -11,8 +11,6 @@ import os
 import tempfile
 from pathlib import Path
 
-import yaml
-
 from thesislib.compendium.freshness import find_results, list_changes, read_limits, read_record
 from thesislib.compendium.notebooks import (
     OVERVIEW,
@@ -30,6 +28,7 @@ from thesislib.errors import (
     check_option,
 )
 from thesislib.places import notebooks_folder, project_root
+from thesislib.plain_values import read_plain
 from thesislib.store import hash_file, write_atomically
 
 __all__ = [
@@ -74,7 +73,7 @@ def read_profile(name, profile):
 
 
 def _read_mapping(path):
-    values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    values = read_plain(path, error=ParameterError) or {}
     if not isinstance(values, dict):
         raise ParameterError(f"{path}: found {type(values).__name__}, expected name: value lines")
     return values
