@@ -32,6 +32,13 @@ def build_parser():
 
 def main(arguments=None):
     """Run a command; returns the exit code: 0, 1 (something failed) or 2 (wrong input)."""
+    if arguments is None and sys.getfilesystemencoding() != "utf-8":
+        # Names of files are UTF-8 whatever the locale says; workers inherit the mode.
+        os.environ["PYTHONUTF8"] = "1"
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
     options = build_parser().parse_args(arguments)
     from thesislib.errors import ThesisError
 

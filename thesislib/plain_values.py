@@ -17,7 +17,7 @@ MAX_DEPTH = 50
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-def parse_plain(text, *, where, error=ParameterError):
+def parse_plain(text, *, where, error=ParameterError, aliases=False):
     """Values that a YAML text holds.
 
     Parameters
@@ -27,6 +27,8 @@ def parse_plain(text, *, where, error=ParameterError):
         Name of the parameter or file, for the message.
     error : type
         Class of the error.
+    aliases : bool
+        Accept aliases that are not nested, which the lists of the TUT corpora may have.
 
     Raises
     ------
@@ -44,13 +46,15 @@ def parse_plain(text, *, where, error=ParameterError):
     thesislib.errors.ParameterError: seed: found an alias (*a), expected plain values
     """
     try:
-        depth = 0
+        anchors = []  # of the lists and mappings that a value lies in
         for event in yaml.parse(text, Loader=_Loader):
-            if isinstance(event, yaml.AliasEvent):
+            if isinstance(event, yaml.CollectionStartEvent):
+                anchors.append(event.anchor)
+            elif isinstance(event, yaml.CollectionEndEvent):
+                anchors.pop()
+            elif isinstance(event, yaml.AliasEvent) and (not aliases or any(anchors)):
                 raise error(f"{where}: found an alias (*{event.anchor}), expected plain values")
-            depth += isinstance(event, yaml.CollectionStartEvent)
-            depth -= isinstance(event, yaml.CollectionEndEvent)
-            if depth > MAX_DEPTH:
+            if len(anchors) > MAX_DEPTH:
                 raise error(f"{where}: found more than {MAX_DEPTH} levels, expected plain values")
         return yaml.load(text, Loader=_Loader)
     except error:
@@ -68,7 +72,7 @@ def parse_plain(text, *, where, error=ParameterError):
         raise error(f"{where}: found no plain YAML ({reason})") from e
 
 
-def read_plain(path, *, error=CorpusError):
+def read_plain(path, *, error=CorpusError, aliases=False):
     """Values that a YAML or (by its suffix) JSON file holds.
 
     Raises
@@ -84,4 +88,4 @@ def read_plain(path, *, error=CorpusError):
         raise error(f"{path}: cannot be read ({e.strerror})") from e
     except (ValueError, RecursionError) as e:
         raise error(f"{path}: found no plain text values ({e})") from e
-    return parse_plain(text, where=path, error=error)
+    return parse_plain(text, where=path, error=error, aliases=aliases)

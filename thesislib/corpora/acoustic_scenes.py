@@ -166,12 +166,12 @@ def _read_fold(found, fold, index, problems):
             if file not in labels:
                 problems.add(name, f"{file} is not in meta.txt", kind="unknown")
             elif label and label[0] != labels[file]:
-                what = f"{file} is {label[0]!r}, {labels[file]!r} in meta.txt"
-                problems.add(name, what, kind="contradiction")
+                differ = f"{file} is {label[0]!r}, {labels[file]!r} in meta.txt"
+                problems.add(name, differ, kind="contradiction")
         lists[what] = [row[0] for row in rows]
     if set(lists["test"]) != set(lists["evaluate"]):
-        what = f"fold{fold}_test.txt and fold{fold}_evaluate.txt list different files"
-        problems.add("evaluation_setup", what)
+        differ = f"fold{fold}_test.txt and fold{fold}_evaluate.txt list different files"
+        problems.add("evaluation_setup", differ)
     both = sorted(set(lists["train"]) & set(lists["test"]))
     if both:
         problems.add(f"fold {fold}", f"{both[0]} and {len(both) - 1} more train and test it")

@@ -61,7 +61,7 @@ def read_recipes(path):
     CorpusError
         If the file is missing or no list of recipes; names it.
     """
-    recipes = read_plain(path)
+    recipes = read_plain(path, aliases=True)
     needed = {"mixture_audio_filename", "event_present", "bg_path"}
     if not isinstance(recipes, list) or not all(
         isinstance(r, dict) and needed <= set(r) for r in recipes
@@ -86,7 +86,8 @@ def read_event_list(path):
     """
     rows = []
     for number, fields in read_rows(path, delimiter="\t")[0]:
-        fields = "\t".join(fields).rstrip("\t ").split("\t")
+        line = "\t".join(fields).rstrip("\t ")
+        fields = line.split("\t")
         try:
             name, onset_s, offset_s, label = (
                 fields if len(fields) != 1 else (*fields, "nan", "nan", None)
@@ -94,7 +95,7 @@ def read_event_list(path):
             rows.append((name, float(onset_s), float(offset_s), label))
         except ValueError as error:
             raise CorpusError(
-                f"{path}, line {number}: found {'  '.join(fields)!r}, expected a file name, "
+                f"{path}, line {number}: found {line!r}, expected a file name, "
                 "or name, onset, offset and label with tabs between"
             ) from error
     return pd.DataFrame(rows, columns=["file", "onset_s", "offset_s", "label"])
@@ -122,7 +123,7 @@ def read_sources(root, subset):
     (all of them, where a row names none).
     """
     root = Path(root)
-    setup = read_plain(root / "cv_setup" / f"events_{subset}.yaml")
+    setup = read_plain(root / "cv_setup" / f"events_{subset}.yaml", aliases=True)
     events = [
         {
             "file": f"{label}/{Path(entry['audio_filename']).name}",
@@ -151,7 +152,7 @@ def read_sources(root, subset):
             "label": entry["classname"],
             "excluded": ",".join(sorted(excluded.get(Path(entry["filepath"]).name, ()))),
         }
-        for entry in read_plain(root / "cv_setup" / f"bgs_{subset}.yaml")
+        for entry in read_plain(root / "cv_setup" / f"bgs_{subset}.yaml", aliases=True)
     ]
     return pd.DataFrame(events), pd.DataFrame(backgrounds)
 
