@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from thesislib.compendium.runner import run_notebook
+from thesislib.compendium.runner import execute_notebook
 from thesislib.errors import StoreError
 from thesislib.reporting.tables import write_table
 from thesislib.store import FeatureStore
@@ -52,6 +52,6 @@ def test_a_full_disk_leaves_the_old_table(small_disk):
 def test_a_read_only_results_folder_is_refused_before_a_kernel_starts(small_disk):
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
     with pytest.raises(StoreError, match=r"disk.*cannot be written"):
-        run_notebook("10_2_snore", parameters={"results": str(small_disk)}, progress=False)
+        execute_notebook("10_2_snore", {"results": str(small_disk)})
     with pytest.raises(StoreError, match="cannot be written"):
         write_table(pd.DataFrame({"a": [1]}), "9.9", small_disk, caption="")

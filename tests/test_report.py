@@ -268,6 +268,25 @@ def test_page_holds_each_table_in_full(site):
     assert cells == ["a", "b", "1", "2"]
 
 
+def test_a_failed_run_is_shown_where_there_is_no_result(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(BUILD.parent)
+    from result import read_result
+
+    make_project(tmp_path)
+    monkeypatch.setenv("THESIS_ROOT", str(tmp_path))
+    demo = tmp_path / "results" / "demo"
+    record = json.loads((demo / "10_2_snore" / "run.json").read_text())
+    names = ("08_1_acoustic_scenes", "10_2_snore")
+    for name in names:
+        failed = demo / f"{name}.failed"
+        shutil.copytree(demo / "10_2_snore", failed)
+        (failed / "run.json").write_text(json.dumps({**record, "status": "failed"}))
+    states = [read_result(demo.parent, "demo", name).state for name in names]
+    assert states == ["failed", "complete"]
+    (demo / "08_1_acoustic_scenes.failed" / "run.json").unlink()
+    assert read_result(demo.parent, "demo", "08_1_acoustic_scenes").state == "no record"
+
+
 def test_a_damaged_record_is_named(tmp_path):
     make_project(tmp_path)
     record = tmp_path / "results" / "demo" / "10_2_snore" / "run.json"

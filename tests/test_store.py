@@ -1,5 +1,6 @@
 """The feature store: whole entries or none, whatever happens."""
 
+import io
 import multiprocessing
 import os
 import signal
@@ -10,7 +11,14 @@ import numpy as np
 import pytest
 
 from thesislib.errors import StoreError
-from thesislib.store import FeatureStore, hash_file, hash_parameters, write_atomically
+from thesislib.store import (
+    FeatureStore,
+    _end,
+    _hash,
+    hash_file,
+    hash_parameters,
+    write_atomically,
+)
 
 
 def test_what_is_put_comes_back_bit_by_bit(tmp_path, rng):
@@ -60,11 +68,60 @@ def test_a_damaged_entry_is_reported_and_treated_as_absent(tmp_path, damage, rng
 
 def test_a_pickle_in_an_entry_is_not_loaded(tmp_path):
     store = FeatureStore(tmp_path)
-    path = store.path("aa" * 32)
-    path.parent.mkdir(parents=True)
-    np.savez(path, features=np.array([{"a": 1}], dtype=object))
+    store.put("aa" * 32, {"features": np.array([{"a": 1}], dtype=object)})
     with pytest.warns(UserWarning, match="damaged entry"):
         assert store.get("aa" * 32) is None
+
+
+def other_files(path, key):
+    """Put something else in the place of an entry; the name of each kind."""
+    whole, other = path.read_bytes(), FeatureStore(path.parents[1] / "other")
+    other.put("cc" * 32, {"features": np.ones(3)})
+    copy = other.path("cc" * 32)
+    huge = io.BytesIO()
+    header = {"descr": "<f8", "fortran_order": False, "shape": (10**13,)}
+    np.lib.format.write_array_header_1_0(huge, header)
+
+    def seal(write, **options):
+        file = io.BytesIO()
+        with zipfile.ZipFile(file, "w", **options) as archive:
+            write(archive)
+        content = file.getvalue()[:-2] + _end(key)
+        return content + _hash(content)
+
+    yield "copy", lambda: path.write_bytes(copy.read_bytes())
+    yield "link to another", lambda: path.symlink_to(copy)
+    yield "link to itself", lambda: path.symlink_to(path)
+    yield "pipe", lambda: os.mkfifo(path)
+    yield "bare", lambda: np.save(path.open("wb"), np.ones(3))
+    yield "no key", lambda: np.savez(path.open("wb"), features=np.ones(3))
+    yield "cut", lambda: path.write_bytes(whole[:-30])
+    yield (
+        "huge",
+        lambda: path.write_bytes(seal(lambda z: z.writestr("features.npy", huge.getvalue()))),
+    )
+    yield (
+        "bomb",
+        lambda: path.write_bytes(
+            seal(
+                lambda z: z.writestr("features.npy", bytes(10**6)),
+                compression=zipfile.ZIP_DEFLATED,
+            )
+        ),
+    )
+
+
+@pytest.mark.filterwarnings("ignore:.*damaged entry")
+def test_what_is_no_entry_of_the_key_is_computed_again(tmp_path):
+    store, key, value = FeatureStore(tmp_path / "store"), "0a" * 32, {"features": np.zeros(2)}
+    assert store.remember(key, lambda: value) is value
+    for name, replace in other_files(store.path(key), key):
+        store.path(key).unlink()
+        replace()
+        assert store.get(key) is None, name
+        assert store.remember(key, lambda: value) is value
+        assert np.array_equal(store.remember(key, lambda: 1 / 0)["features"], value["features"])
+    assert FeatureStore(tmp_path / "store" / "other").get("cc" * 32) is not None
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_scrap(tmp_path):

@@ -12,7 +12,7 @@ import soundfile
 from thesislib import workers
 from thesislib.corpora.index import Corpus
 from thesislib.errors import ThesisError
-from thesislib.evaluation.sweep import sweep
+from thesislib.evaluation.sweeps import sweep
 from thesislib.evaluation.validation import evaluate_folds
 from thesislib.export.features import write_features
 from thesislib.export.shards import list_parts

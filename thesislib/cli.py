@@ -3,11 +3,13 @@
 import argparse
 import os
 import sys
+import warnings
 from pathlib import Path
 
 from thesislib import __version__
 from thesislib.cli_options import add_cluster, assignment, given_options
 from thesislib.export.cli_features import add_bag, add_features
+from thesislib.lifetime import end_on_signals
 
 
 def build_parser():
@@ -31,7 +33,10 @@ def build_parser():
 
 
 def main(arguments=None):
-    """Run a command; returns the exit code: 0, 1 (something failed) or 2 (wrong input)."""
+    """Run a command; returns the exit code: 0, 1 (something failed) or 2 (wrong input).
+
+    SIGINT, SIGTERM and SIGHUP end the process with code 130, 143 and 129.
+    """
     if arguments is None and sys.getfilesystemencoding() != "utf-8":
         # Names of files are UTF-8 whatever the locale says; workers inherit the mode.
         os.environ["PYTHONUTF8"] = "1"
@@ -39,7 +44,19 @@ def main(arguments=None):
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
-    options = build_parser().parse_args(arguments)
+    # Workers and kernels do not import modules from the working folder, and the processes that
+    # remove the semaphores of killed ones do so without a word.
+    os.environ["PYTHONSAFEPATH"] = "1"
+    filters = filter(None, (os.environ.get("PYTHONWARNINGS"), "ignore:resource_tracker"))
+    os.environ["PYTHONWARNINGS"] = ",".join(dict.fromkeys(filters))
+    with end_on_signals("thesis", restore=arguments is not None), warnings.catch_warnings():
+        warnings.showwarning = _print_remark
+        return _run_command(build_parser().parse_args(arguments))
+
+
+def _run_command(options):
+    from concurrent.futures import BrokenExecutor
+
     from thesislib.errors import ThesisError
 
     try:
@@ -53,9 +70,22 @@ def main(arguments=None):
     except ThesisError as error:
         print(f"thesis {options.command}: {error}", file=sys.stderr)
         return 1 if type(error).__name__ == "NotebookError" else 2
-    except KeyboardInterrupt:
-        print("interrupted; what is finished is kept", file=sys.stderr)
-        return 130
+    except OSError as error:
+        # The file system: no permission, no space, a folder in place of a file, ...
+        reason = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        print(f"thesis {options.command}: {reason}", file=sys.stderr)
+        return 2
+    except BrokenExecutor:
+        print(
+            f"thesis {options.command}: found a worker process that died, expected enough memory "
+            "for all: try fewer --jobs",
+            file=sys.stderr,
+        )
+        return 2
+
+
+def _print_remark(message, category, filename, lineno, file=None, line=None):
+    print(f"remark: {message}", file=sys.stderr)
 
 
 def _add_run(commands):
@@ -91,9 +121,9 @@ def _add_run(commands):
 
 
 def _run(options):
-    from thesislib.compendium.notebooks import list_notebooks
     from thesislib.compendium.processes import describe_outcomes, plan_runs, run_all
     from thesislib.compendium.runner import describe_run
+    from thesislib.reporting.notebooks import list_notebooks
     from thesislib.workers import open_cluster
 
     names = list_notebooks() if options.names == ["all"] else options.names
@@ -101,7 +131,7 @@ def _run(options):
     given["parameters"] = {key: value for key, value in options.parameters if "." not in key}
     given["own"] = [(*key.split(".", 1), value) for key, value in options.parameters if "." in key]
     if options.dry_run:
-        for name, values in plan_runs(names, needs_corpus=False, **given).items():
+        for name, values in plan_runs(names, **given).items():
             print(describe_run(name, values, jobs=options.jobs))
         return 0
     how = {"jobs": options.jobs, "force": options.force, "progress": not options.quiet}
@@ -118,7 +148,7 @@ def _add_list(commands):
 
 def _list(options):
     from thesislib.compendium.freshness import describe_state
-    from thesislib.compendium.notebooks import PROFILES, list_notebooks, read_title
+    from thesislib.reporting.notebooks import PROFILES, list_notebooks, read_title
 
     for name in list_notebooks():
         states = [(profile, describe_state(name, profile)) for profile in PROFILES]
@@ -294,3 +324,7 @@ def _weights_fetch(options):
 
     for path in fetch_weights(options.names, options.folder or weights_folder()):
         print(path)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,12 +1,28 @@
-"""The errors of the package: each message names what was found and what was expected.
+"""Errors of the package, and the constraints on parameters that raise them.
 
-Every error that a user can cause derives from :class:`ThesisError`, so the
-command line can tell a wrong input (one line, exit code 2) from a defect
-(a traceback).
+Every error that a user can cause derives from :class:`ThesisError`, so that the command line
+can tell invalid input (one line, exit code 2) from a defect (a traceback). A message names what
+was found and what was expected.
+
+Estimators are dataclasses. The annotation of a parameter is its :class:`Constraint`, and
+:func:`check_parameters` checks all of them::
+
+    @dataclass(eq=False, repr=False)
+    class Estimator(BaseEstimator):
+        n_units: integer(1) = 256
+        cell: option(["GRU", "LSTM"]) = "GRU"
+        patience: integer(1) | None = None
+
+        def fit(self, X, y=None):
+            check_parameters(self)
 """
 
 import difflib
-import math
+import os
+import re
+import sys
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, fields
 from numbers import Integral, Real
 
 
@@ -32,6 +48,132 @@ class WeightsError(ThesisError, ValueError):
 
 class StoreError(ThesisError, OSError):
     """The feature store cannot be read or written."""
+
+
+@dataclass(frozen=True)
+class Constraint:
+    """Values that a parameter may have; ``a | b`` accepts the values of both, or None.
+
+    Parameters
+    ----------
+    accepts : callable
+        Value to bool.
+    expected : str
+        Description of the accepted values, for the message.
+    options : tuple
+        Accepted names, from which the message suggests the nearest.
+
+    Examples
+    --------
+    >>> constraint = integer(1, 9) | None
+    >>> constraint.check("patience", 3)
+    3
+    >>> constraint.check("patience", True)
+    Traceback (most recent call last):
+    ...
+    thesislib.errors.ParameterError: patience: found True, expected an integer >= 1 and <= 9 or None
+    """
+
+    accepts: Callable
+    expected: str
+    options: tuple = ()
+
+    def __or__(self, other):
+        if other is None:
+            other = Constraint(lambda value: value is None, "None")
+        return Constraint(
+            lambda value: self.accepts(value) or other.accepts(value),
+            f"{self.expected} or {other.expected}",
+            self.options + other.options,
+        )
+
+    def __repr__(self):
+        return self.expected
+
+    def check(self, name, value):
+        """Return ``value`` if it is accepted; else raise a `ParameterError` that names it."""
+        if self.accepts(value):
+            return value
+        near = difflib.get_close_matches(str(value), map(str, self.options), n=1)
+        hint = f" (did you mean {near[0]!r}?)" if near else ""
+        shown = " ".join(repr(value).split())  # one line, of an array too
+        shown = shown if len(shown) <= 200 else shown[:200] + "..."
+        if near and len(self.options) > 20:
+            raise ParameterError(
+                f"{name}: found {shown}{hint}, expected one of {len(self.options)} names"
+            )
+        raise ParameterError(f"{name}: found {shown}, expected {self.expected}{hint}")
+
+
+def number(low=None, high=None, *, open_low=False, whole=False):
+    """Finite numbers within inclusive bounds; ``open_low`` excludes ``low`` itself.
+
+    ``whole`` accepts integers only. A boolean is not a number.
+    """
+    kind, expected = (Integral, "an integer") if whole else (Real, "a number")
+    bounds = [f"{'>' if open_low else '>='} {low}"] if low is not None else []
+    bounds += [f"<= {high}"] if high is not None else []
+
+    def accepts(value):
+        if not isinstance(value, kind) or isinstance(value, bool):
+            return False
+        if not abs(value) <= sys.float_info.max:  # NaN, infinity, and integers beyond float
+            return False
+        above = low is None or (value > low if open_low else value >= low)
+        return above and (high is None or value <= high)
+
+    return Constraint(accepts, " ".join([expected, " and ".join(bounds)]).strip())
+
+
+def integer(low, high=2**31 - 1):
+    """Integers from ``low`` to ``high``."""
+    return number(low, high, whole=True)
+
+
+def option(options):
+    """One of some names."""
+    options = tuple(options)
+    expected = "one of " + ", ".join(map(str, options))
+    return Constraint(lambda v: isinstance(v, Hashable) and v in options, expected, options)
+
+
+def sequence(item, length=None):
+    """Lists, tuples or arrays of ``length`` values (at least one by default), each an ``item``."""
+
+    def accepts(value):
+        if not isinstance(value, list | tuple) and getattr(value, "ndim", 0) == 0:
+            return False
+        return len(value) == (length or max(1, len(value))) and all(map(item.accepts, value))
+
+    return Constraint(accepts, f"a list of {length or 'one or more'}, each {item.expected}")
+
+
+BOOLEAN = Constraint(lambda v: type(v).__name__ in ("bool", "bool_"), "true or false")
+TEXT = Constraint(lambda v: isinstance(v, str) and v != "", "text")
+PATH = Constraint(
+    lambda v: isinstance(v, str | os.PathLike) and str(v) != "" and "\0" not in str(v), "a path"
+)
+DEVICE = Constraint(lambda v: re.fullmatch(r"auto|cpu|cuda(:\d)?", str(v)), "auto, cpu or cuda")
+#: A share of activations, clips or a loss.
+SHARE = number(0, 0.99)
+#: As :func:`sklearn.utils.check_random_state` takes it; recognised without importing numpy.
+SEED = (
+    integer(0, 2**32 - 1)
+    | Constraint(lambda v: hasattr(v, "random_sample"), "a RandomState")
+    | None
+)
+
+
+def check_parameters(estimator):
+    """Check the parameters of a dataclass against the constraints that annotate them.
+
+    Raises
+    ------
+    ParameterError
+        Names the parameter, the value found and what was expected.
+    """
+    for field in fields(estimator):
+        field.type.check(field.name, getattr(estimator, field.name))
 
 
 def check_number(name, value, *, low=None, high=None, open_low=False, integer=False):
@@ -62,20 +204,7 @@ def check_number(name, value, *, low=None, high=None, open_low=False, integer=Fa
     ...
     thesislib.errors.ParameterError: n_mels: found 0, expected an integer >= 1
     """
-    kind = Integral if integer else Real
-    good = isinstance(value, kind) and not isinstance(value, bool) and math.isfinite(value)
-    if good and low is not None:
-        good = value > low if open_low else value >= low
-    if good and high is not None:
-        good = value <= high
-    if good:
-        return value
-    wanted = "an integer" if integer else "a number"
-    if low is not None:
-        wanted += f" {'>' if open_low else '>='} {low}"
-    if high is not None:
-        wanted += f"{' and' if low is not None else ''} <= {high}"
-    raise ParameterError(f"{name}: found {value!r}, expected {wanted}")
+    return number(low, high, open_low=open_low, whole=integer).check(name, value)
 
 
 def check_option(name, value, options):
@@ -94,10 +223,4 @@ def check_option(name, value, options):
     thesislib.errors.ParameterError: kind: found 'mell', expected one of mel, chroma
     (did you mean 'mel'?)
     """
-    options = list(options)
-    if value in options:
-        return value
-    near = difflib.get_close_matches(str(value), [str(o) for o in options], n=1)
-    hint = f" (did you mean {near[0]!r}?)" if near else ""
-    listed = ", ".join(str(o) for o in options)
-    raise ParameterError(f"{name}: found {value!r}, expected one of {listed}{hint}")
+    return option(options).check(name, value)

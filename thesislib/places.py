@@ -41,6 +41,11 @@ def data_folder():
     return project_root() / "data"
 
 
+def published_folder():
+    """The thesis's printed tables, and the lists of the overview."""
+    return data_folder() / "published"
+
+
 def weights_folder():
     """Where ``thesis weights fetch`` puts weights; ``THESIS_WEIGHTS`` overrides it."""
     named = os.environ.get("THESIS_WEIGHTS")

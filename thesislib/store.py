@@ -2,24 +2,172 @@
 
 A key is the SHA-256 of everything that a value depends on; a value is a set
 of named arrays in an ``.npz`` file, which NumPy, MATLAB or a zip program can
-open and whose checksums reveal a damaged file. Files are written aside and
+open. Its zip comment holds the key and the SHA-256 of all bytes before it, so
+a damaged, moved or foreign file is noticed. Files are written aside and
 renamed, so an entry is whole or absent, and two processes that compute the
 same entry at once replace it by the same bytes.
 """
 
 import contextlib
+import errno
+import functools
 import hashlib
+import io
 import json
 import os
+import platform
+import re
+import shutil
+import stat
 import tempfile
 import warnings
-import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
 
 from thesislib.errors import StoreError
+
+#: Temporary files and folders of this process.
+_temporaries = set()
+_TEMPORARY = re.compile(r"\..*-([0-9a-f]{8})-(\d+)-[a-z0-9_]{8}(\..*)?")
+#: What a file system without locks answers.
+_NO_LOCKS = {errno.ENOLCK, errno.EIO, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
+#: Packages whose errors, raised while a file is written, are those of its disk.
+_WRITERS = ("soundfile", "safetensors", "safetensors_rust")
+
+
+def make_temporary(path, *, folder=False):
+    """Make an empty temporary file or folder beside ``path``, named after this process.
+
+    Those of processes of this machine that no longer run are removed first. Who calls this
+    removes what is made; `remove_temporaries` does if the process is ended.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> temporary = make_temporary(Path(tempfile.mkdtemp()) / "table.csv")
+    >>> temporary.name.startswith(".table-"), temporary.suffix
+    (True, '.csv')
+    """
+    path = Path(path)
+    _remove_dead(path.parent.absolute())
+    name = {"prefix": f".{path.stem[:40]}-{_host()}-{os.getpid()}-", "dir": path.parent}
+    if folder:
+        temporary = Path(tempfile.mkdtemp(**name))
+    else:
+        handle, temporary = tempfile.mkstemp(suffix=path.suffix, **name)
+        os.close(handle)
+        os.chmod(temporary, 0o666 & ~_umask())  # mkstemp makes private files
+    _temporaries.add(Path(temporary))
+    return Path(temporary)
+
+
+def _remove_temporary(path):
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+    _temporaries.discard(path)
+
+
+def remove_temporaries():
+    """Remove the temporary files of this process, which is about to be ended."""
+    for path in list(_temporaries):
+        with contextlib.suppress(OSError):
+            _remove_temporary(path)
+
+
+@functools.cache
+def _host():
+    """Name of this machine, or container: eight hexadecimal digits."""
+    with contextlib.suppress(OSError):
+        return hash_parameters([platform.node(), os.readlink("/proc/self/ns/pid")])[:8]
+    return hash_parameters([platform.node()])[:8]
+
+
+@functools.cache
+def _remove_dead(folder):
+    """Remove what processes that no longer run have left in a folder (once a process)."""
+    for path in folder.iterdir():
+        match = _TEMPORARY.fullmatch(path.name)
+        if match and match[1] == _host():
+            with contextlib.suppress(OSError):
+                if not _runs(int(match[2]), path.lstat().st_mtime):
+                    _remove_temporary(path)
+
+
+def _runs(pid, since):
+    """Whether a process runs, and is older than its file (ids are used again)."""
+    import psutil
+
+    try:
+        return psutil.Process(pid).create_time() <= since + 3600  # the clock may have been set
+    except psutil.NoSuchProcess:
+        return False
+
+
+@contextlib.contextmanager
+def lock(path):
+    """Be the only process that works on a file or folder.
+
+    Others wait. The lock of a process that was killed is free. A file system without locks
+    gives a warning, and the work goes on without one.
+
+    Parameters
+    ----------
+    path : str or Path
+        What is worked on; need not exist. The lock is the file ``.<name>.lock`` beside it.
+
+    Yields
+    ------
+    bool
+        Whether another process had to be waited for.
+
+    Raises
+    ------
+    StoreError
+        If the folder cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with lock(Path(tempfile.mkdtemp()) / "table.csv") as waited:
+    ...     waited
+    False
+    """
+    from filelock import FileLock, Timeout
+
+    path, waited = Path(path).absolute(), False
+    file = path.with_name(f".{path.name}.lock")
+    held = FileLock(file, fallback_to_soft=False)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            held.acquire(blocking=False)
+        except Timeout:
+            waited = True
+            held.acquire()
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise _cannot_write(path, error) from error
+        warnings.warn(
+            f"{path.parent}: found a file system without locks ({error.strerror}); "
+            "run one command at a time",
+            stacklevel=3,
+        )
+    if held.is_locked:
+        _temporaries.add(file)
+    try:
+        yield waited
+    finally:
+        # Removed while it is held: who waits notices that it is gone, and makes another.
+        with contextlib.suppress(OSError):
+            _remove_temporary(file)
+        held.release()
+
+
+def _cannot_write(path, error):
+    return StoreError(error.errno, f"{path}: cannot be written ({os.strerror(error.errno)})")
 
 
 @contextlib.contextmanager
@@ -55,24 +203,22 @@ def write_atomically(path):
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(
-            prefix=f".{path.stem[:40]}-", suffix=path.suffix, dir=path.parent
-        )
-        os.close(handle)
-        temporary = Path(name)
+        temporary = make_temporary(path)
         yield temporary
-        # mkstemp makes private files; a result is as readable as any other file.
-        os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, path)
     except OSError as error:
         if isinstance(error, StoreError) or error.errno is None:
             raise
-        raise StoreError(
-            error.errno, f"{path}: cannot be written ({os.strerror(error.errno)})"
-        ) from error
+        raise _cannot_write(path, error) from error
+    except Exception as error:
+        # Writers of their own: libsndfile, safetensors, the archives of torch.
+        kind = type(error).__module__.partition(".")[0]
+        if kind in _WRITERS or "PytorchStreamWriter" in str(error):
+            raise StoreError(f"{path}: cannot be written ({error})") from error
+        raise
     finally:
         if temporary is not None:
-            temporary.unlink(missing_ok=True)
+            _remove_temporary(temporary)
 
 
 def _umask():
@@ -132,15 +278,37 @@ class FeatureStore:
         """File of an entry; ``suffix`` tells features from trained weights."""
         return self.root / key[:2] / f"{key}{suffix}"
 
+    def remember(self, key, compute):
+        """Arrays of an entry; ``compute()`` gives them, a dict, if there is none."""
+        entry = self.get(key)
+        if entry is None:
+            entry = compute()
+            self.put(key, entry)
+        return entry
+
     def get(self, key):
-        """Arrays of an entry, or None if it is absent or damaged (with a warning)."""
+        """Arrays of an entry, or None if it is absent or not usable (with a warning)."""
         path = self.path(key)
         try:
-            with np.load(path, allow_pickle=False) as entry:
+            # A link or a pipe is not followed: an entry is a file of this folder.
+            if not stat.S_ISREG(path.lstat().st_mode):
+                raise ValueError("no regular file")
+            content = path.read_bytes()
+            if content[-22:-18] == b"PK\5\6":  # without a comment: of an older version
+                return None
+            body, digest = memoryview(content)[:-64], content[-64:]
+            if body[-len(_end(key)) :] != _end(key):
+                raise ValueError("another key")
+            if digest != _hash(body):
+                raise ValueError("another SHA-256")
+            # The archive is in memory, and its members are stored: none can be larger.
+            with np.load(io.BytesIO(content), allow_pickle=False) as entry:
+                if any(member.compress_type for member in entry.zip.infolist()):
+                    raise ValueError("compressed content")
                 return {name: entry[name] for name in entry.files}
         except FileNotFoundError:
             return None
-        except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, OSError) as error:
+        except Exception as error:  # whatever a damaged archive makes NumPy stumble over
             warnings.warn(
                 f"{path}: damaged entry of the feature store ({error}); it is computed again",
                 stacklevel=2,
@@ -155,5 +323,20 @@ class FeatureStore:
         StoreError
             If the folder is read-only or the disk is full. Other entries stay valid.
         """
+        file = io.BytesIO()
+        np.savez(file, **arrays)
+        # The two last bytes of an archive are the length of its comment: none so far.
+        file.seek(-2, os.SEEK_END)
+        file.write(_end(key))
+        file.write(_hash(file.getbuffer()))
         with write_atomically(self.path(key)) as temporary:
-            np.savez(temporary, **arrays)
+            temporary.write_bytes(file.getbuffer())
+
+
+def _end(key):
+    """Length of an entry's comment and its first part, the key; its SHA-256 follows."""
+    return (len(key) + 64).to_bytes(2, "little") + key.encode()
+
+
+def _hash(content):
+    return hashlib.sha256(content).hexdigest().encode()

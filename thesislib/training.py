@@ -8,8 +8,8 @@ optimisers, schedules, early stopping, checkpoints, the log. An *epoch* is one p
 leaves a trace in torch's global random generators, and on a CPU a training that was killed
 and called again ends with the bits of one that was left alone.
 
-Networks are kept as safetensors, checkpoints as tensors and plain values read with
-``weights_only``: reading either runs no code that somebody else could have written.
+Networks and checkpoints are safetensors files with plain values and a SHA-256 in the header
+(`write_tensors`): a damaged file is named, and reading one runs no code of somebody else.
 """
 
 import contextlib
@@ -17,17 +17,19 @@ import csv
 import hashlib
 import json
 import math
-import pickle
+import os
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors import safe_open
+from safetensors.torch import save
 from tqdm import tqdm
 
 from thesislib.errors import ParameterError, WeightsError, check_number
 from thesislib.store import hash_parameters, write_atomically
+
+_INNER = "tensor of the metadata "  # begins the name of a tensor in a file's metadata
 
 
 def train(
@@ -142,15 +144,10 @@ def train(
     schedulers, history, best = list(schedulers), [], None
 
     with seeded(noise_seed, device):
-        if checkpoint is not None and Path(checkpoint).exists():
-            saved = _read_checkpoint(checkpoint, modules, optimisers, seed)
-            for scheduler, state in zip(schedulers, saved["schedulers"], strict=True):
-                scheduler.load_state_dict(state)
-            history, best = saved["history"], saved["best"]
-            order.set_state(saved["order"])
-            torch.set_rng_state(saved["noise"])
-            if device.type == "cuda":
-                torch.cuda.set_rng_state(saved["noise_cuda"], device)
+        if checkpoint is not None and os.path.lexists(checkpoint):
+            history, best = _resume(
+                checkpoint, modules, optimisers, schedulers, order, seed, device
+            )
 
         with tqdm(total=n_epochs, initial=len(history), disable=not progress) as bar:
             while len(history) < n_epochs and not _stalled(
@@ -192,8 +189,7 @@ def train(
                     }
                     if device.type == "cuda":
                         state["noise_cuda"] = torch.cuda.get_rng_state(device)
-                    with write_atomically(checkpoint) as temporary:
-                        torch.save(state, temporary)
+                    write_tensors(checkpoint, {}, state)
                 if log is not None:
                     _write_log(log, history)
                 bar.update()
@@ -249,21 +245,30 @@ def _stalled(history, patience, min_epochs, min_improvement):
     return len(history) - 1 - since >= patience
 
 
-def _read_checkpoint(path, modules, optimisers, seed):
-    """Load networks and optimisers from a checkpoint; return the rest of it."""
+def _resume(path, modules, optimisers, schedulers, order, seed, device):
+    """Set everything to the state in a checkpoint; return its history and best weights."""
+    _, saved = read_tensors(path)
     try:
-        saved = torch.load(path, map_location="cpu", weights_only=True)
+        if saved["seed"] != seed:
+            raise ValueError(f"its seed is {saved['seed']}, not {seed}")
         for name, module in modules.items():
             module.load_state_dict(saved["modules"][name])
         for name, optimiser in optimisers.items():
-            optimiser.load_state_dict(saved["optimisers"][name])
-        if saved["seed"] != seed:
-            raise ValueError(f"its seed is {saved['seed']}, not {seed}")
-    except (RuntimeError, ValueError, KeyError, EOFError, pickle.UnpicklingError) as error:
+            state = saved["optimisers"][name]
+            # JSON has no integers as keys; an optimiser numbers its parameters.
+            numbered = {int(key): value for key, value in state["state"].items()}
+            optimiser.load_state_dict(state | {"state": numbered})
+        for scheduler, state in zip(schedulers, saved["schedulers"], strict=True):
+            scheduler.load_state_dict(state)
+        order.set_state(saved["order"])
+        torch.set_rng_state(saved["noise"])
+        if device.type == "cuda":
+            torch.cuda.set_rng_state(saved["noise_cuda"], device)
+        return saved["history"], saved["best"]
+    except (RuntimeError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise WeightsError(
             f"{path}: found no checkpoint of this training ({error}); delete it to begin anew"
         ) from error
-    return saved
 
 
 def _write_log(path, history):
@@ -364,46 +369,98 @@ def checkpoint_file(folder, name, parameters, arrays):
         digest.update(str((array.shape, array.dtype.str)).encode())
         digest.update(np.ascontiguousarray(array).data)
     key = hash_parameters({"parameters": parameters, "data": digest.hexdigest()})
-    return Path(folder) / f"{name}-{key[:24]}.pt"
+    return Path(folder) / f"{name}-{key[:24]}.safetensors"
 
 
-def save_network(path, module, metadata):
-    """Write a network's state as safetensors, with plain values as JSON beside it.
+def hash_tensors(tensors):
+    """SHA-256 of named tensors: names, shapes, types and content.
+
+    Examples
+    --------
+    >>> hash_tensors({"a": torch.zeros(2)}) == hash_tensors({"a": torch.zeros(1, 2)})
+    False
+    """
+    digest = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+        values = tensor.detach().cpu().contiguous().flatten()
+        digest.update(values.view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def write_tensors(path, tensors, metadata):
+    """Write tensors as safetensors, with plain values and a SHA-256 of all in the header.
 
     Parameters
     ----------
     path : str or Path
         The file, whole or not at all.
-    module : nn.Module
-        Its parameters and buffers are kept.
-    metadata : dict
-        Plain values, kept in the file's header as JSON.
+    tensors : dict of str to Tensor
+    metadata : nest of dict, list and plain values
+        Stored as JSON; tensors in it are stored beside ``tensors``.
+
+    Raises
+    ------
+    StoreError
+        If the file cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "net.safetensors"
+    >>> write_tensors(path, {"weight": torch.ones(2)}, {"n_units": 2, "best": torch.zeros(1)})
+    >>> read_tensors(path)
+    ({'weight': tensor([1., 1.])}, {'n_units': 2, 'best': tensor([0.])})
     """
+    inner = {}
+
+    def name_tensor(value):
+        if not torch.is_tensor(value):
+            raise TypeError(f"metadata: found {type(value).__name__}, expected plain values")
+        inner[f"{_INNER}{len(inner)}"] = value
+        return {_INNER: len(inner) - 1}
+
+    text = json.dumps(metadata, default=name_tensor)
+    # Copies: tensors that share memory, or are views, cannot be stored as safetensors.
+    tensors = {k: v.contiguous() for k, v in _cpu_copy(tensors | inner).items()}
+    # One entry only: of several, safetensors does not keep the order.
+    content = save(tensors, {"thesislib": json.dumps([_hash_content(tensors, text), text])})
     with write_atomically(path) as temporary:
-        save_file(
-            {k: v.contiguous() for k, v in _cpu_copy(module.state_dict()).items()},
-            temporary,
-            {"thesislib": json.dumps(metadata, sort_keys=True)},
-        )
+        temporary.write_bytes(content)
 
 
-def load_network(path):
-    """State and metadata of a file that :func:`save_network` wrote.
+def read_tensors(path):
+    """Tensors and metadata of a file that `write_tensors` wrote.
 
     Returns
     -------
-    dict of str to Tensor, dict
+    dict of str to Tensor, nest of plain values and tensors
 
     Raises
     ------
     WeightsError
-        If the file is missing, damaged or no file of this library; names it.
+        If the file is missing, damaged or not of this library; names it.
     """
     try:
-        with safe_open(path, framework="pt") as file:
-            metadata = json.loads(file.metadata()["thesislib"])
-            return {k: file.get_tensor(k) for k in file.keys()}, metadata
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        if not Path(path).is_file():
+            raise ValueError("no file of that name")
+        with safe_open(path, framework="pt", backend="pread") as file:
+            digest, text = json.loads(file.metadata()["thesislib"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}
+        if digest != _hash_content(tensors, text):
+            raise ValueError("its SHA-256 is another")
+        inner = [name for name in tensors if name.startswith(_INNER)]
+        inner = {name: tensors.pop(name) for name in inner}
+        metadata = json.loads(
+            text, object_hook=lambda d: inner[f"{_INNER}{d[_INNER]}"] if _INNER in d else d
+        )
+    except Exception as error:  # whatever a damaged header makes the readers stumble over
         raise WeightsError(
-            f"{path}: found no network of this library ({error!r}), expected safetensors"
+            f"{path}: damaged, or not written by this version of the library ({error!r}), "
+            "expected safetensors with a checksum; delete it to begin anew"
         ) from error
+    return tensors, metadata
+
+
+def _hash_content(tensors, text):
+    return hashlib.sha256((text + hash_tensors(tensors)).encode()).hexdigest()

@@ -11,6 +11,7 @@ process), the same versions as this process, and the same paths to audio and fea
 
 import contextlib
 import os
+import signal
 import warnings
 from collections import deque
 from concurrent.futures import BrokenExecutor
@@ -21,6 +22,7 @@ import joblib
 from joblib import delayed
 
 from thesislib.errors import ThesisError
+from thesislib.lifetime import start_worker
 
 __all__ = ["ClusterError", "Parallel", "connect", "delayed", "open_cluster", "run_ahead", "share"]
 
@@ -42,6 +44,8 @@ ENVIRONMENT = {
     "MALLOC_MMAP_THRESHOLD_": str(2**27),
     "MALLOC_TRIM_THRESHOLD_": str(2**28),
 }
+# Open files that a pool of workers needs.
+_FILES = 64
 # Arguments from this size on travel to a worker once, not with every task.
 _LARGE_BYTES = 2**18
 
@@ -241,6 +245,8 @@ def run_ahead(function, tasks, *, n_jobs, ahead=2):
     ------
     ClusterError
         If a task's workers died again and again.
+    BrokenExecutor
+        If a worker process of this machine died.
 
     Examples
     --------
@@ -248,12 +254,12 @@ def run_ahead(function, tasks, *, n_jobs, ahead=2):
     [(3, 1), (2, 1)]
     """
     client = connect()
-    if client is None and n_jobs == 1:
+    if client is None and (n_jobs == 1 or not _can_start_workers()):
         for task in tasks:
             yield function(*task)
         return
     if client is None:
-        submit, n_workers = _pool(n_jobs).submit, n_jobs
+        submit, n_workers = _submit_here(n_jobs), n_jobs
     else:
         submit, n_workers = _submitter(client), len(client.scheduler_info(n_workers=-1)["workers"])
     pending = deque()
@@ -280,7 +286,34 @@ def _pool(n_jobs):
     """
     from joblib.externals.loky import ProcessPoolExecutor
 
-    return ProcessPoolExecutor(n_jobs, timeout=30, env=ENVIRONMENT)
+    return ProcessPoolExecutor(
+        n_jobs, timeout=30, env=ENVIRONMENT, initializer=start_worker, initargs=(os.getpid(),)
+    )
+
+
+def _submit_here(n_jobs):
+    def submit(function, *arguments):
+        # Workers start in here and inherit this: an interrupt is for their parent alone.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+        try:
+            return _pool(n_jobs).submit(function, *arguments)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    return submit
+
+
+@lru_cache(maxsize=1)
+def _can_start_workers():
+    """Whether the system has semaphores (else joblib warns) and enough files to open."""
+    files = []
+    try:
+        files += (os.open(os.devnull, os.O_RDONLY) for _ in range(_FILES))
+    except OSError as error:
+        warnings.warn(f"no worker processes: {error.strerror} (ulimit -n)", stacklevel=3)
+    for file in files:
+        os.close(file)
+    return len(files) == _FILES and joblib.effective_n_jobs(2) > 1
 
 
 def _submitter(client):
@@ -329,7 +362,13 @@ class Parallel:
         """Run ``delayed`` calls; answers in their order, or as they come."""
         client = connect()
         if client is None:
-            return joblib.Parallel(n_jobs=self.n_jobs, return_as=self.return_as)(calls)
+            n_jobs = self.n_jobs if _can_start_workers() else 1
+            return joblib.Parallel(
+                n_jobs=n_jobs,
+                return_as=self.return_as,
+                initializer=start_worker,
+                initargs=(os.getpid(),),
+            )(calls)
         answers = _run_calls(client, list(calls), self.return_as == "generator_unordered")
         return answers if self.return_as == "generator_unordered" else list(answers)
 

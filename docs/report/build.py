@@ -23,9 +23,9 @@ from result import STATES, read_results, spell_number
 from sphinx.cmd.build import build_main
 
 import thesislib
-from thesislib.compendium.notebooks import PROFILES
 from thesislib.errors import ThesisError
 from thesislib.places import notebooks_folder, project_root, results_folder
+from thesislib.reporting.notebooks import PROFILES
 
 HERE = Path(__file__).resolve().parent
 #: Width of a thumbnail in pixels; drawn at half of it, so that it is sharp on dense screens.

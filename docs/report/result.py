@@ -6,17 +6,16 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import nbformat
-
 from thesislib.compendium.freshness import list_changes
-from thesislib.compendium.notebooks import PROFILES, list_notebooks, read_title
 from thesislib.errors import StoreError
+from thesislib.reporting.notebooks import PROFILES, list_notebooks, read_title
+from thesislib.reporting.results import settle
 from thesislib.store import hash_file
 
 #: State of a result, and what it means.
 STATES = {
     "complete": "ran to its end",
-    "unfinished": "still running, or stopped before its end",
+    "unfinished": "no executed notebook: run it with thesis run",
     "failed": "a cell failed; the page shows which",
     "no record": "executed, but without run.json nothing says where it comes from",
     "not run": "no result yet",
@@ -31,7 +30,8 @@ class Result:
     ----------
     profile, name, title : str
     folder : Path
-        ``results/<profile>/<name>``; need not exist.
+        ``results/<profile>/<name>``, which need not exist; where there is none, that of a
+        failed run.
     state : str
         One of ``STATES``.
     record : dict
@@ -147,27 +147,24 @@ def read_result(root, profile, name):
         If a file is damaged; names it.
     """
     folder = root / profile / name
+    settle(folder)
+    failed = folder.with_name(f"{name}.failed")
+    if failed.is_dir() and not (folder / "run.json").is_file():
+        folder = failed
     executed, record = folder / "executed.ipynb", folder / "run.json"
     result = Result(profile, name, read_title(name), folder, "not run")
     if record.is_file():
         result.record = _read(record, lambda path: json.loads(path.read_text(encoding="utf-8")))
-        finished = result.record.get("status") == "complete"
-        result.state = "complete" if finished and executed.is_file() else "unfinished"
+        states = ("complete", "failed") if executed.is_file() else ()
+        status = result.record.get("status")
+        result.state = status if status in states else "unfinished"
     elif executed.is_file():
         result.state = "no record"
-    if executed.is_file() and _has_failed(executed):
-        result.state = "failed"
     if result.state == "complete":
         # The results may lie elsewhere than where the record was made.
         parameters = {**result.record["parameters"], "results": str(folder)}
         result.changes = list_changes(name, parameters, result.record)
     return result
-
-
-def _has_failed(executed):
-    notebook = _read(executed, lambda path: nbformat.read(path, as_version=4))
-    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
-    return any(output.output_type == "error" for output in outputs)
 
 
 def _read(path, reader):

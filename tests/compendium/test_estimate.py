@@ -1,79 +1,77 @@
-"""Estimates of cost: counts follow the parameters, times follow sizes, nothing is run."""
+"""``--dry-run`` counts the work and scales what finished runs took; nothing is run."""
 
-import numpy as np
+import json
+
 import pytest
-from sklearn.svm import LinearSVC
 
 from thesislib.cli import main
-from thesislib.compendium.estimate import count_work, describe_estimate
-from thesislib.compendium.probes import FitCost
-from thesislib.compendium.runner import read_parameters, read_profile
+from thesislib.compendium.checks import read_needs
+from thesislib.compendium.estimate import describe_work
+from thesislib.reporting.notebooks import list_notebooks, read_parameters
 
-NAME = "08_3_game_genre"
+NAME = "10_2_snore"
+DURATIONS = {"deep features": 10.0, "twelve descriptors": 4.0, "end to end": 2.0, "other": 1.0}
 
 
 @pytest.fixture
-def paper():
-    return {**read_parameters(NAME), **read_profile(NAME, "paper")}
-
-
-def test_a_slice_is_a_share_of_the_work_but_not_of_the_search(paper):
-    whole, slice_ = count_work(paper), count_work({**paper, "slice_of": 20})
-    assert slice_.n_chunks == pytest.approx(whole.n_chunks / 20, rel=0.01)
-    assert slice_.n_extractions == whole.n_extractions
-    assert slice_.n_fits == whole.n_fits
-
-
-def test_without_weights_there_is_no_second_network_to_ask(paper):
-    assert count_work({**paper, "weights": {}}).n_codebooks == count_work(paper).n_codebooks / 2
-
-
-def test_chunks_of_one_second_are_five_times_those_of_five(paper):
-    work = count_work(paper)
-    assert work.n_short == 5 * work.n_chunks
-    overlapping = count_work({**paper, "bag_hop_s": 0.5})
-    assert overlapping.n_short == work.n_clips * 119
-
-
-def test_rounds_of_the_solver_follow_the_product_of_complexity_and_size(rng):
-    """What the estimate rests on: n clips at C need about the rounds of m clips at C n / m."""
-    n, m, width = 1600, 100, 40
-    labels = np.tile(["a", "b"], n // 2)
-    X = rng.normal(size=(n, width)) + 0.4 * (labels == "b")[:, None]
-    options = {"dual": True, "tol": 1e-3, "random_state": 0}
-    for complexity in (1e-6, 1e-5, 1e-4):
-        large = LinearSVC(C=complexity, **options).fit(X, labels)
-        small = LinearSVC(C=complexity * n / m, **options).fit(X[:m], labels[:m])
-        unscaled = LinearSVC(C=complexity, **options).fit(X[:m], labels[:m])
-        ratio = small.n_iter_ / large.n_iter_
-        assert 0.5 <= ratio <= 2
-        assert unscaled.n_iter_ <= small.n_iter_
-
-
-def test_more_rows_cost_more(rng):
-    X, labels = rng.normal(size=(60, 30)), np.tile(["a", "b", "c"], 20)
-    cost = FitCost(X, labels, [1e-4, 1e-2], n_classes=3)
-    assert cost.seconds(6000, 600) > cost.seconds(300, 30) > 0
-
-
-def test_a_dry_run_refuses_what_a_run_would(capsys):
-    assert main(["run", NAME, "--dry-run", "-p", "sed=1"]) == 2
-    assert "did you mean 'seed'" in capsys.readouterr().err
-    assert main(["run", NAME, "--dry-run", "--corpus", "absent"]) == 2
-    assert "absent: found no folder" in capsys.readouterr().err
-
-
-def test_without_an_estimate_it_says_so():
-    assert "there is no estimate" in describe_estimate("10_2_snore", {})
-
-
-@pytest.mark.slow
-def test_a_dry_run_counts_and_estimates_without_running(tmp_path, monkeypatch, capsys):
+def results(tmp_path, monkeypatch):
     monkeypatch.setenv("THESIS_RESULTS", str(tmp_path / "results"))
     monkeypatch.setenv("THESIS_STORE", str(tmp_path / "store"))
-    assert main(["run", NAME, "--dry-run", "-p", "complexities=[1e-4]"]) == 0
+    return tmp_path / "results"
+
+
+@pytest.fixture
+def finished(results):
+    """A finished run of the demo's values over 100 clips, of 17 seconds."""
+    record = {
+        "status": "complete",
+        "parameters": read_parameters(NAME),
+        "corpora": {"corpus": {"rows": 100}},
+        "durations_s": {**DURATIONS, "total": sum(DURATIONS.values())},
+    }
+    folder = results / "demo" / NAME
+    folder.mkdir(parents=True)
+    (folder / "run.json").write_text(json.dumps(record))
+
+
+def estimate_s(**values):
+    line = describe_work(NAME, {**read_parameters(NAME), **values})
+    return float(line.partition("about ")[2].split()[0])
+
+
+@pytest.mark.parametrize("name", [name for name in list_notebooks() if name[:2] != "00"])
+def test_every_experiment_counts_its_work(results, capsys, name):
+    assert main(["run", name, "--dry-run"]) == 0
     printed = capsys.readouterr().out
-    assert "14 extractions and 0 of random controls" in printed
-    assert "hours" in printed
-    assert not (tmp_path / "results").exists()
-    assert not (tmp_path / "store").exists()
+    assert all(kind in printed for kind in read_needs()[name]["work"])
+    assert "found no finished run" in printed
+    assert not results.exists()
+
+
+def test_the_same_run_takes_the_same_time(finished):
+    assert estimate_s() == sum(DURATIONS.values())
+
+
+def test_each_kind_of_work_is_scaled_by_its_own_count(finished):
+    assert estimate_s(n_epochs=8) == sum(DURATIONS.values()) + 2
+    # 3 + 3 + 4 extractions in place of 6 + 4, with random weights alone.
+    less = estimate_s(complexities=[0.1, 0.01, 0.001])
+    assert less == pytest.approx(15, abs=0.5)
+    more = estimate_s(weights={"alexnet": "imagenet"})
+    assert more == pytest.approx(17 + 10 * 6 / 10 + 4 * 288 / 384, abs=2)
+
+
+def test_counts_follow_the_parameters(results):
+    line = describe_work(NAME, {**read_parameters(NAME), "colour_maps": ["gray"]})
+    assert "6 extractions, 2 trainings" in line
+
+
+def test_laps_are_those_of_the_notebooks():
+    """A step that is renamed would silently count as work that does not grow."""
+    from thesislib.reporting.notebooks import read_cells
+
+    for name, need in read_needs().items():
+        source = "".join(cell["source"] for cell in read_cells(name))
+        for entry in need["work"].values():
+            for lap in entry["laps"]:
+                assert f'lap("{lap}' in source or f'lap(f"{lap}' in source

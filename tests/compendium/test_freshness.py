@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 
 import matplotlib
 
@@ -11,9 +12,15 @@ import pandas as pd
 import pytest
 
 from thesislib.compendium import freshness
-from thesislib.compendium.freshness import describe_state, find_results, list_changes, stamp
-from thesislib.compendium.notebooks import OVERVIEW, read_parameters
-from thesislib.reporting.provenance import Run
+from thesislib.compendium.freshness import (
+    describe_state,
+    find_results,
+    list_changes,
+    read_record,
+    stamp,
+)
+from thesislib.compendium.provenance import Run
+from thesislib.reporting.notebooks import OVERVIEW, read_parameters
 from thesislib.store import hash_file
 
 NAME = "90_1_example"
@@ -25,8 +32,8 @@ def make_results(name=NAME, **values):
     run = Run(name, parameters)
     run.table("90.1", pd.DataFrame({"seed": [parameters["seed"]]}), caption="An example.")
     run.finish()
-    (run.folder / "executed.ipynb").write_text("{}")
-    amend(run.folder, executed=hash_file(run.folder / "executed.ipynb"))
+    (run.results / "executed.ipynb").write_text("{}")
+    amend(run.results, executed=hash_file(run.results / "executed.ipynb"))
     return parameters
 
 
@@ -75,6 +82,17 @@ def test_what_cannot_change_a_result_calls_for_no_run(results, corpus, tmp_path)
     content["cells"][2]["outputs"] = [{"output_type": "stream", "name": "stdout", "text": "x"}]
     notebook.write_text(json.dumps(content))
     assert list_changes(NAME, parameters) == []
+
+
+def test_the_folders_of_results_and_store_are_no_inputs(results, tmp_path):
+    places = {"results": str(tmp_path / "out"), "store": str(tmp_path / "store")}
+    parameters = make_results(**places)
+    (tmp_path / "store").mkdir()
+    assert list_changes(NAME, parameters) == []
+    # As the report does, where results lie elsewhere than where they were made.
+    shutil.copytree(tmp_path / "out", tmp_path / "copy")
+    copied = {**parameters, "results": str(tmp_path / "copy")}
+    assert list_changes(NAME, copied, read_record(tmp_path / "copy")) == []
 
 
 def test_a_changed_parameter(results):
@@ -153,7 +171,7 @@ def test_damaged_outputs(results):
 
 def test_a_run_that_did_not_end(results):
     parameters, folder = results
-    Run(NAME, parameters)
+    amend(folder, status="running")
     assert list_changes(NAME, parameters) == ["not complete"]
     assert describe_state(NAME, "demo") == "not complete"
     (folder / "run.json").write_text("{")
@@ -171,6 +189,9 @@ def test_a_record_of_another_version_is_out_of_date_and_no_error(results):
 def test_the_overview_depends_on_what_the_others_left(results, add_notebook):
     add_notebook(OVERVIEW)
     parameters = make_results(OVERVIEW)
+    assert list_changes(OVERVIEW, parameters) == []
+    for other in (f"{NAME}.failed", f".{NAME}-host-1-abc"):
+        shutil.copytree(results[1], results[1].with_name(other))
     assert list_changes(OVERVIEW, parameters) == []
     amend(results[1], note="another run")
     assert list_changes(OVERVIEW, parameters) == [f"demo/{NAME}"]

@@ -14,16 +14,17 @@ import pytest
 
 from thesislib.cli import main
 from thesislib.compendium import processes
-from thesislib.compendium.freshness import find_results
-from thesislib.compendium.notebooks import OVERVIEW
 from thesislib.compendium.processes import Outcome, expect_seconds, plan_runs, run_all, share_out
 from thesislib.errors import ParameterError
+from thesislib.reporting.notebooks import OVERVIEW
+from thesislib.reporting.results import find_results
 
 # Leaves a record without the imports of a real one.
 LIGHT = """\
-import json, pathlib, time
+import json, os, pathlib, time
 folder = pathlib.Path(results)
-(folder / "run.json").write_text(json.dumps({"seed": seed, "n_jobs": n_jobs}))
+record = {"status": "complete", "outputs": {}, "seed": seed, "n_jobs": n_jobs}
+(pathlib.Path(os.environ["THESIS_STAGED"]) / "run.json").write_text(json.dumps(record))
 """
 
 WORKER = """\
@@ -85,8 +86,8 @@ def test_a_failure_does_not_stop_the_others(project, add_notebook, capsys):
     assert re.search(r"90_1_bad +FAILED +\d+ +0 +0 +-\n90_2_good +made ", printed)
     record = json.loads((folder / "run.json").read_text())
     assert record["n_jobs"] == 6 // min(3, share_out([0.1] * 3, 6)[0])
-    assert "the reason" in (project / "results/demo/90_1_bad/executed.ipynb").read_text()
-    assert not list(project.rglob(".executed*"))
+    assert "the reason" in (project / "results/demo/90_1_bad.failed/executed.ipynb").read_text()
+    assert not list(project.rglob(".90_*"))
     with contextlib.suppress(psutil.NoSuchProcess):
         psutil.Process(int((project / "worker").read_text())).wait(60)
 
@@ -117,7 +118,7 @@ def test_neither_an_interrupted_nor_a_killed_run_leaves_a_process(project, add_n
         parent.kill()
     if how == signal.SIGINT:
         assert parent.returncode == 130
-        assert b"interrupted; what is finished is kept" in errors
+        assert errors == b"thesis: interrupted by SIGINT; finished results are kept\n"
     _, alive = psutil.wait_procs(below, timeout=60)
     assert alive == []
     assert not [path for path in project.rglob(".executed*")]

@@ -9,15 +9,11 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from thesislib.cli import main
 from thesislib.compendium.runner import (
-    NotebookError,
     check_parameters,
-    list_notebooks,
-    read_title,
     resolve_run,
-    run_notebook,
 )
 from thesislib.errors import CorpusError, ParameterError
-from thesislib.reporting.provenance import read_parameters
+from thesislib.reporting.notebooks import list_notebooks, read_parameters, read_title
 from thesislib.store import hash_file
 
 PARAMETERS = """\
@@ -35,7 +31,7 @@ refit = True
 
 BODY = """\
 import pandas as pd
-from thesislib.reporting.provenance import Run
+from thesislib.compendium.provenance import Run
 run = Run("90_1_example", globals())
 run.table("90.1", pd.DataFrame({"seed": [seed], "hop_s": [hop_s]}), caption="An example.")
 run.finish()
@@ -127,9 +123,9 @@ def test_relative_paths_are_resolved_for_the_notebook(project, monkeypatch):
 
 
 def test_a_run_leaves_notebook_tables_and_provenance(project):
-    executed = run_notebook("90_1_example", parameters={"seed": 5}, progress=False)
+    assert main(["run", "90_1_example", "--quiet", "-p", "seed=5"]) == 0
+    executed = project / "results" / "demo" / "90_1_example" / "executed.ipynb"
     record = json.loads((executed.parent / "run.json").read_text())
-    assert executed.name == "executed.ipynb"
     assert record["status"] == "complete"
     assert record["parameters"]["seed"] == 5
     assert record["versions"]["numpy"]
@@ -140,19 +136,70 @@ def test_a_run_leaves_notebook_tables_and_provenance(project):
     assert table.splitlines()[0] == "source,seed,hop_s,corpus_kind"
 
 
-def test_a_failing_notebook_names_the_cell_and_leaves_its_copy(project, capsys):
+def hash_all(folder):
+    return {path: hash_file(path) for path in folder.rglob("*.*") if path.is_file()}
+
+
+@pytest.mark.parametrize(
+    ("cell", "error"),
+    [
+        ("raise ValueError('the reason')", "cell 5 failed with ValueError: the reason"),
+        ("import os; os._exit(1)", "its kernel died"),
+        ("run._write('running')", "no cell called run.finish()"),
+    ],
+)
+def test_a_failing_run_leaves_the_finished_results_alone(project, capsys, cell, error):
+    assert main(["run", "90_1_example", "--quiet"]) == 0
+    folder = project / "results" / "demo" / "90_1_example"
+    before = hash_all(folder)
     path = project / "notebooks" / "90_1_example.ipynb"
     notebook = nbformat.read(path, as_version=4)
-    notebook.cells.append(new_code_cell("raise ValueError('the reason')"))
+    notebook.cells.append(new_code_cell(cell))
     nbformat.write(notebook, path)
-    with pytest.raises(NotebookError, match="cell 5 failed with ValueError: the reason"):
-        run_notebook("90_1_example", progress=False)
+    assert main(["run", "90_1_example", "--quiet", "-p", "seed=1"]) == 1
+    failed = folder.with_name("90_1_example.failed")
+    printed = capsys.readouterr().out
+    assert error in printed
+    assert f"failed copy: {failed}" in printed
+    assert hash_all(folder) == before
+    assert {path.name for path in folder.parent.iterdir()} == {folder.name, failed.name}
+    assert error in (failed / "log.txt").read_text()
+    record = json.loads((failed / "run.json").read_text())
+    assert (record["status"], record["parameters"]["seed"]) == ("failed", 1)
+    assert "seed = 1" in (failed / "executed.ipynb").read_text()
+    assert (failed / "tables" / "table_90_1.csv").is_file()
+
+
+def test_a_good_run_replaces_the_results_and_what_is_beside_them_stays(project):
     folder = project / "results" / "demo" / "90_1_example"
-    assert "the reason" in (folder / "executed.ipynb").read_text()
-    assert (folder / "tables" / "table_90_1.csv").is_file()
-    assert json.loads((folder / "run.json").read_text())["status"] == "failed"
-    assert main(["run", "90_1_example", "--quiet"]) == 1
-    assert "FAILED" in capsys.readouterr().out
+    assert main(["run", "90_1_example", "--quiet"]) == 0
+    (folder / "notes.txt").write_text("mine")
+    path = project / "notebooks" / "90_1_example.ipynb"
+    path.write_text(path.read_text().replace("90.1", "90.2"))
+    assert main(["run", "90_1_example", "--quiet", "-p", "seed=1"]) == 0
+    record = json.loads((folder / "run.json").read_text())
+    assert record["parameters"]["seed"] == 1
+    assert hash_all(folder / "tables").keys() == {folder / name for name in record["outputs"]}
+    assert (folder / "notes.txt").read_text() == "mine"
+
+
+def test_results_in_a_folder_of_their_own_are_up_to_date(project, capsys):
+    command = ["run", "90_1_example", "--quiet", "-p", f"results={project / 'out'}"]
+    assert main(command) == 0
+    assert main(command) == 0
+    assert "up to date" in capsys.readouterr().out
+    assert (project / "out" / "tables" / "table_90_1.csv").is_file()
+
+
+def test_a_copy_that_would_replace_the_original_s_results_is_refused(project):
+    original = project / "notebooks" / "90_1_example.ipynb"
+    copy = project / "notebooks" / "90_2_mine.ipynb"
+    copy.write_bytes(original.read_bytes())
+    message = r"90_2_mine: found Run\('90_1_example', …\) in a cell, expected .* Run\('90_2_mine'"
+    with pytest.raises(ParameterError, match=message):
+        resolve_run("90_2_mine")
+    copy.write_text(copy.read_text().replace("90_1_example", "90_2_mine"))
+    assert resolve_run("90_2_mine")
 
 
 def test_the_command_line_refuses_with_code_2(project, capsys):

@@ -7,17 +7,16 @@ import pytest
 
 from thesislib.cli import main
 from thesislib.compendium import verify
-from thesislib.compendium.freshness import find_results, read_record
 from thesislib.compendium.processes import Outcome
-from thesislib.compendium.runner import run_notebook
 from thesislib.compendium.verify import list_results, verify_all
 from thesislib.errors import ParameterError
+from thesislib.reporting.results import find_results, read_record
 
 # Reads its store, as a real one would; the second is not deterministic.
 STORED = """\
 import os, pathlib
 import pandas as pd
-from thesislib.reporting.provenance import Run
+from thesislib.compendium.provenance import Run
 run = Run("NAME", globals())
 kept = pathlib.Path(store or os.environ["THESIS_STORE"]) / "value"
 kept.parent.mkdir(parents=True, exist_ok=True)
@@ -33,7 +32,7 @@ def test_equal_bytes_from_a_full_and_from_an_empty_store(
 ):
     monkeypatch.setenv("THESIS_STORE", str(project / "store"))
     add_notebook("90_1_same", STORED.replace("VALUE", "1"))
-    run_notebook("90_1_same", parameters={"seed": 3}, progress=False)
+    assert main(["run", "90_1_same", "--quiet", "-p", "seed=3"]) == 0
     before = read_record(project / "results" / "demo" / "90_1_same")
     assert main(["verify", "--empty-store"]) == 0
     printed = capsys.readouterr().out

@@ -1,9 +1,11 @@
 """Transfers are resumed, checked, whole or absent; archives cannot leave their folder."""
 
+import contextlib
 import hashlib
 import io
 import multiprocessing
 import os
+import shutil
 import tarfile
 import time
 import zipfile
@@ -12,7 +14,7 @@ import numpy as np
 import pytest
 
 from thesislib.corpora.download import DownloadError, fetch_archives, fetch_file, unpack_archive
-from thesislib.errors import CorpusError, ParameterError
+from thesislib.errors import CorpusError, ParameterError, StoreError
 
 CONTENT = np.random.default_rng(0).bytes(300_000)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -206,13 +208,57 @@ def test_archives_share_a_folder(tmp_path, mode):
         (make_zip({"a": b"hello" * 99})[:-40], "found no such archive"),
         (make_zip({"a": b"hello"}).replace(b"a", b"b", 1), "damaged"),
         (b"no archive", "expected zip or tar"),
+        (make_zip({"a": b"1", "a/b": b"2"}), "member 'a' is both a file and a folder"),
+        (make_tar(tar_member("a/b"), tar_member("./a")), "'a' is both a file and a folder"),
+        (make_tar(tar_member("a"), tar_member("a", tarfile.DIRTYPE)), "'a' is both"),
+        (make_tar(tar_member(".")), "'.' is both a file and a folder"),
+        (make_zip({"a" * 300: b"1"}), "aaa... has a name of over 255 bytes"),
+        (make_tar(tar_member("b/" + "ä" * 128 + "/c")), "over 255 bytes"),
+        (make_tar(tar_member("a/" * 2200 + "a")), "File name too long"),
+        (b"BZh91AY&SY" + bytes(500), "expected zip or tar"),
+        (make_tar(tar_member("a"), mode="w:bz2")[:-30] + bytes(30), "archive"),
+        (make_tar(tar_member("a"), mode="w:xz")[:-30] + bytes(30), "archive"),
+        (make_tar(tar_member("a"), mode="w:gz")[:30] + bytes(30), "archive"),
     ],
 )
 def test_unsafe_and_damaged_archives_leave_nothing(tmp_path, content, message):
     (tmp_path / "archive").write_bytes(content)
-    with pytest.raises(CorpusError, match=message):
+    with pytest.raises((CorpusError, StoreError), match=message) as caught:
         unpack_archive(tmp_path / "archive", tmp_path / "corpus" / "deep")
+    assert "\n" not in str(caught.value)
     assert set(listing(tmp_path)) <= {"archive", "corpus", "deep"}
+
+
+@pytest.mark.parametrize(("there", "member"), [("a", "a/b.wav"), ("a/b.wav/c", "a/b.wav")])
+def test_what_stands_in_the_way_is_named_and_nothing_is_moved(tmp_path, there, member):
+    path = tmp_path / "corpus" / there
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"mine")
+    (tmp_path / "archive").write_bytes(make_zip({"0.wav": b"first", member: b"new"}))
+    with pytest.raises(CorpusError, match=r"corpus/a(/b\.wav)?: found a (file|folder), expected a"):
+        unpack_archive(tmp_path / "archive", tmp_path / "corpus")
+    assert path.read_bytes() == b"mine"
+    assert "0.wav" not in listing(tmp_path / "corpus")
+
+
+def test_an_archive_packed_in_its_folder_is_read(tmp_path):
+    content = make_tar(tar_member(".", tarfile.DIRTYPE), tar_member("./a.wav"))
+    (tmp_path / "archive").write_bytes(content)
+    unpack_archive(tmp_path / "archive", tmp_path / "corpus")
+    assert listing(tmp_path / "corpus") == ["a.wav"]
+
+
+@pytest.mark.parametrize("kind", ["zip", "w:gz", "w:bz2", "w:xz"])
+def test_flipped_bits_of_an_archive_never_give_other_content(tmp_path, kind):
+    content = make_zip({"a": b"hello"}) if kind == "zip" else make_tar(tar_member("a"), mode=kind)
+    for position in np.random.default_rng(0).permutation(8 * len(content))[:150]:
+        flipped = bytearray(content)
+        flipped[position // 8] ^= 1 << position % 8
+        (tmp_path / "archive").write_bytes(flipped)
+        with contextlib.suppress(CorpusError, StoreError):
+            unpack_archive(tmp_path / "archive", tmp_path / "corpus")
+            assert (tmp_path / "corpus" / "a").read_bytes() == b"hello"
+            shutil.rmtree(tmp_path / "corpus")
 
 
 def manifest(files):

@@ -134,9 +134,11 @@ def test_durations_are_those_of_the_annotations(sources):
 
 def test_what_is_missing_or_shared_is_named(sources):
     index = sources.index
-    with pytest.raises(CorpusError, match="found partitions devtest, expected one for training"):
+    with pytest.raises(
+        CorpusError, match="partitions devtest, expected also a partition for training"
+    ):
         split_partitions(sources.select(index["partition"] == "devtest"))
-    with pytest.raises(CorpusError, match="training has no source of class 'background'"):
+    with pytest.raises(CorpusError, match=r"expected also backgrounds \(label 'background'\)"):
         split_partitions(sources.select(index["label"] != "background"))
     group = index.loc[index["partition"] == "devtrain", "group"].iloc[0]
     test = index["partition"] == "devtest"

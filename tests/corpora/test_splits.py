@@ -1,59 +1,169 @@
-"""Folds and slices keep groups, classes and proportions."""
+"""Splits are spelt alike, derived where they are missing, and slices keep proportions."""
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from thesislib.corpora import NEEDS
 from thesislib.corpora.index import Corpus
-from thesislib.corpora.splits import cross_validate, take_slice
+from thesislib.corpora.splits import adapt, take_slice
 from thesislib.errors import CorpusError, ParameterError
 
+PARTITIONS = ("train", "devel", "test")
+NATIVE = {
+    "partitions": {"partition": ["train"] * 36 + ["devel"] * 12 + ["test"] * 12},
+    "folds": {"fold": [str(1 + i // 12) for i in range(60)]},
+    "neither": {},
+}
 
-def make(n_groups=12, n_per_group=5, **columns):
-    group = np.repeat(np.arange(n_groups), n_per_group)
+
+def make(n_groups=12, n_per_group=5, n_classes=2, **columns):
+    group = np.arange(n_groups * n_per_group) // n_per_group
     index = pd.DataFrame({"file": [f"{i}.wav" for i in range(len(group))]})
-    index["label"] = np.where(group % 2, "odd", "even")
+    index["label"] = [f"class {g % n_classes}" for g in group]
     index["group"] = group.astype(str)
     return Corpus(index.assign(**columns), ".", name="example")
 
 
-def test_drawn_folds_partition_the_rows_and_keep_groups():
-    corpus = make()
-    folds = cross_validate(corpus, n_folds=3, seed=1)
-    tested = np.concatenate([test for _, test in folds.values()])
-    assert sorted(tested) == list(range(len(corpus)))
-    for train, test in folds.values():
-        assert not set(corpus.groups[train]) & set(corpus.groups[test])
-        assert sorted([*train, *test]) == list(range(len(corpus)))
+def make_clips(n_classes=2, **columns):
+    """Sixty clips without groups."""
+    index = pd.DataFrame({"file": [f"{i}.wav" for i in range(60)]})
+    index["label"] = [f"class {i % n_classes}" for i in range(60)]
+    return Corpus(index.assign(**columns), ".", name="example")
 
 
-def test_folds_that_ignore_groups_part_them():
-    corpus = make()
-    (train, test), *_ = cross_validate(corpus, n_folds=3, ignore_groups=True).values()
-    assert set(corpus.groups[train]) & set(corpus.groups[test])
+@pytest.mark.parametrize("n_classes", [2, 4])
+@pytest.mark.parametrize("kind", NATIVE)
+@pytest.mark.parametrize("name", [name for name, needs in NEEDS.items() if needs])
+def test_any_folder_has_the_splits_of_any_experiment(name, kind, n_classes):
+    needs = NEEDS[name]
+    corpus = adapt(make_clips(n_classes, **NATIVE[kind]), needs)
+    assert not corpus.validate(audio=False).problems
+    if isinstance(needs, int):
+        parts = {key: test for key, (_, test) in corpus.folds().items()}
+        assert len(parts) == (5 if kind == "folds" else needs)
+    else:
+        parts = {part: corpus.rows(part) for part in needs}
+    together = np.concatenate(list(parts.values()))
+    assert len(set(together)) == len(together)
+    assert all(set(corpus.labels[rows]) == set(corpus.classes) for rows in parts.values())
 
 
-def test_the_corpus_own_folds_come_first():
-    corpus = make(fold=[str(i // 30) for i in range(60)])
-    folds = cross_validate(corpus, n_folds=7)
-    assert list(folds) == ["0", "1"]
-    assert folds["0"][1].tolist() == list(range(30))
+@pytest.mark.parametrize("needs", [4, PARTITIONS, ("train", "evaluation")])
+def test_groups_stay_whole(needs):
+    corpus = adapt(make(), needs)
+    column = "fold" if needs == 4 else "partition"
+    assert corpus.index.groupby("group")[column].nunique().max() == 1
+    assert corpus.index[column].nunique() == (4 if needs == 4 else len(needs))
+    assert corpus.remarks
+    assert all(remark.startswith("derived: ") for remark in corpus.remarks)
 
 
-def test_too_few_groups_are_refused():
-    with pytest.raises(CorpusError, match="class 'even' has 2 groups, expected at least one"):
-        cross_validate(make(n_groups=4), n_folds=3)
+def test_nothing_is_derived_where_nothing_is_missing():
+    for needs, columns in ((PARTITIONS, NATIVE["partitions"]), (4, NATIVE["folds"])):
+        corpus = make_clips(**columns)
+        assert adapt(corpus, needs) is corpus
+    assert adapt(make(), ()).remarks == ()
+
+
+def test_test_serves_as_evaluation_and_the_reverse():
+    corpus = adapt(make_clips(**NATIVE["partitions"]), ("train", "evaluation"))
+    assert corpus.rows("evaluation").tolist() == list(range(48, 60))
+    assert "derived: test serves as evaluation" in corpus.remarks
+    other = adapt(make_clips(partition=["train"] * 48 + ["evaluation"] * 12), PARTITIONS)
+    assert other.rows("test").tolist() == list(range(48, 60))
+    assert len(other.rows("devel")) == 12
+    assert set(other.rows("devel")) < set(range(48))
+
+
+def test_partitions_come_from_folds():
+    corpus = adapt(make_clips(**NATIVE["folds"]), PARTITIONS)
+    assert corpus.rows("test").tolist() == list(range(48, 60))
+    assert corpus.rows("devel").tolist() == list(range(36, 48))
+    splits = {"1": (np.arange(30), np.arange(30, 60)), "2": (np.arange(30, 60), np.arange(30))}
+    index = make_clips().index
+    corpus = adapt(Corpus(index, ".", name="example", splits=splits), PARTITIONS)
+    assert corpus.rows("test").tolist() == list(range(30))
+    assert set(corpus.rows("train")) | set(corpus.rows("devel")) == set(range(30, 60))
+
+
+def test_folds_serve_where_partitions_have_strange_names():
+    corpus = adapt(make_clips(partition=["x", "y"] * 30, **NATIVE["folds"]), PARTITIONS)
+    assert corpus.rows("test").tolist() == list(range(48, 60))
+
+
+def test_withheld_labels_are_no_partition():
+    labels = ["a", "b"] * 24 + [None] * 12
+    corpus = adapt(make_clips(label=labels, **NATIVE["partitions"]), PARTITIONS)
+    assert set(corpus.rows("test")) < set(range(36))
+    assert corpus.rows("devel").tolist() == list(range(36, 48))
+
+
+@pytest.mark.parametrize(
+    "names", [("Train", "Dev", "TEST"), ("training", "validation", "test"), ("train", "val", "tst")]
+)
+def test_spellings_of_partitions_are_understood(names):
+    partition = [names[0]] * 36 + [names[1]] * 12 + [names[2]] * 12
+    corpus = adapt(make_clips(partition=partition), PARTITIONS)
+    assert [len(corpus.rows(name)) for name in PARTITIONS] == [36, 12, 12]
+    assert "derived" not in "".join(corpus.remarks)
+
+
+def test_two_partitions_are_not_merged_by_their_spelling():
+    partition = ["train"] * 24 + ["devel"] * 12 + ["validation"] * 12 + ["test"] * 12
+    corpus = adapt(make_clips(partition=partition), PARTITIONS)
+    assert len(corpus.rows("devel")) == len(corpus.rows("validation")) == 12
+
+
+@pytest.mark.parametrize(
+    ("corpus", "needs", "message"),
+    [
+        (make(n_groups=2, n_per_group=1), PARTITIONS, "class 'class 0' has 1 groups, expected"),
+        (make(n_groups=4), 4, "class 'class 0' has 2 groups, expected .* each of 3 folds"),
+        (make(n_classes=1), PARTITIONS, "found classes 'class 0', expected at least two"),
+        (make(group="one"), PARTITIONS, "class 'class 0' has 1 groups"),
+        (make_clips(partition=["a", "b"] * 30), PARTITIONS, "found partitions a, b, expected"),
+        (
+            make_clips(partition=["train"] * 3 + ["test"] * 57),
+            ("train", "evaluation"),
+            "training part of evaluation: class 'class 1' has 1 clips",
+        ),
+    ],
+    ids=["two clips", "few groups", "one class", "one group", "strange names", "small training"],
+)
+def test_what_cannot_be_split_is_an_error_that_says_why(corpus, needs, message):
+    with pytest.raises(CorpusError, match=message):
+        adapt(corpus, needs)
+
+
+def test_there_are_as_many_folds_as_the_smallest_class_has_groups():
+    corpus = adapt(make(n_groups=10), 10)
+    assert len(corpus.folds()) == 5
+    assert "derived: 5 folds are drawn, groups whole" in corpus.remarks
+
+
+def test_a_corpus_with_derived_splits_is_not_the_thesis_s():
+    index = make().index
+    assert adapt(Corpus(index, ".", name="x", kind="thesis"), 4).kind == "stand-in"
 
 
 @pytest.mark.parametrize("n", [2, 3, 20])
 def test_a_slice_has_its_share_of_every_cell(n):
-    corpus = make(n_per_group=20, fold=[str(i % 240 // 20 % 3) for i in range(240)])
+    corpus = make(n_per_group=20, fold=[str(i % 240 // 20 // 2 % 3) for i in range(240)])
     sliced = take_slice(corpus, n)
     assert len(sliced) == pytest.approx(len(corpus) / n, abs=1)
     cells = sliced.index.groupby(["label", "fold"]).size()
     assert len(cells) == 6
     assert cells.max() - cells.min() <= 1
     assert take_slice(corpus, 1) is corpus
+
+
+def test_a_slice_keeps_the_folds_that_a_corpus_ships():
+    splits = {"1": (np.arange(30), np.arange(30, 60)), "2": (np.arange(30, 60), np.arange(30))}
+    sliced = take_slice(Corpus(make_clips().index, ".", name="example", splits=splits), 3)
+    (train, test), _ = sliced.folds().values()
+    assert len(train) + len(test) == len(sliced) == 20
+    assert all(int(file[:-4]) < 30 for file in sliced.index["file"].iloc[train])
 
 
 def test_a_slice_of_the_thesis_corpus_is_not_the_thesis_corpus():

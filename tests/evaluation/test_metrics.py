@@ -67,7 +67,7 @@ def test_fold_scores_pool_and_average(rng):
     found = score_folds(y_true, y_pred, folds)
     assert found["pooled"] == unweighted_average_recall(y_true, y_pred)
     assert found["mean"] == pytest.approx(np.mean(found["scores"]))
-    assert found["deviation"] == pytest.approx(np.std(found["scores"], ddof=0))
+    assert found["std"] == pytest.approx(np.std(found["scores"], ddof=0))
 
 
 def test_confusion_counts_every_clip_once(rng):

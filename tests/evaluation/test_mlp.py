@@ -61,7 +61,7 @@ def test_inputs_are_standardised_on_the_training_part_alone(rng):
     X, y = make_rings(rng)
     machine = MLP(n_units=5, n_epochs=3).fit(X, y)
     np.testing.assert_allclose(machine.network_.mean, X.mean(axis=0), rtol=1e-4, atol=1e-6)
-    np.testing.assert_allclose(machine.network_.deviation, X.std(axis=0), rtol=1e-4)
+    np.testing.assert_allclose(machine.network_.scale, X.std(axis=0), rtol=1e-4)
     moved = MLP(n_units=5, n_epochs=3).fit(1000 * X + 77, y)
     np.testing.assert_allclose(
         machine.predict_proba(X), moved.predict_proba(1000 * X + 77), atol=1e-3
@@ -139,14 +139,14 @@ def test_a_killed_training_goes_on_with_the_same_bits(rng, tmp_path):
             raise Killed("after three epochs")
 
     handle = torch.nn.modules.module.register_module_forward_hook(
-        lambda module, *_: interrupt() if type(module).__name__ == "Perceptron" else None
+        lambda module, *_: interrupt() if type(module).__name__ == "Sequential" else None
     )
     try:
         with pytest.raises(Killed, match="after three"):
             machine.fit(X, y)
     finally:
         handle.remove()
-    assert len(list(tmp_path.glob("*.pt"))) == 1
+    assert len(list(tmp_path.glob("*.safetensors"))) == 1
     resumed = MLP(n_units=6, n_epochs=6, checkpoint=tmp_path).fit(X, y)
     np.testing.assert_array_equal(resumed.predict_proba(X), whole.predict_proba(X))
 
@@ -165,23 +165,23 @@ def make_clips(rng, n=12):
 def test_frames_need_their_neighbours_where_the_order_tells(rng):
     X, y = make_clips(rng)
     options = {"n_units": 16, "n_epochs": 30, "batch_size": 32, "dropout": 0.0}
-    with_neighbours = FrameMLP(5, **options, learning_rate=1e-2).fit(X[:8], y[:8])
+    with_neighbours = FrameMLP(context_frames=5, **options, learning_rate=1e-2).fit(X[:8], y[:8])
     assert with_neighbours.score(X[8:], y[8:]) == 1
-    alone = FrameMLP(1, **options, learning_rate=1e-2).fit(X[:8], y[:8])
+    alone = FrameMLP(context_frames=1, **options, learning_rate=1e-2).fit(X[:8], y[:8])
     assert np.abs(alone.predict_proba(X) - 0.5).max() < 0.2
 
 
 def test_baseline_sees_200_numbers_a_frame(rng):
     X = [rng.normal(size=(n, 40)) for n in (6, 9)]
     machine = FrameMLP(n_epochs=1).fit(X, ["a", "b"])
-    assert machine.network_.n_inputs == 200
-    hidden = [m.out_features for m in machine.network_.layers if isinstance(m, torch.nn.Linear)]
-    assert hidden == [50, 50, 2]
+    layers = [m for m in machine.network_.layers if isinstance(m, torch.nn.Linear)]
+    assert [layer.in_features for layer in layers] == [200, 50, 50]
+    assert layers[-1].out_features == 2
 
 
 def test_context_repeats_the_ends_of_a_clip_and_never_reaches_into_the_next(rng):
     X = [np.arange(4.0)[:, None], 10 + np.arange(3.0)[:, None]]
-    frames, index, owners = FrameMLP(n_context=3)._unfold(X)
+    frames, index, owners = FrameMLP(context_frames=3)._unfold(X)
     assert frames[index][:, :, 0].tolist() == [
         [0, 0, 1],
         [0, 1, 2],
@@ -202,7 +202,9 @@ def test_a_clip_gets_the_mean_of_its_frames_whatever_its_neighbours(rng):
     np.testing.assert_allclose(machine.predict_proba(X[3:4]), found[3:4], atol=1e-6)
     with torch.inference_mode():
         frames, index, _ = machine._unfold(X[:1])
-        by_frame = machine.network_(torch.from_numpy(frames[index])).softmax(1).numpy()
+        network = machine.network_
+        x = (torch.from_numpy(frames[index]) - network.mean) / network.scale
+        by_frame = network.decide(x.flatten(1)).softmax(1).numpy()
     np.testing.assert_allclose(found[0], by_frame.mean(axis=0), atol=1e-6)
 
 

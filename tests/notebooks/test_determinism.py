@@ -13,9 +13,10 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from thesislib.compendium.freshness import list_changes, read_record
-from thesislib.compendium.notebooks import list_notebooks
+from thesislib.compendium.freshness import list_changes
 from thesislib.places import results_folder
+from thesislib.reporting.notebooks import list_notebooks
+from thesislib.reporting.results import read_record
 
 #: Takes some ten seconds once its features are in the store.
 QUICK = "09_2_sentiment"

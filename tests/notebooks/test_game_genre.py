@@ -2,15 +2,13 @@
 
 import numpy as np
 import pytest
+from sklearn.model_selection import StratifiedKFold
 
-from thesislib.compendium.estimate import count_work
-from thesislib.compendium.runner import read_parameters, read_profile
 from thesislib.corpora import game_genre
-from thesislib.corpora.splits import cross_validate, take_slice
+from thesislib.corpora.splits import take_slice
 from thesislib.corpora.synthetic import make_corpus
 from thesislib.evaluation.fusion import vote_chunks
 from thesislib.evaluation.validation import evaluate_chunks
-from thesislib.reporting.published import load_published
 from thesislib.reporting.tables import describe_selections
 from thesislib.representations.extract import Reading, extract
 from thesislib.representations.statistics import BandStatistics
@@ -49,7 +47,7 @@ def score(games, chunks, folds, labels=None):
 
 
 def test_a_game_has_all_its_chunks_in_one_fold(games, chunks):
-    folds = cross_validate(games)
+    folds = games.folds()
     for train, test in folds.values():
         assert not set(games.groups[train]) & set(games.groups[test])
         assert set(games.labels[test]) == set(games.classes)
@@ -57,17 +55,17 @@ def test_a_game_has_all_its_chunks_in_one_fold(games, chunks):
 
 
 def test_folds_that_ignore_games_score_higher(games, chunks):
-    grouped = score(games, chunks, cross_validate(games))
-    any_fold = [
-        score(games, chunks, cross_validate(games, n_folds=4, seed=seed, ignore_groups=True))
-        for seed in range(3)
-    ]
+    grouped = score(games, chunks, games.folds())
+    rows, any_fold = np.arange(len(games)), []
+    for seed in range(3):
+        parts = StratifiedKFold(4, shuffle=True, random_state=seed).split(rows, games.labels)
+        any_fold.append(score(games, chunks, dict(enumerate(parts))))
     assert np.mean(any_fold) > grouped + 0.02
     assert CHANCE + 0.2 < grouped < 1
 
 
 def test_permuted_labels_score_at_chance(games, chunks, rng):
-    folds = cross_validate(games)
+    folds = games.folds()
     scores = []
     for _ in range(4):
         # Within folds, so that every class stays in every fold.
@@ -92,7 +90,7 @@ def test_both_selections_have_a_row_on_chunks_and_on_clips(games, chunks):
         chunks.matrix,
         chunks.rows,
         games.labels,
-        cross_validate(games),
+        games.folds(),
         groups=games.groups,
         complexities=[1e-6, 1e-2],
         n_inner=2,
@@ -106,17 +104,3 @@ def test_both_selections_have_a_row_on_chunks_and_on_clips(games, chunks):
         for unit in ("uar", "uar_clip"):
             low, high = (row[f"{unit}_{end}_percent"] for end in ("low", "high"))
             assert low <= row[f"{unit}_percent"] <= high
-
-
-def test_the_thesis_search_takes_21_extractions():
-    parameters = {**read_parameters("08_3_game_genre"), **read_profile("08_3_game_genre", "paper")}
-    work = count_work(parameters)
-    printed = load_published("8.8").set_index("genre").loc["total"]
-    assert work.n_extractions == 21
-    assert (work.n_clips, work.n_chunks) == (printed["n_clips"], printed["n_chunks"])
-    # A pair is possible where cw does not exceed cs: cw = 200 falls away for cs = 100.
-    assert len(work.pairs) == 4 * 7 - 1
-    # Ten folds, each with itself and three inner parts; three networks and their controls.
-    assert work.n_codebooks == 40 * 6
-    # 21 and 6 controls, IS09, IS10 and log-mel; 27 bags of six networks; ten values of C.
-    assert work.n_fits == (27 + 3 + 27 * 6) * 40 * 10

@@ -14,9 +14,10 @@ import pytest
 import yaml
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from thesislib.compendium.runner import PROFILES, check_parameters, list_notebooks
+from thesislib.compendium.runner import check_parameters
 from thesislib.errors import ParameterError
 from thesislib.places import results_folder
+from thesislib.reporting.notebooks import PROFILES, list_notebooks
 from thesislib.reporting.published import list_published
 from thesislib.reporting.tables import table_stem
 from thesislib.store import hash_file

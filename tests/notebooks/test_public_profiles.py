@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from thesislib.compendium.runner import list_notebooks, read_profile, resolve_run
+from thesislib.compendium.runner import check_parameters, list_notebooks, read_profile
 from thesislib.corpora import FETCHABLE, esc_50
 from thesislib.places import data_folder
 
@@ -32,8 +32,8 @@ def test_its_corpus_is_one_that_can_be_fetched(name):
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_it_is_checked_without_the_corpus(name):
-    values = resolve_run(name, profile="public", needs_corpus=False)
-    assert values["profile"] == "public"
+    values = check_parameters(name, read_profile(name, "public"))
+    assert values["corpus"]
 
 
 @pytest.mark.parametrize("name", ["08_1_acoustic_scenes", "08_2_rare_events"])

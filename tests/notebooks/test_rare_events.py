@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from thesislib.compendium.runner import check_parameters, read_profile, run_notebook
+from thesislib.compendium.runner import check_parameters, execute_notebook, read_profile
 from thesislib.corpora import open_corpus
 from thesislib.corpora.event_partitions import mix_partitions, split_partitions
 from thesislib.corpora.synthetic import make_corpus
@@ -139,7 +139,7 @@ def test_two_runs_from_nothing_give_the_same_tables(tmp_path, monkeypatch):
     for n_jobs in (1, 2):
         folder = tmp_path / str(n_jobs)
         places = {"store": str(folder / "store"), "results": str(folder / "results")}
-        run_notebook(NAME, parameters=small | places, jobs=n_jobs, progress=False)
+        execute_notebook(NAME, {**small, **places, "n_jobs": n_jobs})
         found = sorted((folder / "results" / "tables").iterdir())
         tables.append({path.name: path.read_bytes() for path in found})
     assert tables[0] == tables[1]

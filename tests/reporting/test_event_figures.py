@@ -2,8 +2,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from thesislib.reporting.event_figures import plot_detection
-from thesislib.reporting.figures import use_style, write_figure
+from thesislib.reporting.figures import plot_detection, use_style, write_figure
 
 
 def draw(rng, truth_s=(1.0, 1.5), decided_s=1.1):

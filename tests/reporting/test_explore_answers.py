@@ -179,7 +179,6 @@ def test_clips_answered_twice_are_both_in_the_list(corpus, table):
 
 
 def test_a_bag_s_chunks_are_weighed_by_what_is_lost_without_them(corpus, network, shown):
-    pytest.importorskip("captum", reason="the extra explain is not installed")
     reading, plain = Reading(chunk_s=0.2), DeepSpectrum("squeezenet1_1", "logits", "random")
     found = extract(corpus, plain, PLOT, reading=reading, progress=False)
     bag, machine = BagOfFeatures(12, 2), {"scale": "minmax", "class_weight": "balanced"}
@@ -207,7 +206,7 @@ def test_a_bag_s_chunks_are_weighed_by_what_is_lost_without_them(corpus, network
     explore_decisions(corpus, answers, seen, reading=reading, system="BoDF")
     _, _, bars, figure = shown
     assert len(bars.axes[0].patches) == 5
-    assert figure.axes[1].get_title().startswith("towards its word (light)")
+    assert figure.axes[0].get_title().startswith(f"from {0.2 * np.argmax(worth):g} s, ")
 
 
 def test_an_autoencoder_gives_the_clip_back():

@@ -10,7 +10,6 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from thesislib.compendium.notebooks import list_notebooks, read_parameters
 from thesislib.errors import ParameterError
 from thesislib.reporting.headlines import (
     COLUMNS,
@@ -22,6 +21,7 @@ from thesislib.reporting.headlines import (
     read_headlines,
     read_run,
 )
+from thesislib.reporting.notebooks import list_notebooks, read_parameters
 from thesislib.reporting.objectives import compare_systems, judge_objectives
 from thesislib.reporting.overview import (
     describe_printed,

@@ -8,8 +8,8 @@ parts; the ones that fail are listed, and exactly those carry a note.
 
 import itertools
 import math
-import os
 import re
+import shutil
 from decimal import ROUND_HALF_UP, Decimal
 
 import pandas as pd
@@ -17,10 +17,10 @@ import pytest
 from scipy.stats import ttest_ind_from_stats
 
 from thesislib.errors import ParameterError
+from thesislib.places import published_folder
 from thesislib.reporting.published import (
     list_published,
     load_published,
-    published_folder,
     published_headline,
 )
 
@@ -579,22 +579,14 @@ def test_a_number_is_no_table_name():
     assert len(load_published("8.1")) != len(load_published("8.10"))
 
 
-def test_folder_comes_from_argument_then_variable_then_project(tmp_path, monkeypatch):
-    monkeypatch.delenv("THESIS_PUBLISHED", raising=False)
-    project = published_folder()
-    copies = []
-    for name in ("argument", "variable"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "index.csv").write_bytes((project / "index.csv").read_bytes())
-        copies.append(tmp_path / name)
-    monkeypatch.setenv("THESIS_PUBLISHED", str(copies[1]))
-    assert published_folder() == copies[1]
-    assert published_folder(copies[0]) == copies[0]
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("THESIS_PUBLISHED")
-    assert published_folder() == project and os.path.isabs(project)
-
-
-def test_folder_without_tables_is_refused(tmp_path):
-    with pytest.raises(ParameterError, match=re.escape(f"found no index.csv in {tmp_path}")):
-        load_published("8.1", folder=tmp_path)
+def test_the_tables_are_those_of_the_project_s_root(tmp_path, monkeypatch):
+    """As with an installed package, whose own folder holds no tables."""
+    tables = tmp_path / "data" / "published"
+    shutil.copytree(published_folder(), tables)
+    (tmp_path / "notebooks").mkdir()
+    monkeypatch.setenv("THESIS_ROOT", str(tmp_path))
+    assert published_folder() == tables
+    assert len(load_published("10.4"))
+    (tables / "index.csv").unlink()
+    with pytest.raises(ParameterError, match=re.escape(f"{tables / 'index.csv'}: found no file")):
+        load_published("10.4")

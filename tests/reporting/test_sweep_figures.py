@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from thesislib.reporting.sweep_figures import plot_sweeps
+from thesislib.reporting.figures import plot_sweeps
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from thesislib.reporting.training_figures import plot_histories, plot_reconstructions
+from thesislib.reporting.figures import plot_histories, plot_reconstructions
 
 
 @pytest.fixture(autouse=True)

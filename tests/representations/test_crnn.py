@@ -315,7 +315,7 @@ def test_killed_training_goes_on_to_the_same_bits(data, tmp_path, monkeypatch):
     resumed = CRNN(10, **settings, checkpoint=tmp_path).fit(X, y)
     assert resumed.history_ == whole.history_
     np.testing.assert_array_equal(resumed.predict_proba(X), whole.predict_proba(X))
-    assert len(list(tmp_path.glob("crnn-*.pt"))) == 1
+    assert len(list(tmp_path.glob("crnn-*.safetensors"))) == 1
 
 
 @pytest.mark.parametrize("kind", [CRNN, FFNN])

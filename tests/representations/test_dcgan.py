@@ -253,7 +253,7 @@ def test_saved_and_loaded_is_the_same_estimator(tmp_path):
 
 def test_a_file_that_is_none_is_named(tmp_path):
     (tmp_path / "x.safetensors").write_text("no tensors")
-    with pytest.raises(WeightsError, match=r"x\.safetensors: found no network"):
+    with pytest.raises(WeightsError, match=r"x\.safetensors: damaged"):
         DCGAN.load(tmp_path / "x.safetensors")
 
 

@@ -105,7 +105,7 @@ def test_a_killed_training_goes_on(clips, store, tmp_path, monkeypatch):
     features = killed.features(TRAIN)
     assert len(written) == 5  # two whole, one broken off, two more
     assert np.array_equal(features, whole.features(TRAIN))
-    assert not list((store.root / "training").rglob("*.pt"))
+    assert not list((store.root / "training").rglob("*.safetensors"))
 
 
 def test_untrained_networks_do_not_depend_on_the_training_part(clips, store):

@@ -292,7 +292,7 @@ def test_killed_by_the_system_and_resumed_gives_the_bits_of_an_undisturbed_run(t
     s2sae = S2SAE(n_layers=2, n_units=4, n_epochs=6, batch_size=4, encoder_noise=0.1, device="cpu")
     whole = clone(s2sae).fit(X)
     resumed = clone(s2sae).set_params(checkpoint=folder).fit(X)
-    assert len(list(folder.glob("*.pt"))) == 1  # it did go on from that file
+    assert len(list(folder.glob("*.safetensors"))) == 1  # it did go on from that file
     assert resumed.history_ == whole.history_
     assert equal_bits(whole, resumed)
     assert np.array_equal(whole.transform(X), resumed.transform(X))
@@ -301,7 +301,7 @@ def test_killed_by_the_system_and_resumed_gives_the_bits_of_an_undisturbed_run(t
 def test_clones_on_other_folds_share_a_folder_but_no_checkpoint(tmp_path):
     s2sae = S2SAE(**TINY, checkpoint=tmp_path)
     a, b = clone(s2sae).fit(clips(seed=0)), clone(s2sae).fit(clips(seed=1))
-    assert len(list(tmp_path.glob("*.pt"))) == 2
+    assert len(list(tmp_path.glob("*.safetensors"))) == 2
     assert not equal_bits(a, b)
     assert equal_bits(b, fitted(clips(seed=1)))
 

@@ -4,7 +4,11 @@ import functools
 import hashlib
 import http.server
 import pickle
+import re
+import subprocess
+import sys
 import threading
+import zipfile
 
 import pytest
 import safetensors
@@ -14,9 +18,9 @@ import torch
 from thesislib.corpora.download import DownloadError
 from thesislib.errors import ParameterError, WeightsError
 from thesislib.representations import weights as weights_module
+from thesislib.representations.network_table import find_weights
 from thesislib.representations.weights import (
     fetch_weights,
-    find_weights,
     hash_weights,
     load_weights,
     network_names,
@@ -103,7 +107,7 @@ def test_a_published_file_that_is_no_state_leaves_nothing_behind(server, tmp_pat
     (folder / f"alexnet-{prefix}.pth").write_bytes(content)
     source = (f"http://unreachable.invalid/alexnet-{prefix}.pth", prefix)
     monkeypatch.setattr(weights_module, "weights_address", lambda name: source)
-    with pytest.raises(WeightsError, match="found a pickle that cannot be read as mere tensors"):
+    with pytest.raises(WeightsError, match=r"found a pickle \(reading it would run io open\)"):
         fetch_weights(["alexnet"], tmp_path / "weights", base_url=address, progress=False)
     assert list((tmp_path / "weights").iterdir()) == []
     assert not marker.exists()
@@ -162,8 +166,20 @@ def test_damaged_files_are_named(tmp_path):
     with pytest.raises(WeightsError, match=r"cut.pth: found a torch or zip archive"):
         read_weights(tmp_path / "cut.pth")
     torch.save({"epoch": 3, "model": {"w": torch.zeros(2)}}, tmp_path / "run.pth")
-    with pytest.raises(WeightsError, match=r"run.pth: found a dict of other things"):
+    with pytest.raises(WeightsError, match=r"run.pth: found .* \(a dict of other things\)"):
         read_weights(tmp_path / "run.pth")
+
+
+@pytest.mark.parametrize("is_zip", [True, False])
+def test_files_of_every_torch_are_read(tmp_path, is_zip):
+    net = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3), torch.nn.BatchNorm2d(2))
+    state = net.state_dict() | {"1.bias": torch.nn.Parameter(torch.arange(4.0)[::2])}
+    path = tmp_path / "net.pt"
+    torch.save(state, path, _use_new_zipfile_serialization=is_zip)
+    read = read_weights(path)
+    assert all(torch.equal(read[name], state[name]) for name in state)
+    load_weights(net, "tiny", path)
+    assert net[1].bias.tolist() == [0.0, 2.0]
 
 
 def test_weights_of_another_network_are_listed(tmp_path):
@@ -188,3 +204,93 @@ def test_the_hash_follows_the_content(tmp_path):
     assert hash_weights(path) == hashlib.sha256(b"one").hexdigest()
     path.write_bytes(b"another")
     assert hash_weights(path) == hashlib.sha256(b"another").hexdigest()
+
+
+class Allocates:
+    """Takes a gigabyte when it is unpickled, without running any code."""
+
+    def __reduce__(self):
+        return bytearray, (10**9,)
+
+
+def shared(shape, strides):
+    return torch.zeros(4).as_strided(shape, strides)
+
+
+#: Name of a file to its tensors, or its content, and what the error names.
+HOSTILE = {
+    "sparse.pth": ({"w": torch.eye(2).to_sparse()}, "_rebuild_sparse_tensor"),
+    "endless.pth": ({"w": shared((10**6, 10**6), (0, 0))}, "4000000000000 bytes of tensors"),
+    "repeated.pth": (
+        {str(i): shared((4,), (1,)) for i in range(1000)},
+        "bytes of tensors|expected",
+    ),
+    "integer_keys.pth": ({0: torch.ones(2)}, "a name of type int"),
+    "complex.pth": ({"w": torch.ones(2, dtype=torch.complex64)}, "w: torch.complex64"),
+    "complex.safetensors": ({"w": torch.ones(2, dtype=torch.complex64)}, "w: torch.complex64"),
+    "nan.pth": ({"weight": torch.full((2, 3), torch.nan), "bias": torch.ones(2)}, "weight: .*NaN"),
+    "nan.safetensors": ({"weight": torch.ones(2, 3), "bias": torch.full((2,), torch.nan)}, "bias"),
+    "inf.pth": ({"weight": torch.ones(2, 3).double() * 1e300, "bias": torch.ones(2)}, "infinite"),
+    "whole.pth": ({"weight": torch.ones(2, 3).long(), "bias": torch.ones(2)}, "1 of another type"),
+    "names.pth": ({"a\n\x1b[31m" + "b" * 999: torch.ones(2)}, r"a\\n\\x1b\[31mb+\)"),
+    "allocates.pth": (pickle.dumps(Allocates(), protocol=2), "bytearray"),
+    "nested.pth": ([torch.ones(2)], "a list of other things"),
+    "pointer.pth": (b"version https://git-lfs.github.com/spec/v1\noid sha256:0", "Git LFS"),
+    "pointer.safetensors": (b"version https://git-lfs.github.com/spec/v1\n", "Git LFS"),
+    "page.pth": (b"\n<!DOCTYPE html>\n<html>", "a web page"),
+    "page.safetensors": (b"<html><body>Not found</body></html>", "a web page"),
+    "empty.pth": (b"", "an empty file"),
+    "empty.safetensors": (b"", "an empty file"),
+    "gap.pth": (10**9, "expected at most"),
+    "gap.safetensors": (10**9, "expected at most"),
+}
+LOAD_ALL = """
+import resource, sys, torch, pathlib
+from thesislib.errors import WeightsError
+from thesislib.representations.weights import load_weights
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+before = peak()
+for path in sorted(pathlib.Path(sys.argv[1]).iterdir()):
+    try:
+        load_weights(torch.nn.Linear(3, 2), "tiny", path)
+    except WeightsError as error:
+        print(path.name, peak() - before, error)
+"""
+
+
+def test_hostile_weights_are_one_line_each_and_take_no_memory(tmp_path):
+    for name, (content, _) in HOSTILE.items():
+        path = tmp_path / name
+        if isinstance(content, bytes):
+            path.write_bytes(content)
+        elif isinstance(content, int):
+            with open(path, "wb") as file:
+                file.truncate(content)
+        elif path.suffix == ".safetensors":
+            safetensors.torch.save_file(content, path)
+        else:
+            torch.save(content, path)
+    torch.save({"weight": torch.ones(2, 3), "bias": torch.ones(2)}, tmp_path / "whole")
+    with zipfile.ZipFile(tmp_path / "whole") as whole:
+        contents = {name: whole.read(name) for name in whole.namelist()}
+    with zipfile.ZipFile(tmp_path / "bomb.pth", "w", zipfile.ZIP_DEFLATED) as bomb:
+        for name, content in contents.items():
+            bomb.writestr(name, bytes(200 << 20) if "/data/" in name else content)
+    (tmp_path / "whole").unlink()
+    (tmp_path / "folder.pth").mkdir()
+    expected = {name: pattern for name, (_, pattern) in HOSTILE.items()}
+    expected |= {"bomb.pth": r"unpack to 4\d{8} bytes", "folder.pth": "found no file"}
+    child = subprocess.run(
+        [sys.executable, "-c", LOAD_ALL, str(tmp_path)], capture_output=True, text=True
+    )
+    assert child.returncode == 0, child.stderr
+    lines = dict(line.split(" ", 1) for line in child.stdout.splitlines())
+    assert lines.keys() == expected.keys()
+    for name, line in lines.items():
+        kilobytes, message = line.split(" ", 1)
+        assert int(kilobytes) < 64_000, name
+        assert re.search(expected[name], message.replace(str(tmp_path), "")), line
+        assert len(message) < 700

@@ -1,256 +1,105 @@
-"""What a run will cost, before it starts: ``thesis run NAME --dry-run``.
+"""What a run has to do, and about how long it takes: printed by ``--dry-run``.
 
-Only 8.3 has an estimate: its search fits thousands of machines, and takes days with the thesis's
-values. The work is counted from the parameters and the corpus; without the thesis's corpus, from
-its published numbers. What a unit of work costs is measured by :mod:`thesislib.compendium.probes`.
+``needs.yaml`` lists kinds of work for each notebook: sums of products of parameters, and the steps
+(laps) of the notebook in which the work is done. Its cost in seconds is scaled from those that
+finished runs recorded in ``run.json``; nothing is run to find out.
 """
 
-from collections import Counter
-from dataclasses import dataclass
-
-import numpy as np
-import pandas as pd
-from joblib import cpu_count
-
-from thesislib.audio import chunk
-from thesislib.compendium.probes import FitCost, Probes, fit_overhead_s, import_s, interval_s
-from thesislib.corpora.splits import has_folds, take_slice
+from thesislib.compendium.checks import read_needs
+from thesislib.corpora import NEEDS
+from thesislib.reporting.notebooks import PROFILES
+from thesislib.reporting.results import find_results, read_record
 
 
-@dataclass(frozen=True)
-class Work:
-    """What the experiment of 8.3 has to do; see :func:`count_work`.
-
-    ``pictures[network, is_control, plot]`` and ``short_pictures[network, is_control]`` are
-    numbers of extractions, the second of what is bagged, with a codebook for each of
-    ``n_parts`` training parts. ``n_others``: functionals and log-mel statistics.
-    """
-
-    n_clips: int
-    n_chunks: int
-    n_short: int
-    n_folds: int
-    n_classes: int
-    pictures: dict
-    short_pictures: dict
-    pairs: list
-    n_others: int
-    fits_per_setting: int
-    n_parts: int
-    source: str
-
-    @property
-    def n_extractions(self):
-        """Extractions of the search itself, without controls (21 in the thesis)."""
-        return sum(n for (_, is_control, _), n in self.pictures.items() if not is_control)
-
-    @property
-    def n_codebooks(self):
-        """One for each training part of each bagged network; it serves the whole grid."""
-        return self.n_parts * len(self.short_pictures)
-
-    @property
-    def n_settings(self):
-        """Whatever is scored in every fold: sets of features of chunks, and kinds of bags."""
-        on_chunks = sum(self.pictures.values()) + self.n_others
-        return on_chunks + len(self.pairs) * len(self.short_pictures)
-
-    @property
-    def n_fits(self):
-        """Settings × complexities × folds × (1 + inner folds)."""
-        return self.fits_per_setting * self.n_settings
-
-
-def count_work(parameters, corpus=None):
-    """Count what a run of 8.3 does.
-
-    Parameters
-    ----------
-    parameters : dict
-        The notebook's, resolved.
-    corpus : Corpus, optional
-        Already sliced. Without it the thesis's numbers count: 1 566 clips of one minute.
-
-    Returns
-    -------
-    Work
-    """
-    from thesislib.corpora import game_genre
-
-    settings = [
-        (parameters["chunk_s"], parameters["chunk_s"]),
-        (parameters["bag_chunk_s"], parameters["bag_hop_s"]),
-    ]
-    if corpus is None:
-        n_clips = max(1, round(sum(game_genre.EXPECTED_COUNTS.values()) / parameters["slice_of"]))
-        n_folds, n_classes = game_genre.N_FOLDS, len(game_genre.EXPECTED_COUNTS)
-        lengths, source = Counter({60.0: n_clips}), "numbers of the thesis, no corpus at hand"
-    else:
-        n_clips, n_classes = len(corpus), len(corpus.classes)
-        n_folds = len(corpus.folds()) if has_folds(corpus) else parameters["n_folds"]
-        lengths = Counter(np.round(corpus.lengths_s, 3).tolist())
-        source = f"{corpus.name} ({corpus.kind})"
-    n_chunks, n_short = (
-        sum(
-            n * _count_chunks(length, *cut, parameters["last_chunk"])
-            for length, n in lengths.items()
-        )
-        for cut in settings
-    )
-    pictures, short = Counter(), {}
-    first, *others = parameters["plots"]
-    for network in parameters["networks"]:
-        pictures[network, False, first] += len(parameters["colour_maps"])
-        pictures.update((network, False, plot) for plot in others)
-        short[network, False] = 1
-        if parameters["weights"].get(network, "random") != "random":
-            # At most: the second control falls away where the first plot stays the best.
-            pictures[network, True, first] += 1
-            if others:
-                pictures[network, True, others[0]] += 1
-            short[network, True] = 1
-    sizes, n_assigns = parameters["codebook_sizes"], parameters["n_assigns"]
-    n_parts = n_folds * (1 + parameters["n_inner"])
-    return Work(
-        n_clips,
-        n_chunks,
-        n_short,
-        n_folds,
-        n_classes,
-        dict(pictures),
-        short,
-        [(size, n) for size in sizes for n in n_assigns if n <= size],
-        len(parameters["functional_sets"]) + 1,
-        n_parts * len(parameters["complexities"]),
-        n_parts,
-        source,
-    )
-
-
-def _count_chunks(length_s, chunk_s, hop_s, last):
-    # A stand-in of 1 000 samples a second: only its length matters.
-    y = np.zeros(max(1, round(1000 * length_s)), bool)
-    if length_s < chunk_s:
-        return 1
-    return len(chunk(y, sr=1000, window_s=chunk_s, hop_s=hop_s, last=last)[0])
-
-
-def estimate_game_genre(parameters, *, published=False):
-    """Count the work of 8.3, probe what it costs, and add it up.
-
-    Parameters
-    ----------
-    parameters : dict
-        The notebook's, resolved.
-    published : bool
-        Count the thesis's clips in place of the corpus.
-
-    Returns
-    -------
-    work : Work
-    table : pandas.DataFrame
-        A row a step: ``step``, ``number``, ``unit``, ``unit_s`` (wall-clock seconds with the
-        workers asked for) and ``hours``.
-    remarks : list of str
-    """
-    from thesislib.corpora import open_corpus
-    from thesislib.representations.functionals import Functionals
-    from thesislib.representations.statistics import BandStatistics
-    from thesislib.spectra.spectrogram import Spectrum
-
-    corpus = None
-    if not published:
-        size = {name: parameters[name] for name in ("n_per_class", "clip_s")}
-        corpus = open_corpus("game_genre", parameters["corpus"], seed=parameters["seed"], **size)
-        corpus = take_slice(corpus, parameters["slice_of"])
-    work, probes = count_work(parameters, corpus), Probes(parameters, corpus)
-    workers, surrounding_s = min(parameters["n_jobs"], cpu_count()), fit_overhead_s()
-    rows, remarks = [], []
-
-    def add(step, number, unit, seconds):
-        rows.append((step, number, unit, seconds, number * seconds / 3600))
-
-    def add_fits(step, X, n_rows, n_settings=1):
-        cost = FitCost(X, probes.labels, parameters["complexities"], n_classes=work.n_classes)
-        n_train = round(n_rows * (1 - 1 / work.n_folds))
-        n_less = round(n_train * (1 - 1 / parameters["n_inner"]))
-        seconds = cost.seconds(n_train, n_rows - n_train)
-        seconds += parameters["n_inner"] * cost.seconds(n_less, n_train - n_less)
-        each = work.n_folds * seconds / work.fits_per_setting + surrounding_s
-        add(f"{step}: fits", n_settings * work.fits_per_setting, "fits", each / workers)
-
-    # The notebook's process, then the workers that read and those that fit.
-    add("start", 3, "imports", import_s())
-    add("Figure 8.4", 4 * work.n_classes, "plots", probes.figure_s())
-    bands = Spectrum("mel", window_s=0.032, hop_s=0.016, n_mels=64, reference=1.0)
-    others = {name: (Functionals(name), None) for name in parameters["functional_sets"]}
-    others["log-mel statistics"] = (BandStatistics(n_bands=64), bands)
-    for name, (estimator, spectrum) in others.items():
-        seconds, X = probes.signal_features(estimator, spectrum)
-        add(name, work.n_chunks, "chunks", seconds / workers)
-        add_fits(name, X, work.n_chunks)
-    drawing = {key: probes.plot(key[2], key[0])[0] / workers for key in work.pictures}
-    bagging = None
-    for network, is_control in work.short_pictures:
-        name = f"{network} (random)" if is_control else network
-        forward, X, found = probes.answer(network, is_control)
-        remarks += found
-        mine = {key: n for key, n in work.pictures.items() if key[:2] == (network, is_control)}
-        n_settings = sum(mine.values())
-        # Which plot will be bagged is not known yet: the mean over all stands for it.
-        seconds = forward + sum(n * drawing[key] for key, n in mine.items()) / n_settings
-        add(f"{name}: {n_settings} extractions", n_settings * work.n_chunks, "pictures", seconds)
-        add_fits(name, X, work.n_chunks, n_settings)
-        add(f"{name}: bagged pictures", work.n_short, "pictures", seconds)
-        if bagging is None:
-            frames_per_clip = max(1, work.n_short // work.n_clips)
-            bagging = (X.shape[1], *probes.bags(X, frames_per_clip, work.pairs))
-        width, learning, counting, bags = bagging
-        seconds = work.n_short * (counting + learning * (1 - 1 / work.n_folds))
-        add(f"{name}: codebooks", work.n_parts, "codebooks", seconds * X.shape[1] / width)
-        for size, of_size in sorted(bags.items()):
-            n_pairs = sum(s == size for s, _ in work.pairs)
-            add_fits(f"{name}, bags of {size}", of_size, work.n_clips, n_pairs)
-    seconds = interval_s(work.n_chunks, work.n_classes, parameters["n_resamples"])
-    add("intervals", 4 * (work.n_settings + 12), "intervals", seconds)
-    columns = ["step", "number", "unit", "unit_s", "hours"]
-    return work, pd.DataFrame(rows, columns=columns), remarks
-
-
-def describe_estimate(name, parameters, *, published=False):
-    """What a run will do, in words and as a table; only the first line where nobody can tell.
+def describe_work(name, values):
+    """Counts of clips, extractions, trainings and fits, and an estimate of the time.
 
     Parameters
     ----------
     name : str
         Notebook.
-    parameters : dict
-        Resolved.
-    published : bool
-        The corpus is not at hand: count the thesis's.
+    values : dict
+        All of its parameters, checked.
 
     Returns
     -------
     str
+
+    Examples
+    --------
+    >>> describe_work("00_overview", {})
+    'no work is listed for 00_overview'
     """
-    head = f"{name}: the parameters are valid, nothing was run"
-    if name != "08_3_game_genre":
-        return f"{head}; there is no estimate of its cost"
-    work, table, remarks = estimate_game_genre(parameters, published=published)
-    n_controls = sum(work.pictures.values()) - work.n_extractions
-    workers = min(parameters["n_jobs"], cpu_count())
-    lines = [
-        head,
-        f"{work.source}: {work.n_clips} clips, {work.n_chunks} chunks, {work.n_short} bagged "
-        f"chunks, {work.n_folds} folds, {work.n_classes} classes",
-        f"{work.n_extractions} extractions and {n_controls} of random controls; "
-        f"{len(work.short_pictures)} of bagged chunks; {work.n_codebooks} codebooks; "
-        f"{work.n_fits} fits",
-        table.to_string(
-            index=False, formatters={"unit_s": "{:.3g}".format, "hours": "{:.3f}".format}
-        ),
-        f"about {table['hours'].sum():.3g} hours ({3600 * table['hours'].sum():.0f} s) "
-        f"with {workers} workers, from an empty store",
-        *(f"remark: {remark}" for remark in remarks),
-    ]
-    return "\n".join(lines)
+    need = read_needs().get(name, {})
+    work = need.get("work", {})
+    if not work:
+        return f"no work is listed for {name}"
+    records = [read_record(find_results(name, {"profile": profile})) for profile in PROFILES]
+    records = [record for record in records if record and record.get("status") == "complete"]
+    sizes = _measure_corpus(need["corpus"], values, records)
+    known = {**values, **sizes}
+    counts = {kind: _total(entry["sum"], known) for kind, entry in work.items()}
+    clips = [f"{sizes['clips']} clips"] if sizes["clips"] else []
+    line = ", ".join([*clips, *(f"{n:g} {kind}" for kind, n in counts.items())])
+    estimates = [_estimate_s(work, counts, known, record) for record in records if clips]
+    if not estimates:
+        return f"{line}; no estimate: found no finished run of {name} to scale it from"
+    seconds = max(estimates)
+    time = f"{seconds:.0f} s" if seconds < 600 else f"{seconds / 3600:.1f} h"
+    return f"{line}; about {time} with an empty store, scaled from finished runs by these counts"
+
+
+def _measure_corpus(module, values, records):
+    """Numbers of clips, of corpora and of folds; of a synthetic corpus by its last run."""
+    from thesislib.corpora import load_any, read_corpora
+    from thesislib.corpora.recipes import RECIPES
+
+    if not values.get("corpus"):
+        same = [record["corpora"] for record in records if not record["parameters"].get("corpus")]
+        rows = [corpus["rows"] for corpus in same[0].values()] if same else []
+        folds = getattr(RECIPES.get(module), "n_folds", 0)
+        return {"clips": sum(rows), "corpora": len(rows) or 1, "folds": folds}
+    if module == "any":
+        return {"clips": len(load_any(values["corpus"])), "corpora": 1, "folds": 0}
+    settings = {key: values[key] for key in ("labels", "n_folds", "seed") if key in values}
+    corpora = list(read_corpora(module, values["corpus"], **settings).values())
+    folds = len(corpora[0].folds()) if isinstance(NEEDS[module], int) else 0
+    return {"clips": sum(map(len, corpora)), "corpora": len(corpora), "folds": folds}
+
+
+def _estimate_s(work, counts, known, record):
+    """Seconds by one record: of each kind per unit, and of the other steps as they were."""
+    before = {**known, **record["parameters"]}
+    before["clips"] = sum(corpus["rows"] for corpus in record["corpora"].values())
+    seconds = 0.0
+    for lap, duration in record["durations_s"].items():
+        laps = {prefix: kind for kind, entry in work.items() for prefix in entry["laps"]}
+        prefix = max((p for p in laps if lap.startswith(p)), key=len, default=None)
+        if prefix is None:
+            seconds += duration * (lap != "total")
+            continue
+        entry, times = work[laps[prefix]], [work[laps[prefix]].get("times", "1")]
+        now = counts[laps[prefix]] * _total(times, known)
+        seconds += duration * now / max(1, _total(entry["sum"], before) * _total(times, before))
+    return seconds
+
+
+def _total(terms, values):
+    """Sum of products: factors are numbers, or parameters by value, length or sum."""
+    total = 0
+    for term in terms:
+        product = 1
+        for word in str(term).split():
+            product *= float(word) if word.isdigit() else _factor(word, values)
+        total += product
+    return total
+
+
+def _factor(word, values):
+    value = values[word]
+    if word == "weights":  # a pre-trained network is accompanied by itself with random weights
+        return 2 if value and value != "random" else 1
+    if isinstance(value, dict):
+        numbers = [v for v in value.values() if isinstance(v, (int, float))]
+        return sum(numbers) if numbers else len(value)
+    return len(value) if isinstance(value, list) else value

@@ -19,14 +19,15 @@ from pathlib import Path
 import yaml
 
 from thesislib import __version__
-from thesislib.compendium.notebooks import OVERVIEW, PROFILES, read_cells
 from thesislib.places import (
-    data_folder,
     notebooks_folder,
     project_root,
+    published_folder,
     results_folder,
     weights_folder,
 )
+from thesislib.reporting.notebooks import OVERVIEW, PROFILES, read_cells
+from thesislib.reporting.results import find_results, list_folders, read_record
 from thesislib.store import hash_file, hash_parameters
 
 #: Libraries whose versions can change a number.
@@ -45,27 +46,6 @@ def read_limits():
     """What values parameters may have: ``notebooks/parameters/limits.yaml``."""
     path = notebooks_folder() / "parameters" / "limits.yaml"
     return yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-
-
-def find_results(name, parameters):
-    """Folder of a notebook's results.
-
-    Examples
-    --------
-    >>> find_results("10_2_snore", {"profile": "paper"}).parts[-2:]
-    ('paper', '10_2_snore')
-    """
-    named = parameters.get("results")
-    return Path(named) if named else results_folder() / parameters.get("profile", "demo") / name
-
-
-def read_record(folder):
-    """Contents of ``run.json`` in a folder of results; None if it is absent or damaged."""
-    try:
-        found = json.loads((Path(folder) / "run.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return found if isinstance(found, dict) else None
 
 
 def describe_versions():
@@ -103,10 +83,10 @@ def describe_inputs(name, parameters):
     ['code', 'files', 'notebook', 'published']
     """
     package = Path(__file__).parents[1]
-    code = [p for p in package.rglob("*") if p.suffix in (".py", ".csv") and p.is_file()]
-    tables = list((data_folder() / "published").glob("*.csv"))
+    code = [p for p in package.rglob("*") if p.suffix in (".py", ".csv", ".yaml") and p.is_file()]
+    tables = list(published_folder().glob("*.csv"))
     if name == OVERVIEW:
-        tables += (data_folder() / "published" / "overview").glob("*.csv")
+        tables += (published_folder() / "overview").glob("*.csv")
         tables += (project_root() / "docs").glob("*.csv")
     inputs = {
         "notebook": hash_parameters([[cell["kind"], cell["source"]] for cell in read_cells(name)]),
@@ -115,15 +95,11 @@ def describe_inputs(name, parameters):
         "files": _stamp_parameters(parameters),
     }
     if name == OVERVIEW:
-        records = [
-            path
-            for profile in PROFILES
-            for path in (results_folder() / profile).glob("*/run.json")
-            if path.parent.name != OVERVIEW
-        ]
         inputs["results"] = {
-            f"{path.parent.parent.name}/{path.parent.name}": hash_file(path)
-            for path in sorted(records)
+            f"{profile}/{folder.name}": hash_file(folder / "run.json")
+            for profile in PROFILES
+            for folder in list_folders(results_folder() / profile)
+            if folder.name != OVERVIEW
         }
     return inputs
 
@@ -255,7 +231,7 @@ def _stamp_parameters(parameters):
     """Stamps of what is named by parameters that are paths, by parameter."""
     limits, stamps = read_limits(), {}
     for key, value in parameters.items():
-        if limits.get(key, {}).get("is") != "path":
+        if key in WITHOUT_EFFECT or limits.get(key, {}).get("is") != "path":
             continue
         named = value.values() if isinstance(value, dict) else [value]
         # "imagenet" means a file in the folder of weights.

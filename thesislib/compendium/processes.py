@@ -1,16 +1,14 @@
 """Several notebooks at once, each in a process of its own, within the cores and the memory.
 
 The parent decides what has to run, in which order and how many side by side; a child (this
-module, started as a program) executes one notebook. The child's standard input stays open as
-long as the parent wants its work: at its end the child stops its kernel with all workers and
-goes. So neither an interrupted nor a killed parent leaves anything behind.
+module, started as a program) executes one notebook. The parent holds the child's standard input
+open. When it closes, because the parent stops or was killed, the child kills its kernel with all
+workers, removes its temporary files, and exits.
 """
 
 import contextlib
 import json
 import os
-import select
-import signal
 import subprocess
 import sys
 import tempfile
@@ -21,16 +19,15 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
-from thesislib.compendium.freshness import find_results, list_changes, read_record
-from thesislib.compendium.notebooks import OVERVIEW, list_notebooks, read_cells, read_parameters
+from thesislib.compendium.freshness import list_changes
 from thesislib.compendium.runner import execute_notebook, resolve_run
 from thesislib.errors import ParameterError, ThesisError, check_number
+from thesislib.lifetime import PATIENCE_S, end_process
+from thesislib.reporting.notebooks import OVERVIEW, list_notebooks, read_cells, read_parameters
+from thesislib.reporting.results import find_results, read_record
 
 #: Memory that a notebook gets where no earlier run says how much it took.
 USUAL_MEMORY_GB = 2.0
-
-#: Seconds that a child has to stop before it is killed.
-PATIENCE_S = 20
 
 
 @dataclass(frozen=True)
@@ -75,19 +72,17 @@ class Outcome:
         return f"{self.name}: {self.state}{took}, {tables} tables, {figures} figures"
 
 
-def plan_runs(names, *, profile="demo", corpus=None, parameters=None, own=None, needs_corpus=True):
+def plan_runs(names, *, profile="demo", corpus=None, parameters=None, own=None):
     """Parameters of several runs, all checked before any of them starts.
 
     Parameters
     ----------
     names : sequence of str
     profile, corpus, parameters
-        Of all of them, as in :func:`~thesislib.compendium.runner.run_notebook`. The overview gets
+        Of all of them, as in :func:`~thesislib.compendium.runner.resolve_run`. The overview gets
         only the parameters that it declares.
     own : sequence of (str, str, object), optional
         Parameters of single notebooks: notebook, name, value.
-    needs_corpus : bool
-        Whether a corpus that only the profile names must be there.
 
     Returns
     -------
@@ -117,9 +112,7 @@ def plan_runs(names, *, profile="demo", corpus=None, parameters=None, own=None, 
             given = {key: value for key, value in given.items() if key in declared}
             folder = corpus if "corpus" in declared else None
         given |= {key: value for other, key, value in own or () if other == name}
-        plans[name] = resolve_run(
-            name, profile=profile, corpus=folder, parameters=given, needs_corpus=needs_corpus
-        )
+        plans[name] = resolve_run(name, profile=profile, corpus=folder, parameters=given)
     return plans
 
 
@@ -324,10 +317,9 @@ class _Children:
                 process.stdin.close()
         deadline = time.monotonic() + PATIENCE_S
         for process in running:
-            try:
+            with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(max(0, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                process.kill()
+            process.kill()
 
     def _run_one(self, name, values):
         folder, started = find_results(name, values), time.perf_counter()
@@ -363,47 +355,25 @@ class _Children:
 
 def _serve():
     """Execute the notebook that the first line of input names; answer with a line."""
-    # Started by a shell in the background, a process would ignore interrupts.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     # What libraries print must not get into the answer.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    task, kernels = json.loads(sys.stdin.readline()), set()
-    threading.Thread(target=_watch, args=(kernels,), daemon=True).start()
+    task = json.loads(sys.stdin.readline())
+    threading.Thread(target=_watch, daemon=True).start()
     try:
         answer = {"state": "made" if execute_notebook(**task) else "up to date"}
     except ThesisError as error:
         answer = {"state": "FAILED", "error": str(error)}
-    except KeyboardInterrupt:
-        return 130
-    finally:
-        _kill(kernels)
     with answers:
         answers.write(json.dumps(answer) + "\n")
     return 0
 
 
-def _watch(kernels):
-    """Note the kernel; stop it, and this process, at the end of input."""
-    import psutil
-
-    wanted = True
-    while wanted:
-        ready = select.select([0], [], [], 1.0)[0]
-        wanted = not ready or bool(os.read(0, 4096))
-        kernels |= {child.pid for child in psutil.Process().children()}
-    os.kill(os.getpid(), signal.SIGINT)
-    _kill(kernels)
-    time.sleep(PATIENCE_S / 2)
-    os._exit(130)
-
-
-def _kill(kernels):
-    """Kill kernels with their workers, which do not end by themselves if a kernel dies."""
-    for kernel in list(kernels):
-        # A kernel leads a group of its own, with its workers in it.
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(kernel, signal.SIGKILL)
+def _watch():
+    """End this process with the end of its input."""
+    while os.read(0, 4096):
+        pass
+    end_process(130)
 
 
 if __name__ == "__main__":

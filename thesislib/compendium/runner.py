@@ -6,47 +6,49 @@ that of the notebook's default, or if ``notebooks/parameters/limits.yaml`` exclu
 """
 
 import difflib
-import json
 import os
-import tempfile
+import re
+import shutil
 from pathlib import Path
 
-from thesislib.compendium.freshness import find_results, list_changes, read_limits, read_record
-from thesislib.compendium.notebooks import (
+from thesislib.compendium.checks import check_run
+from thesislib.compendium.freshness import list_changes, read_limits
+from thesislib.errors import ParameterError, ThesisError, check_number, check_option
+from thesislib.places import notebooks_folder, project_root
+from thesislib.plain_values import read_plain
+from thesislib.reporting.notebooks import (
     OVERVIEW,
     PROFILES,
     list_notebooks,
+    read_cells,
     read_parameters,
-    read_title,
 )
-from thesislib.errors import (
-    CorpusError,
-    ParameterError,
-    StoreError,
-    ThesisError,
-    check_number,
-    check_option,
+from thesislib.reporting.results import (
+    find_results,
+    keep_failed,
+    publish,
+    read_record,
+    stage,
+    write_record,
 )
-from thesislib.places import notebooks_folder, project_root
-from thesislib.plain_values import read_plain
-from thesislib.store import hash_file, write_atomically
+from thesislib.store import hash_file, lock
 
-__all__ = [
-    "NotebookError",
-    "check_parameters",
-    "describe_run",
-    "execute_notebook",
-    "list_notebooks",
-    "read_parameters",
-    "read_profile",
-    "read_title",
-    "resolve_run",
-    "run_notebook",
-]
+#: Environment variable that names the folder which a notebook's run writes into.
+STAGED_VARIABLE = "THESIS_STAGED"
 
 
 class NotebookError(ThesisError):
-    """A cell failed; the executed copy holds the traceback."""
+    """A cell failed.
+
+    Attributes
+    ----------
+    log : str
+        The traceback.
+    """
+
+    def __init__(self, message, log=""):
+        super().__init__(message)
+        self.log = log
 
 
 def read_profile(name, profile):
@@ -143,6 +145,16 @@ def _check_type(key, value, default):
             f"{key}: found {value!r} ({type(value).__name__}), "
             f"expected a {type(default).__name__} like {default!r}"
         )
+    for name, element in value.items() if isinstance(default, dict) and default else ():
+        usual = default.get(name, next(iter(default.values())))
+        if isinstance(usual, list) and not isinstance(element, list):
+            raise ParameterError(
+                f"{key}: found {element!r}, expected a list, {{{name}: [{element}]}}"
+            )
+        if isinstance(usual, str) and not isinstance(element, str):
+            raise ParameterError(
+                f"{key}: found {element!r} for {name}, expected one name like {usual!r}"
+            )
 
 
 def _check_limits(key, value, limits):
@@ -160,9 +172,9 @@ def _check_limits(key, value, limits):
     elif "options" in limits:
         check_option(key, value, limits["options"])
     elif limits.get("is") == "colour map":
-        from thesislib.spectra.plot import colour_table
+        from thesislib.spectra.plot import check_colour_map
 
-        colour_table(value)
+        check_colour_map(value, key)
     elif not isinstance(value, (str, bool)):
         check_number(
             key,
@@ -171,6 +183,17 @@ def _check_limits(key, value, limits):
             high=limits.get("high"),
             open_low="above" in limits,
         )
+
+
+def _check_name(name):
+    """Refuse a copy of a notebook that would replace the results of the original."""
+    source = "\n".join(cell["source"] for cell in read_cells(name) if cell["kind"] == "code")
+    for other in re.findall(r"\bRun\(\s*[\"']([^\"']*)[\"']", source):
+        if other != name:
+            raise ParameterError(
+                f"{name}: found Run({other!r}, …) in a cell, expected the notebook's own name, "
+                f"Run({name!r}, …)"
+            )
 
 
 def _resolve_paths(values, limits):
@@ -189,19 +212,16 @@ def _resolve_paths(values, limits):
     }
 
 
-def resolve_run(
-    name, *, profile="demo", corpus=None, jobs=None, parameters=None, needs_corpus=True
-):
+def resolve_run(name, *, profile="demo", corpus=None, jobs=None, parameters=None):
     """Everything that a run needs, checked: the parameters that differ from the defaults.
-
-    ``needs_corpus=False`` lets the corpus that a profile names be absent.
 
     Raises
     ------
-    ParameterError, CorpusError
-        Before anything runs.
+    ThesisError
+        Before anything runs; see :func:`thesislib.compendium.checks.check_run`.
     """
     check_option("notebook", name, list_notebooks())
+    _check_name(name)
     declared = read_parameters(name)
     values = {**read_profile(name, profile), "profile": profile}
     values.update(parameters or {})
@@ -214,54 +234,18 @@ def resolve_run(
         if value is None and isinstance(declared.get(key), str):
             values[key] = ""
     limits = read_limits()
-    check_parameters(name, values, limits=limits)
-    needs_corpus = needs_corpus or corpus is not None or "corpus" in (parameters or {})
-    if needs_corpus and values.get("corpus") and not Path(values["corpus"]).is_dir():
-        raise CorpusError(f"{values['corpus']}: found no folder, expected a corpus")
+    check_run(name, check_parameters(name, values, limits=limits))
     for key in ("results", "store"):  # need not exist yet
         if values.get(key):
             values[key] = os.path.abspath(values[key])
     return _resolve_paths(values, limits)
 
 
-def run_notebook(name, *, profile="demo", corpus=None, jobs=None, parameters=None, progress=True):
-    """Execute a notebook with papermill, whether its results are up to date or not.
-
-    Parameters
-    ----------
-    name : str
-        Such as ``10_2_snore``.
-    profile : {"demo", "paper", "public"}
-    corpus : path, optional
-        Folder of the corpus; the embedded synthetic one by default.
-    jobs : int, optional
-        Worker processes.
-    parameters : dict, optional
-        Further parameters by name.
-    progress : bool
-        Show a progress bar over the cells.
-
-    Returns
-    -------
-    Path
-        The executed notebook, ``results/<profile>/<name>/executed.ipynb``.
-
-    Raises
-    ------
-    ParameterError, CorpusError
-        Before a kernel starts.
-    NotebookError
-        If a cell fails; names the cell, and the executed copy stays.
-    """
-    values = resolve_run(name, profile=profile, corpus=corpus, jobs=jobs, parameters=parameters)
-    execute_notebook(name, values, progress=progress)
-    return find_results(name, values) / "executed.ipynb"
-
-
 def execute_notebook(name, values, *, progress=False, force=True):
     """Execute a notebook with parameters that :func:`resolve_run` has checked.
 
-    Two processes with the same folder of results run one after the other.
+    Two processes with the same folder of results run one after the other. Finished results
+    are replaced when all cells have run; those of a failed run are kept in a folder of their own.
 
     Parameters
     ----------
@@ -282,80 +266,62 @@ def execute_notebook(name, values, *, progress=False, force=True):
     StoreError
         If the folder cannot be written.
     NotebookError
-        If a cell fails or the kernel dies.
+        If a cell fails or the kernel dies; names the folder of the failed copy.
     """
-    from filelock import FileLock, Timeout
-
     folder = find_results(name, values)
-    _check_writable(folder)
-    lock, waited = FileLock(folder / ".lock"), False
+    staged = stage(folder)
     try:
-        lock.acquire(blocking=False)
-    except Timeout:
-        waited = True
-        lock.acquire()
-    try:
-        if waited and not force and not list_changes(name, {**read_parameters(name), **values}):
-            return False
-        _execute(name, values, folder, progress)
+        with lock(folder) as waited:
+            settings = {**read_parameters(name), **values}
+            if waited and not force and not list_changes(name, settings):
+                return False
+            os.environ[STAGED_VARIABLE] = str(staged)
+            _execute(name, values, staged, progress)
+            publish(staged, folder)
+    except NotebookError as error:
+        failed = keep_failed(staged, folder, f"{error}\n\n{error.log}")
+        raise NotebookError(f"{error}\nfailed copy: {failed}") from error
     finally:
-        lock.release()
+        os.environ.pop(STAGED_VARIABLE, None)
+        shutil.rmtree(staged, ignore_errors=True)
     return True
 
 
-def _execute(name, values, folder, progress):
+def _execute(name, values, staged, progress):
     import papermill
     from nbclient.exceptions import DeadKernelError
     from papermill.exceptions import PapermillExecutionError
 
-    # papermill saves after each cell: a half-executed copy must not look finished.
-    unfinished = folder / f".executed-{os.getpid()}.ipynb"
-    executed = folder / "executed.ipynb"
-    try:
+    from thesislib.compendium.kernel import OwnKernelManager, run_kernel
+
+    executed = staged / "executed.ipynb"
+
+    def execute():
         papermill.execute_notebook(
             notebooks_folder() / f"{name}.ipynb",
-            unfinished,
+            executed,
             parameters=values,
             kernel_name="python3",
+            kernel_manager_class=OwnKernelManager,
             language="python",
             cwd=notebooks_folder(),
             progress_bar=progress,
             start_timeout=300,
         )
-        os.replace(unfinished, executed)
-        _amend_record(folder, executed=hash_file(executed))
+
+    try:
+        run_kernel(execute)
     except PapermillExecutionError as error:
-        os.replace(unfinished, executed)
-        _amend_record(folder, status="failed")
         raise NotebookError(
-            f"{name}: cell {error.cell_index + 1} failed with {error.ename}: {error.evalue}\n"
-            f"executed copy: {executed}"
+            f"{name}: cell {error.cell_index + 1} failed with {error.ename}: {error.evalue}",
+            log=re.sub(r"\x1b\[[\d;]*m", "", "\n".join(error.traceback)),
         ) from error
     except DeadKernelError as error:
-        _amend_record(folder, status="failed")
-        raise NotebookError(f"{name}: its kernel died; was there too little memory?") from error
-    finally:
-        unfinished.unlink(missing_ok=True)
-
-
-def _amend_record(folder, **values):
-    """Add to ``run.json`` what is known only after the notebook's last cell."""
-    record = read_record(folder)
-    if record is not None:
-        with write_atomically(folder / "run.json") as temporary:
-            text = json.dumps({**record, **values}, indent=1, ensure_ascii=False)
-            temporary.write_text(text + "\n", encoding="utf-8")
-
-
-def _check_writable(folder):
-    """Make the results folder and try it, before the long work starts."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        reason = os.strerror(error.errno)
-        raise StoreError(error.errno, f"{folder}: cannot be written ({reason})") from error
+        raise NotebookError(f"{name}: {error}") from error
+    record = read_record(staged) or {}
+    if record.get("status") != "complete":
+        raise NotebookError(f"{name}: no cell called run.finish(), so there is no result")
+    write_record(staged, {**record, "executed": hash_file(executed)})
 
 
 def describe_run(name, values, *, jobs=None):
@@ -365,7 +331,7 @@ def describe_run(name, values, *, jobs=None):
     ----------
     name : str
     values : dict
-        Parameters that :func:`resolve_run` has checked; the corpus may be absent.
+        Parameters that :func:`resolve_run` has checked.
     jobs : int, optional
         Worker processes; default: one a core.
 
@@ -375,10 +341,9 @@ def describe_run(name, values, *, jobs=None):
     """
     from joblib import cpu_count
 
-    from thesislib.compendium.estimate import describe_estimate
+    from thesislib.compendium.estimate import describe_work
 
     values = {**read_parameters(name), "n_jobs": jobs or cpu_count(), **values}
-    absent = bool(values.get("corpus")) and not Path(values["corpus"]).is_dir()
     due = ", ".join(list_changes(name, values))
     state = f"to run ({due})" if due else "up to date"
-    return f"{name}: {state}\n{describe_estimate(name, values, published=absent)}"
+    return f"{name}: {state}\n{describe_work(name, values)}"

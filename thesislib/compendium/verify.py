@@ -4,12 +4,13 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from thesislib.compendium.freshness import find_results, list_changes, read_record
-from thesislib.compendium.notebooks import PROFILES, list_notebooks, read_parameters
+from thesislib.compendium.freshness import list_changes
 from thesislib.compendium.processes import run_side_by_side, say
 from thesislib.compendium.runner import resolve_run
 from thesislib.errors import ParameterError, check_number, check_option
 from thesislib.places import results_folder
+from thesislib.reporting.notebooks import PROFILES, list_notebooks, read_parameters
+from thesislib.reporting.results import find_results, read_record
 
 
 def list_results(profile="demo"):

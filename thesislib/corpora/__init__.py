@@ -12,6 +12,19 @@ FETCHABLE = {
     "tut-rare-sound-events-2017": "rare_events",
 }
 
+_PARTITIONS = ("train", "devel", "test")
+#: What the experiment on a corpus needs: a number of folds, or partitions (see
+#: :func:`thesislib.corpora.splits.adapt`).
+NEEDS = {
+    "acoustic_scenes": 4,
+    "game_genre": 10,
+    "heart": _PARTITIONS,
+    "rare_events": (),
+    "sentiment": _PARTITIONS,
+    "snore": _PARTITIONS,
+    "vocalisations": ("train", "evaluation"),
+}
+
 
 def load_any(root):
     """Read a corpus whose layout is recognised by its files.
@@ -30,29 +43,16 @@ def load_any(root):
     CorpusError
         If the folder is missing or holds no known layout.
     """
-    from thesislib.corpora import acoustic_scenes, folder, heart, rare_events, snore
-    from thesislib.corpora.compare import is_compare
-    from thesislib.corpora.tut_2017 import find_unpacked
-    from thesislib.errors import CorpusError
+    from thesislib.corpora import folder
 
-    root = folder.find_folder(root)
-    for module in (snore, heart):
-        if is_compare(root, module.LABEL_FILES):
-            return module.load(root)
-    for module in (acoustic_scenes, rare_events):
-        if find_unpacked(root, module.MARKER) is not None:
-            return module.load(root)
-    public = _load_public(root)
-    if public is not None:
-        return public
-    if (Path(root) / "index.csv").is_file():
-        return folder.load(root)
-    tasks = sorted(path.parent.name for path in root.glob("*/index.csv"))
-    hint = f"; its sub-folders {', '.join(tasks)} are corpora: name one of them" if tasks else ""
-    raise CorpusError(f"{root}: found no index.csv and no known layout, expected one{hint}")
+    native = _load_native(root)
+    if native is not None:
+        return native
+    _require_index(root)
+    return folder.load(root)
 
 
-def open_corpus(name, root="", *, task=None, labels=None, seed=0, **size):
+def open_corpus(name, root="", *, task=None, labels=None, n_folds=None, seed=0, **size):
     """Open a user's corpus, or make and open the embedded synthetic one.
 
     Parameters
@@ -61,20 +61,23 @@ def open_corpus(name, root="", *, task=None, labels=None, seed=0, **size):
         Module of the corpus: ``snore``, ``heart``, …
     root : str or Path
         Folder of the corpus; empty for the synthetic one, which is written once to
-        ``data/synthetic`` in the real corpus's layout. A public stand-in (EMO-DB, RAVDESS,
-        PhysioNet 2016, ESC-50) is recognised by its files.
+        ``data/synthetic`` in the real corpus's layout. A native layout (ComParE, TUT, EMO-DB,
+        RAVDESS, PhysioNet 2016, ESC-50) is recognised by its files.
     task : str, optional
         Which of the two-class corpora of ``vocalisations``; no other corpus has any.
     labels : dict of str to str, optional
         What a native package's labels mean (``heart``); the labels of an ``index.csv`` stay.
+    n_folds : int, optional
+        Folds that are drawn where the experiment takes folds and the corpus has none.
     seed : int
-        Of the synthetic corpus.
+        Of the synthetic corpus, and of splits that are derived.
     **size
         Further arguments of :func:`thesislib.corpora.synthetic.make_corpus`.
 
     Returns
     -------
     Corpus
+        With the splits that the experiment needs (:func:`thesislib.corpora.splits.adapt`).
         Checked: every file can be read, no group is on both sides of a split.
 
     Raises
@@ -87,15 +90,12 @@ def open_corpus(name, root="", *, task=None, labels=None, seed=0, **size):
     from thesislib.errors import ParameterError, check_option
 
     module, root = _find_corpus(name, root, seed, size)
-    if hasattr(module, "list_tasks"):
-        check_option("task", task, module.list_tasks(root))
-        return module.load(root, task).check()
-    if task is not None:
+    if task is not None and not hasattr(module, "list_tasks"):
         raise ParameterError(f"task: found {task!r}, expected none ({name} has no tasks)")
-    public = _load_public(root)
-    if public is not None:
-        return public.check()
-    return module.load(root, **({} if labels is None else {"labels": labels})).check()
+    corpora = read_corpora(name, root, labels=labels, n_folds=n_folds, seed=seed)
+    if hasattr(module, "list_tasks"):
+        check_option("task", task, corpora)
+    return corpora[task or ""].check()
 
 
 def open_tasks(name, root="", *, seed=0, **size):
@@ -111,12 +111,49 @@ def open_tasks(name, root="", *, seed=0, **size):
     dict of str to Corpus
         Checked, in the thesis's order.
     """
-    module, root = _find_corpus(name, root, seed, size)
-    if (Path(root) / "index.csv").is_file():
-        root, tasks = Path(root).resolve().parent, [Path(root).resolve().name]
+    _, root = _find_corpus(name, root, seed, size)
+    return {task: corpus.check() for task, corpus in read_corpora(name, root, seed=seed).items()}
+
+
+def read_corpora(name, root, *, labels=None, n_folds=None, seed=0):
+    """Read what :func:`open_corpus` or :func:`open_tasks` opens, without looking into the audio.
+
+    Parameters
+    ----------
+    name, labels, n_folds, seed
+        As in :func:`open_corpus`.
+    root : str or Path
+
+    Returns
+    -------
+    dict of str to Corpus
+        By task; ``""`` where the corpus has none. With the splits that the experiment needs.
+
+    Raises
+    ------
+    CorpusError
+        If the folder holds no corpus, or the splits cannot be derived.
+    """
+    from importlib import import_module
+
+    from thesislib.corpora.splits import adapt
+
+    module, root = import_module(f"thesislib.corpora.{name}"), Path(root)
+    has_tasks = hasattr(module, "list_tasks")
+    own = root.resolve()
+    native = _load_native(root, labels=labels)
+    if native is None:
+        _require_index(root, sub_folders=has_tasks)
+    if native is not None:
+        corpora = {own.name if has_tasks else "": native}
+    elif not has_tasks:
+        corpora = {"": module.load(root)}
+    elif (root / "index.csv").is_file():
+        corpora = {own.name: module.load(own.parent, own.name)}
     else:
-        tasks = module.list_tasks(root)
-    return {task: module.load(root, task).check() for task in tasks}
+        corpora = {task: module.load(root, task) for task in module.list_tasks(root)}
+    needs = n_folds or NEEDS[name]
+    return {task: adapt(corpus, needs, seed=seed) for task, corpus in corpora.items()}
 
 
 def fetch_corpus(name, root=None, *, accept_licence=False, progress=True):
@@ -154,32 +191,62 @@ def fetch_corpus(name, root=None, *, accept_licence=False, progress=True):
     return fetch(root or data_folder() / module, accept_licence=accept_licence, progress=progress)
 
 
-def _load_public(root):
-    """A public stand-in in its native layout, or None."""
-    from thesislib.corpora import emo_db, esc_50, folder, physionet_2016, ravdess
+def _load_native(root, *, labels=None):
+    """A corpus in a layout of its own, or None; ``labels`` as in :func:`open_corpus`."""
+    from thesislib.corpora import (
+        acoustic_scenes,
+        emo_db,
+        esc_50,
+        folder,
+        heart,
+        physionet_2016,
+        rare_events,
+        ravdess,
+        snore,
+    )
+    from thesislib.corpora.compare import is_compare
+    from thesislib.corpora.tut_2017 import find_unpacked
 
     root = folder.find_folder(root)
-    for module, recognises in (
-        (emo_db, emo_db.is_emo_db),
-        (ravdess, ravdess.is_ravdess),
-        (physionet_2016, physionet_2016.is_physionet_2016),
-        (esc_50, esc_50.is_esc_50),
+    if is_compare(root, heart.LABEL_FILES):
+        return heart.load(root, labels=labels)
+    for module, is_native in (
+        (snore, lambda: is_compare(root, snore.LABEL_FILES)),
+        (acoustic_scenes, lambda: find_unpacked(root, acoustic_scenes.MARKER)),
+        (rare_events, lambda: find_unpacked(root, rare_events.MARKER)),
+        (emo_db, lambda: emo_db.is_emo_db(root)),
+        (ravdess, lambda: ravdess.is_ravdess(root)),
+        (physionet_2016, lambda: physionet_2016.is_physionet_2016(root)),
+        (esc_50, lambda: esc_50.is_esc_50(root)),
     ):
-        if recognises(root):
+        if is_native():
             return module.load(root)
     return None
+
+
+def _require_index(root, *, sub_folders=False):
+    """Raise a :class:`CorpusError` that says how to make the index if there is none."""
+    from thesislib.errors import CorpusError
+
+    tasks = sorted(path.parent.name for path in Path(root).glob("*/index.csv"))
+    if (Path(root) / "index.csv").is_file() or (sub_folders and tasks):
+        return
+    hint = f"run: thesis corpus index {root}"
+    if tasks:
+        hint = f"its sub-folders {', '.join(tasks)} are corpora: name one of them"
+    raise CorpusError(f"{root}: found no index.csv and no known layout, expected one; {hint}")
 
 
 def _find_corpus(name, root, seed, size):
     """Module and folder of a corpus; the synthetic one is written if no folder is given."""
     from importlib import import_module
 
-    from thesislib.corpora.synthetic import identify_corpus, make_corpus
-    from thesislib.places import data_folder
-    from thesislib.store import hash_parameters
-
     module = import_module(f"thesislib.corpora.{name}")
     if not root:
+        from thesislib.corpora.synthetic import identify_corpus, make_corpus
+        from thesislib.places import data_folder
+        from thesislib.store import hash_parameters
+
         # Named by its content, so that a later version's recipe makes a corpus of its own.
         content = hash_parameters(identify_corpus(name, seed=seed, **size)[1])[:8]
         folder = data_folder() / "synthetic" / f"{name}-seed-{seed}-{content}"

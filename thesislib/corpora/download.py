@@ -10,12 +10,11 @@ The order is always: fetch aside, compare the checksum, rename into place. A fil
 under its final name is therefore complete and right.
 """
 
-import contextlib
+import lzma
 import os
 import shutil
 import stat
 import tarfile
-import tempfile
 import time
 import zipfile
 import zlib
@@ -23,11 +22,10 @@ from pathlib import Path
 
 import pooch
 import requests
-from filelock import FileLock
 from tqdm.auto import tqdm
 
-from thesislib.errors import CorpusError, ParameterError, ThesisError
-from thesislib.store import write_atomically
+from thesislib.errors import CorpusError, ParameterError, StoreError, ThesisError
+from thesislib.store import lock, make_temporary, write_atomically
 
 _BLOCK = 1 << 16  # what a broken connection loses at most
 _N_ATTEMPTS = 4  # in a row without a single new byte
@@ -103,10 +101,9 @@ def fetch_file(
     if target.is_file() and _mismatch(target, wanted, check) is None:
         return target
     part = target.with_name(f".{target.name}.part")
-    lock = target.with_name(f".{target.name}.lock")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(lock):
+        with lock(target):
             # Another process may have fetched it while this one waited.
             if target.is_file() and _mismatch(target, wanted, check) is None:
                 return target
@@ -126,11 +123,6 @@ def fetch_file(
         if isinstance(error, DownloadError):
             raise
         raise DownloadError(f"{url}: cannot be written to {target} ({error})") from error
-    finally:
-        # Whoever still waits for the removed lock finds the finished file.
-        if not part.exists():
-            with contextlib.suppress(OSError):
-                lock.unlink(missing_ok=True)
     return target
 
 
@@ -237,62 +229,107 @@ def unpack_archive(path, folder) -> Path:
         absolute name, a ``..``, is a link or a device (no corpus needs them), or
         the sizes are beyond belief; nothing is unpacked then.
     """
-    path, folder = Path(path), Path(folder)
-    if zipfile.is_zipfile(path):
-        opener, members = zipfile.ZipFile, _zip_members
-    elif path.is_file() and tarfile.is_tarfile(path):
-        opener, members = tarfile.open, _tar_members
-    else:
+    path, folder, aside = Path(path), Path(folder), None
+    is_zip = zipfile.is_zipfile(path)
+    if not is_zip and not _is_tar(path):
         raise CorpusError(f"{path}: found no such archive, expected zip or tar")
-    folder.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(prefix=".unpack-", dir=folder))
+    opener, members, options = (
+        (zipfile.ZipFile, _zip_members, {})
+        if is_zip
+        else (tarfile.open, _tar_members, {"filter": "data"})
+    )
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         with opener(path) as archive:
-            _check_members(path, list(members(archive)), folder)
-            if opener is zipfile.ZipFile:
-                archive.extractall(aside)
-            else:
-                archive.extractall(aside, filter="data")
+            _check_members(path, members(archive), folder)
+            aside = make_temporary(folder / "unpack", folder=True)
+            archive.extractall(aside, **options)
+            while not is_zip and archive.fileobj.read(_BLOCK):
+                pass  # up to the checksum at the end of gz, bz2 and xz
         for source in sorted(aside.rglob("*")):
             place = folder / source.relative_to(aside)
-            if source.is_dir() and not source.is_symlink():
+            if source.is_dir():
                 place.mkdir(exist_ok=True)
             else:
                 os.replace(source, place)
-    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, RuntimeError) as error:
+    except CorpusError:
+        raise
+    except _DAMAGED as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            reason = os.strerror(error.errno)
+            raise StoreError(
+                error.errno, f"{path}: cannot be unpacked into {folder} ({reason})"
+            ) from error
         raise CorpusError(f"{path}: damaged or unsafe archive ({error})") from error
     finally:
-        shutil.rmtree(aside, ignore_errors=True)
+        if aside is not None:
+            shutil.rmtree(aside, ignore_errors=True)
     return folder
 
 
+_DAMAGED = (
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    RuntimeError,
+    ValueError,
+    OSError,  # of bz2, without a number
+)
+
+
+def _is_tar(path):
+    try:
+        return path.is_file() and tarfile.is_tarfile(path)
+    except _DAMAGED:
+        return False
+
+
 def _zip_members(archive):
-    """Yield name, size in bytes and whether it is a plain file or folder."""
+    """Yield name, size in bytes and kind (of `stat`) of each member."""
     for info in archive.infolist():
         # zipfile would write a link or device as a plain file, which no corpus wants either.
         kind = stat.S_IFMT(info.external_attr >> 16)
-        yield info.orig_filename, info.file_size, kind in (0, stat.S_IFREG, stat.S_IFDIR)
+        if kind in (0, stat.S_IFREG, stat.S_IFDIR):
+            kind = stat.S_IFDIR if info.is_dir() else stat.S_IFREG
+        yield info.orig_filename, info.file_size, kind
 
 
 def _tar_members(archive):
     for info in archive:
-        yield info.name, info.size, info.isfile() or info.isdir()
+        kind = stat.S_IFREG if info.isfile() else stat.S_IFDIR if info.isdir() else 0
+        yield info.name, info.size, kind
 
 
 def _check_members(path, members, folder):
-    total = 0
-    for name, size, plain in members:
-        pieces = name.replace("\\", "/").split("/")
-        if pieces[0] == "" or ":" in pieces[0] or ".." in pieces or "\0" in name:
-            raise CorpusError(f"{path}: member {name!r} leaves the folder, nothing was unpacked")
-        if not plain:
-            raise CorpusError(f"{path}: member {name!r} is a link or device, nothing was unpacked")
-        total += size
     # Audio compresses little; deflate reaches 1000:1, which only a bomb comes near.
     limit = max(100 * path.stat().st_size, 50 << 20)
     limit = min(limit, shutil.disk_usage(folder).free)
-    if total > limit:
-        raise CorpusError(f"{path}: found {total} bytes of content, expected at most {limit}")
+    total, files, folders = 0, set(), {()}
+    for name, size, kind in members:
+        pieces = name.replace("\\", "/").split("/")
+        if pieces[0] == "" or ":" in pieces[0] or ".." in pieces or "\0" in name:
+            raise CorpusError(f"{path}: member {name!r} leaves the folder, nothing was unpacked")
+        if kind not in (stat.S_IFREG, stat.S_IFDIR):
+            raise CorpusError(f"{path}: member {name!r} is a link or device, nothing was unpacked")
+        if max(len(os.fsencode(piece)) for piece in pieces) > 255:
+            raise CorpusError(f"{path}: member {name:.80}... has a name of over 255 bytes")
+        pieces = tuple(piece for piece in pieces if piece not in ("", "."))
+        (files if kind == stat.S_IFREG else folders).add(pieces)
+        folders.update(pieces[:n] for n in range(1, len(pieces)))
+        total += size
+        if total > limit:
+            raise CorpusError(f"{path}: found {total} bytes of content, expected at most {limit}")
+    for pieces in files & folders:
+        raise CorpusError(f"{path}: member {'/'.join(pieces) or '.'!r} is both a file and a folder")
+    for pieces in files | folders:
+        place = folder.joinpath(*pieces)
+        if place.exists() and place.is_dir() != (pieces in folders):
+            raise CorpusError(
+                f"{place}: found a {'folder' if place.is_dir() else 'file'}, "
+                f"expected a {'folder' if pieces in folders else 'file'}"
+            )
 
 
 def fetch_archives(files, folder, base_url=None, *, keep=False, progress=True) -> Path:
@@ -322,6 +359,12 @@ def fetch_archives(files, folder, base_url=None, *, keep=False, progress=True) -
         As `fetch_file` and `unpack_archive`, and before the first transfer if
         the disk is too small for what is missing.
     """
+    with lock(folder):
+        return fetch_unlocked(files, folder, base_url, keep=keep, progress=progress)
+
+
+def fetch_unlocked(files, folder, base_url=None, *, keep=False, progress=True):
+    """`fetch_archives` for a caller that holds the lock of the folder."""
     folder = Path(folder)
     notes = folder / ".fetched"
     notes.mkdir(parents=True, exist_ok=True)
@@ -344,7 +387,7 @@ def fetch_archives(files, folder, base_url=None, *, keep=False, progress=True) -
         size = int(row["size"]) if row.get("size") else None
         check = row.get("check")
         archive = fetch_file(url, notes / name, size=size, check=check, progress=progress, **sums)
-        if zipfile.is_zipfile(archive) or tarfile.is_tarfile(archive):
+        if zipfile.is_zipfile(archive) or _is_tar(archive):
             unpack_archive(archive, folder)
             if not keep:
                 archive.unlink()

@@ -50,16 +50,22 @@ def split_partitions(sources, *, validation_share=0.2, seed=0):
     CorpusError
         If a partition or the backgrounds are missing, or two partitions share a recording.
     """
-    index, parts = sources.index, {}
+    index, parts, lacking = sources.index, {}, []
+    if BACKGROUND not in sources.classes:
+        lacking.append(f"backgrounds (label {BACKGROUND!r})")
+    if set(sources.classes) <= {BACKGROUND}:
+        lacking.append("events (other labels)")
     for part, names in PARTITIONS.items():
-        found = [name for name in names if name in sources.partitions]
-        if found:
-            parts[part] = index[index["partition"] == found[0]]
+        present = [name for name in names if name in sources.partitions]
+        if present:
+            parts[part] = index[index["partition"] == present[0]]
         elif part in ("training", "development"):
-            raise CorpusError(
-                f"{sources.name}: found partitions {', '.join(sources.partitions) or '(none)'}, "
-                f"expected one for {part}: {' or '.join(names)}"
-            )
+            lacking.append(f"a partition for {part} ({' or '.join(names)})")
+    if lacking:
+        raise CorpusError(
+            f"{sources.name}: found labels {', '.join(sources.classes) or '(none)'} and partitions "
+            f"{', '.join(sources.partitions) or '(none)'}, expected also {', '.join(lacking)}"
+        )
     if "validation" not in parts:
         parts["training"], parts["validation"] = split_sources(
             parts["training"], share=validation_share, seed=seed

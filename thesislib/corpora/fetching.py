@@ -8,8 +8,9 @@ import zipfile
 import zlib
 from pathlib import Path
 
-from thesislib.corpora.download import fetch_archives
+from thesislib.corpora.download import fetch_unlocked
 from thesislib.errors import CorpusError, ParameterError
+from thesislib.store import lock
 
 
 def require_licence(accept_licence, text):
@@ -59,10 +60,14 @@ def fetch_complete(files, folder, base_url=None, *, find_problem, progress=True)
     folder = Path(folder)
     if find_problem(folder) is None:
         return folder
-    # Files that were fetched once and have gone since are to be fetched again.
-    for row in files:
-        (folder / ".fetched" / f"{row['name']}.done").unlink(missing_ok=True)
-    fetch_archives(files, folder, base_url, progress=progress)
+    with lock(folder):
+        # Another process may have fetched them while this one waited.
+        if find_problem(folder) is None:
+            return folder
+        # Files that were fetched once and have gone since are to be fetched again.
+        for row in files:
+            (folder / ".fetched" / f"{row['name']}.done").unlink(missing_ok=True)
+        fetch_unlocked(files, folder, base_url, progress=progress)
     problem = find_problem(folder)
     if problem:
         raise CorpusError(f"{folder}: {problem}")

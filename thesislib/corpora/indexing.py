@@ -9,11 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from sklearn.model_selection import StratifiedGroupKFold
 
 from thesislib.corpora.folder import find_folder
 from thesislib.corpora.recordings import find_recordings, read_labels
-from thesislib.corpora.splits import check_units
+from thesislib.corpora.splits import draw_parts
 from thesislib.errors import CorpusError, ParameterError, check_number
 from thesislib.store import write_atomically
 
@@ -90,9 +89,10 @@ def write_index(
     splits = {}
     if partitions:
         order = [name for name, size in partitions.items() for _ in range(size)]
-        splits["partition"] = np.array(order)[_draw(index["label"], groups, len(order), seed)]
+        parts = draw_parts(index["label"], groups, len(order), seed=seed)
+        splits["partition"] = np.array(order)[parts]
     if n_folds:
-        splits["fold"] = 1 + _draw(index["label"], groups, n_folds, seed)
+        splits["fold"] = 1 + draw_parts(index["label"], groups, n_folds, seed=seed)
     index = index.assign(**splits, **({} if group is None else {"group": groups}))
     with write_atomically(path) as temporary:
         index.to_csv(temporary, index=False, lineterminator="\n")
@@ -109,24 +109,12 @@ def _find_groups(names, pattern):
         raise ParameterError(
             f"group: found {pattern!r}, no regular expression ({error})"
         ) from error
-    found = [expression.search(name) for name in names]
-    missing = [name for name, match in zip(names, found) if match is None]
+    matches = [expression.search(name) for name in names]
+    groups = [match and match[min(1, expression.groups)] for match in matches]
+    missing = [name for name, group in zip(names, groups) if not group]
     if missing:
-        listed = "\n".join(f"  - {name}" for name in missing)
         raise CorpusError(
-            f"group: {pattern!r} is not in the names of {len(missing)} files\n{listed}"
+            f"group: {pattern!r} finds no group in {len(missing)} of {len(names)} files "
+            f"({', '.join(missing[:3])}{', …' if len(missing) > 3 else ''}), expected one in each"
         )
-    return np.array([match[1 if expression.groups else 0] for match in found])
-
-
-def _draw(labels, groups, n_parts, seed):
-    """Number of the part of each row; the parts are alike in size and classes."""
-    labels = np.asarray(labels)
-    if n_parts == 1:
-        return np.zeros(len(labels), int)
-    check_units(labels, groups, n_parts, what="groups", where="index")
-    splitter = StratifiedGroupKFold(n_parts, shuffle=True, random_state=seed)
-    part = np.empty(len(labels), int)
-    for number, (_, rows) in enumerate(splitter.split(labels, labels, groups)):
-        part[rows] = number
-    return part
+    return np.array(groups)

@@ -1,59 +1,244 @@
-"""Folds that keep groups together, and slices of a corpus for a cheap trial (thesis 8.3)."""
+"""Splits of a corpus: spelt alike, derived where an experiment needs another kind, sliced."""
 
 from dataclasses import replace
 
 import numpy as np
-from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+import pandas as pd
 
 from thesislib.errors import CorpusError, check_number
 
+#: Other names of a partition, compared without case.
+SPELLINGS = {
+    "train": ("training", "trn"),
+    "devel": ("dev", "development", "validation", "valid", "val"),
+    "test": ("testing", "tst"),
+    "evaluation": ("eval",),
+}
 
-def cross_validate(corpus, *, n_folds=10, seed=0, ignore_groups=False):
-    """Train and test rows of each fold: the corpus's own folds, or drawn ones.
+#: Share of the training part that is cut off for a missing partition: one in so many.
+ONE_IN = {"devel": 4, "test": 5, "evaluation": 5}
+
+
+def adapt(corpus, needs, *, seed=0):
+    """Return a corpus with the splits that an experiment needs; derive those that it lacks.
 
     Parameters
     ----------
     corpus : Corpus
-    n_folds : int >= 2
-        Number of folds where the corpus names none; 10 in the thesis.
+    needs : int or sequence of str
+        Number of folds of a cross-validation, or names of partitions: ``train`` first, the one
+        that is scored last. Empty: partitions are only spelt alike.
     seed : int
-    ignore_groups : bool
-        Draw folds that part groups, though the corpus has folds of its own: what a game's
-        sound gives away when its clips are on both sides (8.3.1.1).
+        Of what is drawn.
 
     Returns
     -------
-    dict of str to (ndarray of int, ndarray of int)
+    Corpus
+        The corpus itself if it has what is needed. Otherwise a remark that begins with
+        ``derived:`` says what was done:
+
+        - no folds: as many as needed (fewer if a class has fewer groups) are drawn by group;
+        - no partition to score: ``test`` serves as ``evaluation`` and the reverse, and ``devel``
+          where the experiment has no other use for it; otherwise a fifth of ``train`` is cut off;
+        - no ``devel``: a quarter of ``train`` is cut off;
+        - no ``train``: the last fold is scored, the one before it is ``devel``, the others are
+          ``train``; with neither folds nor partitions, all clips are ``train`` before the cuts.
+
+        Cuts keep groups whole and every class on both sides.
 
     Raises
     ------
     CorpusError
-        If a class has fewer groups (or, ignoring groups, clips) than folds.
+        If there are fewer than two classes, too few groups of a class, or partitions of which
+        none is to train on.
 
     Examples
     --------
-    >>> import pandas as pd
     >>> from thesislib.corpora.index import Corpus
-    >>> index = pd.DataFrame({"file": list("abcdefgh"), "label": list("xyxyxyxy"),
-    ...                       "group": list("11223344")})
-    >>> folds = cross_validate(Corpus(index, ".", name="example"), n_folds=2)
-    >>> [len(test) for train, test in folds.values()]
-    [4, 4]
+    >>> index = pd.DataFrame({"file": list("abcdefghij"), "label": ["x", "y"] * 5})
+    >>> corpus = adapt(Corpus(index, ".", name="example"), ("train", "devel", "test"))
+    >>> corpus.index["partition"].value_counts().sort_index().to_dict()
+    {'devel': 2, 'test': 2, 'train': 6}
     """
-    if not ignore_groups and has_folds(corpus):
-        return corpus.folds()
-    check_number("n_folds", n_folds, low=2, integer=True)
+    corpus = _spell(corpus)
+    if not needs:
+        return corpus
+    if len(corpus.classes) < 2:
+        listed = ", ".join(map(repr, corpus.classes)) or "none"
+        raise CorpusError(f"{corpus.name}: found classes {listed}, expected at least two")
+    if isinstance(needs, int):
+        column, values, remarks = "fold", *_derive_folds(corpus, needs, seed)
+    else:
+        column, values, remarks = "partition", *_derive_partitions(corpus, needs, seed)
+    if remarks:
+        corpus = replace(
+            corpus,
+            index=corpus.index.assign(**{column: values}),
+            kind="stand-in" if corpus.kind == "thesis" else corpus.kind,
+            remarks=(*corpus.remarks, *(f"derived: {remark}" for remark in remarks)),
+        )
+    _check_nested(corpus, needs)
+    return corpus
+
+
+def _spell(corpus):
+    """Corpus whose partitions have the names that the experiments use."""
+    names, remarks = {}, []
+    for name in corpus.partitions:
+        plain = name.strip().lower()
+        usual = next((key for key, others in SPELLINGS.items() if plain in others), plain)
+        if usual != name and usual not in (*corpus.partitions, *names.values()):
+            names[name] = usual
+            remarks.append(f"partition {name!r} is read as {usual!r}")
+    if not names:
+        return corpus
+    index = corpus.index.replace({"partition": names})
+    return replace(corpus, index=index, remarks=(*corpus.remarks, *remarks))
+
+
+def _derive_folds(corpus, n_folds, seed):
+    if has_folds(corpus):
+        return None, ()
     rows = np.flatnonzero(corpus.index["label"].notna().to_numpy())
     labels, groups = corpus.labels[rows], corpus.groups[rows]
-    what, units = ("clips", rows) if ignore_groups else ("groups", groups)
-    check_units(labels, units, n_folds, what=what, where=corpus.name)
-    kind = StratifiedKFold if ignore_groups else StratifiedGroupKFold
-    splitter = kind(n_folds, shuffle=True, random_state=seed)
-    parts = splitter.split(rows, labels, None if ignore_groups else groups)
-    return {str(k + 1): (rows[train], rows[test]) for k, (train, test) in enumerate(parts)}
+    # The nested choice takes two groups of each class in every training part.
+    check_units(labels, groups, 3, what=_unit(corpus), where=corpus.name, parts="folds")
+    n_folds = min(n_folds, _fewest(labels, groups))
+    fold = pd.Series(None, index=corpus.index.index, dtype=object)
+    parts = draw_parts(labels, groups, n_folds, seed=seed, where=corpus.name)
+    fold.iloc[rows] = (1 + parts).astype(str)
+    return fold, (f"{n_folds} folds are drawn, {_unit(corpus)} whole",)
 
 
-def check_units(labels, units, n_parts, *, what, where):
+def _derive_partitions(corpus, needs, seed):
+    labelled = corpus.index["label"].notna()
+    part = corpus.index.get("partition", pd.Series(None, index=labelled.index)).astype(object)
+    have, scored, remarks = set(part[labelled].dropna()), needs[-1], []
+    if set(needs) <= have:
+        return None, ()
+    if "train" not in have and has_folds(corpus):
+        part, remarks = _merge_folds(corpus, needs)
+    elif not have:
+        part[labelled] = "train"
+    elif "train" not in have:
+        listed = ", ".join(sorted(have))
+        raise CorpusError(
+            f"{corpus.name}: found partitions {listed}, expected {', '.join(needs)}, "
+            "or at least train"
+        )
+    elif scored not in have:
+        spare = [name for name in ("test", "evaluation", "devel") if name in have - set(needs)]
+        if spare:
+            part[part == spare[0]] = scored
+            remarks.append(f"{spare[0]} serves as {scored}")
+    missing = [name for name in needs[:0:-1] if name not in set(part[labelled])]
+    train, what = np.flatnonzero(labelled & (part == "train")), _unit(corpus)
+    parts = ", ".join(["train", *missing[::-1]])
+    check_units(
+        corpus.labels[train],
+        corpus.groups[train],
+        1 + len(missing),
+        what=what,
+        where=corpus.name,
+        parts=f"partitions ({parts})",
+    )
+    for name in missing:
+        labels, groups = corpus.labels[train], corpus.groups[train]
+        n_parts = min(ONE_IN[name], _fewest(labels, groups))
+        cut = draw_parts(labels, groups, n_parts, seed=seed, where=corpus.name) == 0
+        part.iloc[train[cut]] = name
+        remarks.append(f"{cut.sum()} clips of train are cut off as {name}, {what} whole")
+        train = train[~cut]
+    return part, tuple(remarks)
+
+
+def _merge_folds(corpus, needs):
+    """Partitions from folds: the last one is scored, the one before it is for development."""
+    folds = list(corpus.folds().items())
+    (last, (train, test)), part = folds[-1], np.full(len(corpus), None, dtype=object)
+    part[train], part[test] = "train", needs[-1]
+    remarks = [f"fold {last} serves as {needs[-1]}, the others as train"]
+    if len(needs) > 2 and len(folds) > 2:
+        name, (_, rows) = folds[-2]
+        part[np.intersect1d(rows, train)] = needs[1]
+        remarks.append(f"fold {name} serves as {needs[1]}")
+    return pd.Series(part, index=corpus.index.index), remarks
+
+
+def _check_nested(corpus, needs):
+    """The choice inside a training part takes two groups of each class."""
+    if isinstance(needs, int):
+        training = {f"fold {name}": train for name, (train, _) in corpus.folds().items()}
+    elif len(needs) == 2:
+        training = {needs[-1]: corpus.rows("train")}
+    else:
+        return
+    for name, rows in training.items():
+        check_units(
+            corpus.labels[rows],
+            corpus.groups[rows],
+            2,
+            classes=corpus.classes,
+            what=_unit(corpus),
+            where=f"{corpus.name}, training part of {name}",
+            parts="inner folds",
+        )
+
+
+def _unit(corpus):
+    return "groups" if "group" in corpus.index else "clips"
+
+
+def _fewest(labels, groups):
+    return min(len(set(groups[labels == name])) for name in set(labels))
+
+
+def draw_parts(labels, groups, n_parts, *, seed=0, where="index"):
+    """Number of the part of each row: parts alike in size and classes, with groups whole.
+
+    Parameters
+    ----------
+    labels, groups : ndarray, shape (n,)
+    n_parts : int
+    seed : int
+    where : str
+        Name of the corpus, for the message.
+
+    Returns
+    -------
+    ndarray of int, shape (n,)
+        From 0.
+
+    Raises
+    ------
+    CorpusError
+        If a class has fewer groups than parts, or in twenty draws was absent from a part.
+
+    Examples
+    --------
+    >>> labels = np.array(["x", "y"] * 4)
+    >>> parts = draw_parts(labels, np.repeat(np.arange(4), 2), 2)
+    >>> np.bincount(parts).tolist()
+    [4, 4]
+    """
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    labels, part = np.asarray(labels), np.zeros(len(labels), int)
+    if n_parts == 1:
+        return part
+    check_units(labels, groups, n_parts, what="groups", where=where)
+    for attempt in range(20):
+        splitter = StratifiedGroupKFold(n_parts, shuffle=True, random_state=seed + attempt)
+        for number, (_, rows) in enumerate(splitter.split(labels, labels, groups)):
+            part[rows] = number
+        if all(len(set(part[labels == name])) == n_parts for name in set(labels)):
+            return part
+    raise CorpusError(
+        f"{where}: found no {n_parts} parts that each hold every class, with groups whole"
+    )
+
+
+def check_units(labels, units, n_parts, *, what, where, parts="folds", classes=None):
     """Refuse to draw more parts than the smallest class has units that stay whole.
 
     Raises
@@ -61,12 +246,12 @@ def check_units(labels, units, n_parts, *, what, where):
     CorpusError
         Names the class, what it has and how many parts there shall be.
     """
-    for name in np.unique(labels):
+    for name in np.unique(labels) if classes is None else classes:
         n_units = len(set(units[labels == name]))
         if n_units < n_parts:
             raise CorpusError(
                 f"{where}: class {name!r} has {n_units} {what}, "
-                f"expected at least one for each of {n_parts} folds"
+                f"expected at least one for each of {n_parts} {parts}"
             )
 
 
@@ -116,7 +301,12 @@ def take_slice(corpus, n):
     ends = np.round(cell.size().cumsum().to_numpy() / n)
     share = np.maximum(1, np.diff(ends, prepend=0))
     keep = cell.cumcount() < share[cell.ngroup()]
-    sliced = corpus.select(keep.sort_index().to_numpy())
+    keep = keep.sort_index().to_numpy()
+    sliced = corpus.select(keep)
+    if corpus.splits is not None:
+        place = np.cumsum(keep) - 1
+        splits = {k: tuple(place[s[keep[s]]] for s in sides) for k, sides in corpus.splits.items()}
+        sliced = replace(sliced, splits=splits)
     kind = "stand-in" if corpus.kind == "thesis" else corpus.kind
     remark = f"a slice: {len(sliced)} of {len(corpus)} clips"
     return replace(sliced, kind=kind, remarks=(*corpus.remarks, remark))

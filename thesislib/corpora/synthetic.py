@@ -32,7 +32,6 @@ sentiment             50  devel 69, test 79                              80     
 import json
 import os
 import shutil
-import tempfile
 from dataclasses import asdict, replace
 from pathlib import Path
 from zlib import crc32
@@ -46,7 +45,7 @@ from thesislib.corpora.folder import DESCRIPTION
 from thesislib.corpora.recipes import EVENT_DURATIONS_S, RECIPES
 from thesislib.corpora.source_filter import render, vary
 from thesislib.errors import CorpusError, check_number, check_option
-from thesislib.store import hash_parameters
+from thesislib.store import hash_parameters, make_temporary
 
 #: Raised whenever the same recipe gives other audio than before.
 VERSION = 1
@@ -115,6 +114,7 @@ def make_corpus(name, folder, *, n_per_class=None, seed=0, size="demo", clip_s=N
 
     Examples
     --------
+    >>> import tempfile
     >>> root = make_corpus("heart", Path(tempfile.mkdtemp()) / "heart", size="tiny", clip_s=0.5)
     >>> (root / "lab" / "ComParE2018_Heartbeat.tsv").read_text().splitlines()[:2]
     ['file_name\tlabel', 'devel_0001.wav\t2']
@@ -126,7 +126,7 @@ def make_corpus(name, folder, *, n_per_class=None, seed=0, size="demo", clip_s=N
     if _is_complete(folder, parameters):
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    aside = make_temporary(folder, folder=True)
     try:
         for part, recipe in recipes.items():
             _LAYOUTS[name](recipe, aside / part, seed)

@@ -1,16 +1,16 @@
-from .autoencoder_search import (
+from .autoencoder_trials import (
     AutoencoderTrial as AutoencoderTrial,
 )
-from .autoencoder_search import (
+from .autoencoder_trials import (
     FoldTrial as FoldTrial,
 )
-from .autoencoder_search import (
+from .autoencoder_trials import (
     describe_losses as describe_losses,
 )
-from .autoencoder_search import (
+from .autoencoder_trials import (
     learn_setting as learn_setting,
 )
-from .autoencoder_search import (
+from .autoencoder_trials import (
     split_directions as split_directions,
 )
 from .classifiers import (
@@ -100,10 +100,10 @@ from .significance import (
 from .significance import (
     ttest_from_printed as ttest_from_printed,
 )
-from .sweep import (
+from .sweeps import (
     expand_grid as expand_grid,
 )
-from .sweep import (
+from .sweeps import (
     sweep as sweep,
 )
 from .validation import (

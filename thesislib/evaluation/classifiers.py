@@ -27,7 +27,7 @@ class TrainingSpan(TransformerMixin, BaseEstimator):
     """Coordinates of the features in the space that the training clips span.
 
     A linear SVM's weights lie in that space, so with fewer clips than features nothing
-    changes but the cost: inner products between clips, and with them the machine, stay the
+    changes but the cost: inner products between clips, and with them the classifier, stay the
     same while thousands of columns shrink to as many as there are distinct clips.
 
     Examples
@@ -96,7 +96,7 @@ def build_svm(complexity=1.0, *, solver="liblinear", scale="none", class_weight=
     check_option("solver", solver, SOLVERS)
     check_option("scale", scale, SCALES)
     if solver == "liblinear":
-        machine = LinearSVC(
+        svm = LinearSVC(
             C=complexity,
             dual=True,
             tol=1e-3,
@@ -106,14 +106,14 @@ def build_svm(complexity=1.0, *, solver="liblinear", scale="none", class_weight=
         )
     else:
         # The pairwise wrapper gives a decision value a class, which the tie rule needs.
-        machine = OneVsOneClassifier(
+        svm = OneVsOneClassifier(
             SVC(kernel="linear", C=complexity, class_weight=class_weight, tol=1e-3)
         )
     scaler = {"none": "passthrough", "standard": StandardScaler(), "minmax": MinMaxScaler()}
-    return make_pipeline(scaler[scale], TrainingSpan(), machine)
+    return make_pipeline(scaler[scale], TrainingSpan(), svm)
 
 
-def decision_values(machine, X):
+def decision_values(classifier, X):
     """Decision value of each class, also for two classes: ``(n, n_classes)``.
 
     Examples
@@ -122,7 +122,7 @@ def decision_values(machine, X):
     >>> decision_values(build_svm(1.0).fit(X, ["a", "b"]), X).shape
     (2, 2)
     """
-    values = np.asarray(machine.decision_function(X), dtype=float)
+    values = np.asarray(classifier.decision_function(X), dtype=float)
     return np.column_stack([-values, values]) if values.ndim == 1 else values
 
 

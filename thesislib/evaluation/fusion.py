@@ -100,12 +100,12 @@ def vote_by_clip(predictions, decisions, clips, classes):
     predictions, decisions, clips = map(np.asarray, (predictions, decisions, clips))
     _, first = np.unique(clips, return_index=True)
     names = clips[np.sort(first)]
-    found = [
+    votes = [
         vote(predictions[clips == n][:, None], decisions[clips == n][:, None, :], classes)
         for n in names
     ]
-    winners = np.concatenate([winner for winner, _ in found])
-    return names, winners, np.concatenate([tied for _, tied in found])
+    winners = np.concatenate([winner for winner, _ in votes])
+    return names, winners, np.concatenate([tied for _, tied in votes])
 
 
 def weight_grid(n_parts, *, step=0.1):

@@ -8,7 +8,7 @@ Metrics
 -------
 * :func:`unweighted_average_recall`: mean recall over the classes that occur in the truth.
 * :func:`bootstrap_interval`: percentile interval over resampled clips or groups.
-* :func:`score_folds`: UAR of the concatenated folds, and mean and deviation over folds.
+* :func:`score_folds`: UAR of the concatenated folds, and mean and standard deviation over folds.
 """
 
 import numpy as np
@@ -31,7 +31,7 @@ def _check_pair(y_true, y_pred):
 
 
 def unweighted_average_recall(y_true, y_pred):
-    """Mean over the classes of the share of their clips that was found (UAR).
+    """Recall, averaged over the classes that occur in the truth (UAR).
 
     Examples
     --------
@@ -43,7 +43,7 @@ def unweighted_average_recall(y_true, y_pred):
 
 
 def accuracy(y_true, y_pred):
-    """Share of clips whose class was found."""
+    """Share of clips that are classified correctly."""
     y_true, y_pred = _check_pair(y_true, y_pred)
     return float(np.mean(y_true == y_pred))
 
@@ -123,7 +123,7 @@ def bootstrap_interval(
 
 
 def score_folds(y_true, y_pred, folds, *, metric=unweighted_average_recall):
-    """Score of the concatenated folds, and mean and deviation over folds (8.3).
+    """Score of the concatenated folds, and mean and standard deviation over folds (8.3).
 
     Parameters
     ----------
@@ -135,13 +135,13 @@ def score_folds(y_true, y_pred, folds, *, metric=unweighted_average_recall):
     Returns
     -------
     dict
-        ``pooled``, ``mean``, ``deviation`` (``ddof=0``, as the thesis's ± fits) and
+        ``pooled``, ``mean``, ``std`` (``ddof=0``, as the thesis's ± fits) and
         ``scores``, one a fold in sorted order.
 
     Examples
     --------
-    >>> found = score_folds(["a", "b", "a", "b"], ["a", "b", "a", "a"], [1, 1, 2, 2])
-    >>> found["pooled"], found["mean"], found["deviation"]
+    >>> scores = score_folds(["a", "b", "a", "b"], ["a", "b", "a", "a"], [1, 1, 2, 2])
+    >>> scores["pooled"], scores["mean"], scores["std"]
     (0.75, 0.75, 0.25)
     """
     y_true, y_pred = _check_pair(y_true, y_pred)
@@ -150,7 +150,7 @@ def score_folds(y_true, y_pred, folds, *, metric=unweighted_average_recall):
     return {
         "pooled": metric(y_true, y_pred),
         "mean": float(np.mean(scores)),
-        "deviation": float(np.std(scores)),
+        "std": float(np.std(scores)),
         "scores": scores,
     }
 

@@ -1,18 +1,20 @@
-"""Multilayer perceptrons: the classifier of 8.1, and the challenge's baseline beside it.
+"""Multilayer perceptrons: the classifier of 8.1 and the challenge's baseline.
 
-Both are one network: inputs standardised on the training part, hidden layers of ReLU units
-with dropout, softmax over the classes, cross entropy, Adam. :class:`MLP` takes a vector a
-clip; :class:`FrameMLP` takes the frames of a clip with their neighbours and adds up what it
-says of each.
+Both train a :class:`~thesislib.representations.crnn.Perceptron`: inputs standardised on the
+training part, hidden layers of ReLU units with dropout, softmax over the classes, cross entropy,
+Adam. :class:`MLP` takes one vector per clip. :class:`FrameMLP` takes the frames of a clip with
+their neighbours and averages their probabilities.
 
 Left open by the thesis, and chosen
 -----------------------------------
-* Dropout stands on "all layers except the output layer" (8.1.1.3) or on "the hidden layers"
-  (8.1.1.4): the second; ``input_dropout`` offers the first.
-* First weights are torch's defaults. The last weights are kept: there is no validation part.
+* Dropout is applied to "all layers except the output layer" (8.1.1.3) or to "the hidden layers"
+  (8.1.1.4). The second is the default; ``input_dropout`` gives the first.
+* Weights are initialised as torch does. The last weights are used, since there is no validation
+  part.
 """
 
 import copy
+from dataclasses import KW_ONLY, dataclass
 
 import numpy as np
 import torch
@@ -22,16 +24,18 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 from torch import nn
 
-from thesislib.errors import ParameterError, check_number
+from thesislib.errors import SHARE, ParameterError, integer, number
+from thesislib.representations.crnn import Perceptron
 from thesislib.representations.saving import SavedNetwork
 from thesislib.training import checkpoint_file, train
 
-#: Rows answered at once, so that memory does not grow with the number of frames.
+#: Rows classified at once, so that memory does not grow with the number of frames.
 BLOCK = 8192
 
 
+@dataclass(eq=False, repr=False)
 class MLP(ClassifierMixin, SavedNetwork, BaseEstimator):
-    """Perceptron on one feature vector a clip (thesis 8.1.1.3).
+    """Perceptron on one feature vector per clip (thesis 8.1.1.3).
 
     Parameters
     ----------
@@ -50,7 +54,7 @@ class MLP(ClassifierMixin, SavedNetwork, BaseEstimator):
     verbose : bool
         Show a progress bar.
     checkpoint : str, Path or None
-        Folder where a training that was killed finds its last epoch.
+        Folder for the state after each epoch, from which an interrupted training resumes.
 
     Attributes
     ----------
@@ -58,47 +62,30 @@ class MLP(ClassifierMixin, SavedNetwork, BaseEstimator):
         Class names in sorted order.
     n_features_in_ : int
     network_ : nn.Module
-        Holds the mean and deviation of the training part, too.
+        Its buffers hold the mean and standard deviation of the training part.
     history_ : list of dict
         ``loss`` of each epoch.
 
     Examples
     --------
     >>> X = np.random.default_rng(0).normal(size=(40, 3)); y = np.where(X[:, 0] > 0, "in", "out")
-    >>> machine = MLP(n_units=8, n_epochs=200, random_state=0).fit(X, y)
-    >>> machine.predict([[2.0, 0.0, 0.0], [-2.0, 0.0, 0.0]]).tolist()
+    >>> mlp = MLP(n_units=8, n_epochs=200, random_state=0).fit(X, y)
+    >>> mlp.predict([[2.0, 0.0, 0.0], [-2.0, 0.0, 0.0]]).tolist()
     ['in', 'out']
     """
 
     _fitted = ("classes_", "n_features_in_")
-    n_context = 1
+    _version = 2
+    context_frames = 1
 
-    def __init__(
-        self,
-        n_layers=2,
-        n_units=150,
-        *,
-        dropout=0.4,
-        input_dropout=0.0,
-        learning_rate=1e-3,
-        n_epochs=400,
-        batch_size=None,
-        device="auto",
-        random_state=0,
-        verbose=False,
-        checkpoint=None,
-    ):
-        self.n_layers = n_layers
-        self.n_units = n_units
-        self.dropout = dropout
-        self.input_dropout = input_dropout
-        self.learning_rate = learning_rate
-        self.n_epochs = n_epochs
-        self.batch_size = batch_size
-        self.device = device
-        self.random_state = random_state
-        self.verbose = verbose
-        self.checkpoint = checkpoint
+    n_layers: integer(1, 64) = 2
+    n_units: integer(1, 2**14) = 150
+    _: KW_ONLY
+    dropout: SHARE = 0.4
+    input_dropout: SHARE = 0.0
+    learning_rate: number(0, open_low=True) = 1e-3
+    n_epochs: integer(0) = 400
+    batch_size: integer(1) | None = None
 
     def fit(self, X, y):
         """Train the network.
@@ -127,11 +114,13 @@ class MLP(ClassifierMixin, SavedNetwork, BaseEstimator):
             raise ParameterError(f"y: found one class {classes.tolist()}, expected at least two")
         self.classes_, self.n_features_in_ = tuple(classes.tolist()), frames.shape[1]
         seed = self._begin()
-        self.network_.standardise(StandardScaler().fit(frames))
+        scaler = StandardScaler().fit(frames)
+        self.network_.mean.copy_(torch.from_numpy(scaler.mean_))
+        self.network_.scale.copy_(torch.from_numpy(scaler.scale_))
         path = checkpoint_file(
             self.checkpoint, "mlp", self._checkpoint_parameters(seed), [frames, index, targets]
         )
-        wanted = torch.from_numpy(targets[owners]).to(self.device_)
+        targets = torch.from_numpy(targets[owners]).to(self.device_)
         frames, index = (torch.from_numpy(a).to(self.device_) for a in (frames, index))
 
         def batches(order):
@@ -141,8 +130,8 @@ class MLP(ClassifierMixin, SavedNetwork, BaseEstimator):
             return rows.split(self.batch_size)
 
         def step(rows):
-            logits = self.network_(frames[index[rows]])
-            return {"loss": nn.functional.cross_entropy(logits, wanted[rows])}
+            logits = _compute_logits(self.network_, frames[index[rows]])
+            return {"loss": nn.functional.cross_entropy(logits, targets[rows])}
 
         self.history_ = train(
             {"mlp": self.network_},
@@ -161,14 +150,14 @@ class MLP(ClassifierMixin, SavedNetwork, BaseEstimator):
         """Probability of each class, shape (n, n_classes), in the order of ``classes_``."""
         check_is_fitted(self, "network_")
         frames, index, owners = self._unfold(X, self.n_features_in_)
-        # In float64: float32 products differ in their last bits with a row's place in a block.
+        # In float64, since the last bits of float32 products depend on the position in a block.
         network, frames = copy.deepcopy(self.network_).cpu().double(), torch.from_numpy(frames)
-        found = [
-            network(frames[torch.from_numpy(rows)].double()).softmax(1).numpy()
+        probabilities = [
+            _compute_logits(network, frames[torch.from_numpy(rows)].double()).softmax(1).numpy()
             for rows in np.split(index, range(BLOCK, len(index), BLOCK))
         ]
         total = np.zeros((owners[-1] + 1, len(self.classes_)))
-        np.add.at(total, owners, np.concatenate(found))
+        np.add.at(total, owners, np.concatenate(probabilities))
         return total / np.bincount(owners)[:, None]
 
     def predict(self, X):
@@ -177,47 +166,36 @@ class MLP(ClassifierMixin, SavedNetwork, BaseEstimator):
         return np.asarray(self.classes_)[likeliest]
 
     def _unfold(self, X, n_features=None):
-        """Frames, the frames of each row of the network's input, and the clip of each row."""
+        """Frames, the indices of the frames of each input row, and the clip of each row."""
         X = validate_data(self, X, dtype=np.float32, reset=n_features is None)
         rows = np.arange(len(X))
         return X, rows[:, None], rows
 
-    def _check(self):
-        for name in ("n_layers", "n_units", "n_context"):
-            check_number(name, getattr(self, name), low=1, integer=True)
-        check_number("n_epochs", self.n_epochs, low=0, integer=True)
-        check_number("learning_rate", self.learning_rate, low=0, open_low=True)
-        for name in ("dropout", "input_dropout"):
-            check_number(name, getattr(self, name), low=0, high=0.99)
-        if self.batch_size is not None:
-            check_number("batch_size", self.batch_size, low=1, integer=True)
-
     def _build(self):
         return Perceptron(
             self.n_features_in_,
-            self.n_context,
-            self.n_layers,
-            self.n_units,
             len(self.classes_),
-            dropout=self.dropout,
-            input_dropout=self.input_dropout,
+            [self.n_units] * self.n_layers,
+            self.context_frames,
+            self.dropout,
+            self.input_dropout,
         )
 
 
+@dataclass(eq=False, repr=False)
 class FrameMLP(MLP):
-    """The challenge's baseline (Table 8.1): a perceptron on frames, added up to a clip.
+    """The challenge's baseline (Table 8.1): a perceptron on frames, averaged over a clip.
 
-    By default as the DCASE 2017 challenge describes it: 40 log-mel bands of five
-    neighbouring frames, 2 x 50 units, dropout 0.2, 200 epochs in batches of 256. Bands are
-    standardised over all frames of the training part; at a clip's ends its first and last
-    frame stand in for those that are missing. A clip's probabilities are the mean of its
-    frames', which ranks the classes as their sum does. The challenge also stops early, on
-    clips held out of the training part: left out here.
+    Defaults follow the DCASE 2017 challenge: 40 log-mel bands of five neighbouring frames,
+    2 x 50 units, dropout 0.2, 200 epochs in batches of 256. Bands are standardised over all
+    frames of the training part; at the ends of a clip its first and last frame are repeated.
+    The probabilities of a clip are the mean over its frames, which ranks the classes as the
+    sum does. The challenge's early stopping on held-out training clips is not implemented.
 
     Parameters
     ----------
-    n_context : int > 0
-        Neighbouring frames that make up an input, the frame itself in the middle.
+    context_frames : int > 0
+        Frames that make up an input, the classified frame in the middle.
     n_layers, n_units, dropout, input_dropout, learning_rate, n_epochs, batch_size
         As in :class:`MLP`.
     device, random_state, verbose, checkpoint
@@ -227,41 +205,16 @@ class FrameMLP(MLP):
     --------
     >>> rng = np.random.default_rng(0)
     >>> X = [rng.normal(level, 1, (n_frames, 4)) for level, n_frames in ((0, 9), (3, 7)) * 4]
-    >>> machine = FrameMLP(n_units=8, n_epochs=60, dropout=0).fit(X, ["quiet", "loud"] * 4)
-    >>> machine.network_.n_inputs, machine.score(X, ["quiet", "loud"] * 4)
-    (20, 1.0)
+    >>> FrameMLP(n_units=8, n_epochs=60, dropout=0).fit(X, list("ab") * 4).score(X, list("ab") * 4)
+    1.0
     """
 
-    def __init__(
-        self,
-        n_context=5,
-        n_layers=2,
-        n_units=50,
-        *,
-        dropout=0.2,
-        input_dropout=0.0,
-        learning_rate=1e-3,
-        n_epochs=200,
-        batch_size=256,
-        device="auto",
-        random_state=0,
-        verbose=False,
-        checkpoint=None,
-    ):
-        super().__init__(
-            n_layers,
-            n_units,
-            dropout=dropout,
-            input_dropout=input_dropout,
-            learning_rate=learning_rate,
-            n_epochs=n_epochs,
-            batch_size=batch_size,
-            device=device,
-            random_state=random_state,
-            verbose=verbose,
-            checkpoint=checkpoint,
-        )
-        self.n_context = n_context
+    n_units: integer(1, 2**14) = 50
+    _: KW_ONLY
+    context_frames: integer(1, 999) = 5
+    dropout: SHARE = 0.2
+    n_epochs: integer(0) = 200
+    batch_size: integer(1) | None = 256
 
     def _unfold(self, X, n_features=None):
         """Clips, shape (n_frames, n_bands) each, lengths may differ."""
@@ -274,33 +227,16 @@ class FrameMLP(MLP):
         lengths = np.array([len(clip) for clip in clips])
         ends = np.cumsum(lengths)
         owners = np.repeat(np.arange(len(clips)), lengths)
-        index = np.arange(ends[-1])[:, None] + np.arange(self.n_context) - self.n_context // 2
+        index = np.arange(ends[-1])[:, None] + np.arange(self.context_frames)
+        index -= self.context_frames // 2
         first, last = (ends - lengths)[owners, None], ends[owners, None] - 1
         return np.concatenate(clips), np.clip(index, first, last), owners
 
 
-class Perceptron(nn.Module):
-    """Frames with their neighbours, shape (batch, n_context, n_bands), to logits."""
-
-    def __init__(self, n_bands, n_context, n_layers, n_units, n_classes, *, dropout, input_dropout):
-        super().__init__()
-        self.n_inputs = n_bands * n_context
-        self.register_buffer("mean", torch.zeros(n_bands))
-        self.register_buffer("deviation", torch.ones(n_bands))
-        layers, width = [nn.Flatten(), nn.Dropout(input_dropout)], self.n_inputs
-        for _ in range(n_layers):
-            layers += [nn.Linear(width, n_units), nn.ReLU(), nn.Dropout(dropout)]
-            width = n_units
-        self.layers = nn.Sequential(*layers, nn.Linear(width, n_classes))
-
-    def standardise(self, scaler):
-        """Take mean and deviation of each band from a fitted StandardScaler."""
-        for name, values in (("mean", scaler.mean_), ("deviation", scaler.scale_)):
-            getattr(self, name).copy_(torch.from_numpy(values))
-
-    def forward(self, x):
-        """Logits, shape (batch, n_classes)."""
-        return self.layers((x - self.mean) / self.deviation)
+def _compute_logits(network, x):
+    """Logits (rows, classes) of frames with their neighbours, (rows, context, bands)."""
+    x = (x - network.mean) / network.scale
+    return network.decide(x.flatten(1))  # (rows, context x bands)
 
 
 def _check_matrix(X, name, n_columns=None):

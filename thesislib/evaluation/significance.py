@@ -56,8 +56,8 @@ def compare_folds(scores_a, scores_b, *, test_share):
 
     Examples
     --------
-    >>> found = compare_folds([0.7, 0.8, 0.75, 0.7], [0.6, 0.65, 0.7, 0.6], test_share=0.25)
-    >>> [round(found[f"{test}_p"], 3) for test in ("independent", "paired", "corrected")]
+    >>> result = compare_folds([0.7, 0.8, 0.75, 0.7], [0.6, 0.65, 0.7, 0.6], test_share=0.25)
+    >>> [round(result[f"{test}_p"], 3) for test in ("independent", "paired", "corrected")]
     [0.025, 0.016, 0.049]
     """
     scores_a, scores_b = _check_scores(scores_a, scores_b)
@@ -70,7 +70,7 @@ def compare_folds(scores_a, scores_b, *, test_share):
     variance = _variance(difference, noise)
     pooled = (_variance(scores_a, noise) + _variance(scores_b, noise)) / 2
     mean = difference.mean() if abs(difference.mean()) > noise else 0.0
-    found = {
+    result = {
         "mean_a": float(scores_a.mean()),
         "mean_b": float(scores_b.mean()),
         "difference": float(mean),
@@ -84,8 +84,8 @@ def compare_folds(scores_a, scores_b, *, test_share):
         ("paired", variance / n, n - 1),
         ("corrected", variance * (1 / n + test_share / (1 - test_share)), n - 1),
     ):
-        found[f"{name}_t"], found[f"{name}_p"] = _test(mean, squared_error, freedom)
-    return found
+        result[f"{name}_t"], result[f"{name}_p"] = _test(mean, squared_error, freedom)
+    return result
 
 
 def compare_all(scores, *, test_share):
@@ -122,10 +122,10 @@ def compare_all(scores, *, test_share):
     rows = []
     for a, b in combinations(scores, 2):
         try:
-            found = compare_folds(scores[a], scores[b], test_share=test_share)
+            result = compare_folds(scores[a], scores[b], test_share=test_share)
         except ParameterError as error:
             raise ParameterError(f"{a} and {b}: {error}") from error
-        rows.append({"system_a": a, "system_b": b, **found})
+        rows.append({"system_a": a, "system_b": b, **result})
     return pd.DataFrame(rows)
 
 
@@ -150,8 +150,8 @@ def ttest_from_printed(mean_a, deviation_a, mean_b, deviation_b, *, n_folds=10, 
     --------
     The best bag of features against IS09, printed as 5e-8:
 
-    >>> found = ttest_from_printed(66.3, 4.0, 49.2, 4.1)
-    >>> float(f"{found['independent_p']:.0e}")
+    >>> result = ttest_from_printed(66.3, 4.0, 49.2, 4.1)
+    >>> float(f"{result['independent_p']:.0e}")
     5e-08
     """
     check_number("n_folds", n_folds, low=MIN_FOLDS, integer=True)

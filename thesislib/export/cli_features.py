@@ -143,6 +143,7 @@ def _features(options):
     from thesislib.errors import AudioError
     from thesislib.export.features import write_features
     from thesislib.representations.extract import Reading
+    from thesislib.store import lock
     from thesislib.workers import open_cluster
 
     given = given_options(options)
@@ -160,6 +161,7 @@ def _features(options):
         with (
             open_cluster(dask, n_workers=given["n_jobs"]),
             warnings.catch_warnings(record=True) as warned,
+            lock(options.output),
         ):
             outcome = write_features(progress=show, **given)
     except AudioError as error:

@@ -1,1 +1,1 @@
-"""Stage 5: tables and figures that say where they come from."""
+"""Tables, figures, provenance, the overview (contracts 5 and 6)."""

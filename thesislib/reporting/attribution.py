@@ -179,17 +179,16 @@ def read_coefficients(machine):
 
 
 def attribute_picture(network, layers, picture, head, *, silence, n_steps=N_STEPS):
-    """What in a picture a function of a network's activations rests on.
+    """Attribute a linear function of a network's activations to the pixels of an image.
 
     Parameters
     ----------
     network : Network
     layers : list of str
-        Their activations side by side are what ``head`` gets.
+        Layers whose activations, side by side, are the features.
     picture : ndarray, shape (height, width, 3), uint8
-    head : callable or (ndarray, float)
-        Tensor (n, n_features) to Tensor (n,); or the weights, shape (n_features,), and the
-        intercept of a linear one.
+    head : (ndarray, float)
+        Weights, shape (n_features,), and intercept of the linear function.
     silence : array-like, shape (3,)
         Colour of the baseline.
     n_steps : int
@@ -212,14 +211,13 @@ def attribute_picture(network, layers, picture, head, *, silence, n_steps=N_STEP
     ((64, 64), True)
     """
     device = next(network.model.parameters()).device
-    if not callable(head):
-        weights = torch.as_tensor(head[0], dtype=torch.float32, device=device)
-        intercept = float(head[1])
+    weights = torch.as_tensor(head[0], dtype=torch.float32, device=device)
+    intercept = float(head[1])
 
     def answer(images):
-        found = network.activations(images, layers)
-        features = torch.cat([found[layer] for layer in layers], dim=1)
-        return head(features) if callable(head) else features @ weights + intercept
+        activations = network.activations(images, layers)
+        features = torch.cat([activations[layer] for layer in layers], dim=1)
+        return features @ weights + intercept
 
     x = torch.tensor(np.asarray(picture), dtype=torch.float32, device=device)
     blank = torch.tensor(np.asarray(silence), dtype=torch.float32, device=device).expand_as(x)

@@ -5,8 +5,8 @@ with. The answers are the table's own: those of a model that has not learnt from
 is drawn beside them depends on the system, and is made by one of
 
 - :class:`MachineOnPlots`: a linear SVM on a network's activations, with integrated gradients;
-- :class:`BagOnPlots`: bags of activations. Counts have no gradients, so the chunks are left
-  out one by one, and what one chunk counts for is explained;
+- :class:`BagOnPlots`: bags of activations. Counts have no gradients, so chunks are left out
+  one by one;
 - :func:`draw_reconstruction`: an autoencoder gives a spectrogram back.
 """
 
@@ -21,7 +21,6 @@ from thesislib.evaluation.classifiers import decision_values
 from thesislib.evaluation.events import locate_events
 from thesislib.reporting.attribution import (
     MISSING,
-    N_STEPS,
     ExplanationError,
     attribute_frame,
     attribute_picture,
@@ -29,10 +28,14 @@ from thesislib.reporting.attribution import (
     plot_attribution,
     read_coefficients,
 )
-from thesislib.reporting.event_figures import plot_detection
 from thesislib.reporting.explore import choose, display_and_close
-from thesislib.reporting.figures import describe_values, frequency_ticks, plot_audio
-from thesislib.reporting.training_figures import plot_reconstructions
+from thesislib.reporting.figures import (
+    describe_values,
+    frequency_ticks,
+    plot_audio,
+    plot_detection,
+    plot_reconstructions,
+)
 from thesislib.representations.extract import read_items
 from thesislib.representations.sliding import predict_ensemble
 from thesislib.spectra.plot import colour_table
@@ -170,12 +173,10 @@ class MachineOnPlots:
 
 
 class BagOnPlots:
-    """A linear SVM on bags of activations, asked which chunks and what in them it goes by.
+    """Contributions of chunks to the decision of a linear SVM on bags of activations.
 
-    The bag counts the nearest words of each chunk, and counts have no gradients. So each chunk
-    is left out in turn: what the decision value loses is what the chunk was worth. Of the chunk
-    that is worth most, integrated gradients show what makes it count for its nearest word: what
-    is explained is the negative squared distance to that word.
+    A bag counts the nearest words of each chunk, and counts have no gradients. Each chunk is
+    therefore left out in turn; its contribution is the decrease of the decision value.
 
     Parameters
     ----------
@@ -184,7 +185,7 @@ class BagOnPlots:
     trainings : dict
         Fold (None with partitions) to the training rows of the corpus and the complexity.
     bag : BagOfFeatures
-        Unfitted, scaled by ``minmax``.
+        Unfitted.
     """
 
     n_parts = 1
@@ -228,34 +229,11 @@ class BagOnPlots:
         values = decision_values(machine, bags)[:, answered]
         return values[0] - values[1:]
 
-    def attribute(self, clip):
-        """Attributions of a chunk's likeness to its nearest word, and their gain."""
-        import torch
-
-        bag, _ = self.fit(clip.fold)
-        scale = np.where(bag.width_ > 0, bag.width_, 1)
-        scaled = (self.found.by_row[clip.row][clip.part] - bag.minimum_) / scale
-        nearest = ((bag.codebook_[0] - scaled) ** 2).sum(axis=1).argmin()
-        word = torch.tensor(bag.codebook_[0][nearest])
-        minimum, width = torch.tensor(bag.minimum_), torch.tensor(np.float32(scale))
-
-        def likeness(features):
-            place = word.to(features.device), minimum.to(features.device), width.to(features.device)
-            return -(((features - place[1]) / place[2] - place[0]) ** 2).sum(dim=1)
-
-        # A square bends more than a decision value does.
-        return _attribute_plot(self.estimator, self.plot, clip, likeness, 4 * N_STEPS)
-
     def __call__(self, clip):
-        """Draw what each chunk is worth; of the one worth most, what makes it count."""
+        """Draw the contribution of each chunk, and the audio plot of the largest contributor."""
         worth = self.weigh_chunks(clip)
-        best = 0 if np.isnan(worth).all() else int(worth.argmax())
-        clip = replace(clip, part=best)
-        title = "towards its word (light), away from it (dark)"
-        explained = _draw_explained(
-            self.plot, clip, lambda: self.attribute(clip), title, "− squared distance, a cell"
-        )
-        return [plot_worth(clip, worth), *explained]
+        clip = replace(clip, part=0 if np.isnan(worth).all() else int(worth.argmax()))
+        return [plot_worth(clip, worth), _draw_plot(self.plot, clip)]
 
 
 def plot_worth(clip, worth):
@@ -399,26 +377,32 @@ def _draw_frame(X, shares, gain, frame, hop_s, band_hz):
     )
 
 
-def _attribute_plot(estimator, plot, clip, head, n_steps=N_STEPS):
+def _attribute_plot(estimator, plot, clip, head):
     estimator = estimator.fit()
     layers = [estimator.layer] if isinstance(estimator.layer, str) else list(estimator.layer)
     y, sr = clip.parts[clip.part]
     silence = colour_table(plot.colour_map)[0]
-    options = {"silence": silence, "n_steps": n_steps}
-    return attribute_picture(estimator.network_, layers, plot(y, sr=sr), head, **options)
+    return attribute_picture(estimator.network_, layers, plot(y, sr=sr), head, silence=silence)
+
+
+def _title_plot(plot, clip):
+    where = f"from {clip.starts_s[clip.part]:g} s, " if len(clip.parts) > 1 else ""
+    return f"{where}{plot.colour_map}, {plot.size_px} × {plot.size_px} px"
+
+
+def _draw_plot(plot, clip):
+    return plot_audio([plot], [clip.parts[clip.part]], [_title_plot(plot, clip)])
 
 
 def _draw_explained(plot, clip, attribute, title, unit):
     """An audio plot as the network gets it beside its attributions; alone without captum."""
     from IPython.display import Markdown
 
-    y, sr = clip.parts[clip.part]
-    where = f"from {clip.starts_s[clip.part]:g} s, " if len(clip.parts) > 1 else ""
-    seen = f"{where}{plot.colour_map}, {plot.size_px} × {plot.size_px} px"
     try:
         attributions, gain = attribute()
     except ExplanationError:
-        return [plot_audio([plot], [(y, sr)], [seen]), Markdown(f"*{MISSING}*")]
+        return [_draw_plot(plot, clip), Markdown(f"*{MISSING}*")]
+    y, sr = clip.parts[clip.part]
     S = plot.spectrum(y, sr=sr)
     start_s = clip.starts_s[clip.part]
     # A column is as wide as a hop and stands around its window's middle.
@@ -429,7 +413,7 @@ def _draw_explained(plot, clip, attribute, title, unit):
         attributions,
         extent_s=(start_s + times_s[0] - half, start_s + times_s[-1] + half),
         ticks=frequency_ticks(plot, sr=sr),
-        titles=(seen, title),
+        titles=(_title_plot(plot, clip), title),
         unit=unit,
         gain=gain,
         colours=ScalarMappable(

@@ -13,6 +13,8 @@ from thesislib.store import write_atomically
 
 #: Sequential, and monotone in lightness.
 COLOUR_MAP = "cividis"
+#: Distinguishable without colour.
+LINES = ("-", "--", ":", "-.")
 PITCH_CLASSES = tuple("C C# D D# E F F# G G# A A# B".split())
 # Ticks of an axis that is not linear: octaves, no nearer to each other than this share of it.
 _OCTAVES_HZ = 1000 * 2.0 ** np.arange(-4, 6)
@@ -240,6 +242,214 @@ def plot_layers(answers, *, title="", n_maps=6):
         for axes, index in zip(row.axes, strongest):
             axes.imshow(values[index], aspect="auto", interpolation="nearest")
             axes.set_title(f"map {index}", fontsize=8)
+    return figure
+
+
+def plot_histories(histories, columns, *, label):
+    """Losses over the epochs, a panel for each training.
+
+    Parameters
+    ----------
+    histories : dict of str to list of dict
+        Title to ``history_`` of an estimator.
+    columns : dict of str to str
+        Column of the history to its name in the legend; one that a history lacks is left
+        out there.
+    label : str
+        Of the vertical axis.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    n_columns = min(4, len(histories))
+    n_rows = -(-len(histories) // n_columns)
+    figure, grid = plt.subplots(
+        n_rows,
+        n_columns,
+        figsize=(3 * n_columns + 0.6, 2.8 * n_rows + 0.6),
+        squeeze=False,
+        sharey=True,
+    )
+    for axes in grid.flat[len(histories) :]:
+        axes.set_axis_off()
+    shown = {}
+    for axes, (title, history) in zip(grid.flat, histories.items()):
+        for i, (column, name) in enumerate(columns.items()):
+            points = [(row["epoch"], row[column]) for row in history if column in row]
+            if points:
+                marker = "o" if len(points) == 1 else None
+                (shown[name],) = axes.plot(
+                    *zip(*points), LINES[i % len(LINES)], color=f"C{i}", marker=marker
+                )
+        axes.set(title=title, xlabel="epoch")
+        if not history:
+            axes.text(0.5, 0.5, "untrained", ha="center", transform=axes.transAxes)
+    for axes in grid[:, 0]:
+        axes.set_ylabel(label)
+    # Beside the panels, so that it covers no curve.
+    figure.legend(
+        shown.values(), shown.keys(), loc="outside upper center", ncols=len(shown), frameon=False
+    )
+    return figure
+
+
+def plot_reconstructions(rows, titles, *, hop_s):
+    """Spectrograms and what came back, one above the other, on one colour scale.
+
+    Parameters
+    ----------
+    rows : dict of str to list of ndarray, shape (n_frames, n_bands)
+        Name of each row (``input``, …) to its spectrograms in [-1, 1], one a clip.
+    titles : sequence of str
+        One a clip.
+    hop_s : float
+        Distance between frames in seconds.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    figure, grid = plt.subplots(
+        len(rows),
+        len(titles),
+        figsize=(2.8 * len(titles) + 1, 1.9 * len(rows) + 0.6),
+        squeeze=False,
+        sharex="col",
+        sharey=True,
+    )
+    for line, (name, spectrograms) in zip(grid, rows.items()):
+        for axes, spectrogram in zip(line, spectrograms):
+            spectrogram = np.asarray(spectrogram)
+            n_frames, n_bands = spectrogram.shape
+            picture = axes.imshow(
+                spectrogram.T,
+                origin="lower",
+                aspect="auto",
+                interpolation="nearest",
+                extent=(0, n_frames * hop_s, 0, n_bands),
+                vmin=-1,
+                vmax=1,
+                cmap=COLOUR_MAP,
+            )
+        line[0].set_ylabel(f"{name}\nmel band")
+    for axes, title in zip(grid[0], titles):
+        axes.set_title(title)
+    for axes in grid[-1]:
+        axes.set_xlabel("time (s)")
+    figure.colorbar(picture, ax=grid, label="level, scaled to [−1, 1]")
+    return figure
+
+
+def plot_sweeps(panels, *, score, interval, label, chance, printed=None):
+    """Score with its interval over a parameter, a panel each.
+
+    Parameters
+    ----------
+    panels : dict of str to (pandas.DataFrame, str)
+        Title to a sweep's table and the column of the parameter; its name and unit are the
+        horizontal axis.
+    score : str
+        Column of the score in percent.
+    interval : (str, str)
+        Columns of the interval's lower and upper end.
+    label : str
+        Of the vertical axis.
+    chance : float
+        In percent.
+    printed : dict of str to dict of float to float, optional
+        Title to the points that the thesis names.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    figure, grid = plt.subplots(
+        1, len(panels), figsize=(4.2 * len(panels) + 0.4, 3.6), squeeze=False, sharey=True
+    )
+    shown = {}
+    for axes, (title, (table, column)) in zip(grid.flat, panels.items()):
+        table = table.dropna(subset=[score]).sort_values(column)
+        x, y = table[column].to_numpy(), table[score].to_numpy()
+        ends = [table[name].to_numpy() for name in interval]
+        # The interval is of all tests together, the score a mean over folds: they may part.
+        lengths = np.maximum([y - ends[0], ends[1] - y], 0)
+        shown["this run"] = axes.errorbar(x, y, lengths, fmt="o-", capsize=3, color="C0")
+        points = (printed or {}).get(title, {})
+        if points:
+            (shown["thesis"],) = axes.plot(*zip(*points.items()), "s", color="C1", mfc="none")
+        shown["chance"] = axes.axhline(chance, linestyle=":", color="0.3")
+        axes.set(title=title, xlabel=column)
+        if len(x) > 2 and np.allclose(x[1:] / x[:-1], 2):
+            axes.set_xscale("log", base=2)
+        axes.set_xticks(x, [f"{value:g}" for value in x])
+        axes.minorticks_off()
+    grid[0, 0].set_ylabel(label)
+    # Beside the panels, so that it covers no curve.
+    figure.legend(
+        shown.values(), shown.keys(), loc="outside upper center", ncols=len(shown), frameon=False
+    )
+    return figure
+
+
+def plot_detection(
+    spectrogram, probabilities, *, hop_s, truth_s, decided_s, threshold, title="", band_hz=None
+):
+    """Log mel spectrogram of a mixture over its frame probabilities.
+
+    Parameters
+    ----------
+    spectrogram : ndarray, shape (n_frames, n_mels)
+        In dB.
+    probabilities : dict of str to ndarray, shape (n_frames,)
+        Name in the legend to a detector's answer.
+    hop_s : float
+        Distance between frames in seconds.
+    truth_s : tuple of float or None
+        Onset and offset of the event.
+    decided_s : float or None
+        The onset that was decided on.
+    threshold : float
+        Presence threshold.
+    title : str
+    band_hz : ndarray, shape (n_mels,), optional
+        Centre of each band in Hz; without it the bands are numbered.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    n_frames, n_bands = spectrogram.shape
+    figure, (above, below) = plt.subplots(
+        2, 1, figsize=(8.5, 5.2), sharex=True, height_ratios=(1.4, 1)
+    )
+    picture = above.imshow(
+        spectrogram.T,
+        origin="lower",
+        aspect="auto",
+        interpolation="nearest",
+        extent=(0, n_frames * hop_s, -0.5, n_bands - 0.5),
+        cmap=COLOUR_MAP,
+    )
+    above.set(ylabel="mel band", title=title)
+    if band_hz is not None:
+        ticks = np.linspace(0, n_bands - 1, 5).round().astype(int)
+        above.set_yticks(ticks, [f"{band_hz[tick] / 1000:.2g}" for tick in ticks])
+        above.set_ylabel("frequency (kHz, mel scale)")
+    figure.colorbar(picture, ax=above, label="power (dB)", pad=0.01)
+    time_s = np.arange(n_frames) * hop_s
+    for i, (name, sequence) in enumerate(probabilities.items()):
+        below.plot(time_s, sequence, LINES[i % len(LINES)], color=f"C{i}", lw=1.2, label=name)
+    below.axhline(threshold, color="0.4", lw=1, ls=(0, (1, 3)), label="presence threshold")
+    if truth_s is not None:
+        below.axvspan(*truth_s, color="0.85", zorder=0, label="event")
+        above.axvline(truth_s[0], color="white", lw=1.5)
+        above.axvline(truth_s[1], color="white", lw=1.5)
+    if decided_s is not None:
+        below.plot([decided_s], [1.04], "kv", ms=9, clip_on=False, label="onset decided on")
+    below.set(ylim=(0, 1.04), xlabel="time (s)", ylabel="probability", xlim=(0, n_frames * hop_s))
+    # Beside the panels, so that it covers no curve.
+    figure.legend(loc="outside upper center", ncols=5, fontsize="small", frameon=False)
     return figure
 
 

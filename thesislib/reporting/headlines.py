@@ -14,10 +14,10 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from thesislib.compendium.notebooks import read_parameters
 from thesislib.errors import ParameterError
-from thesislib.places import notebooks_folder, project_root
-from thesislib.reporting.published import published_folder
+from thesislib.places import notebooks_folder, project_root, published_folder
+from thesislib.reporting.notebooks import read_parameters
+from thesislib.reporting.results import settle
 from thesislib.reporting.tables import OURS, table_stem
 from thesislib.store import hash_file, write_atomically
 
@@ -78,7 +78,8 @@ def read_run(folder):
         If there is no readable ``run.json``, the run is unfinished, or a file that it lists is
         missing or another one.
     """
-    folder = Path(folder)
+    folder = Path(folder).absolute()
+    settle(folder)
     try:
         record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
         status, outputs = record["status"], record["outputs"]

@@ -22,7 +22,6 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from thesislib.compendium.notebooks import OVERVIEW, PROFILES, read_parameters
 from thesislib.errors import ParameterError, ThesisError
 from thesislib.places import notebooks_folder, project_root, results_folder
 from thesislib.reporting.headlines import (
@@ -34,7 +33,9 @@ from thesislib.reporting.headlines import (
     read_run,
     stand_ins_file,
 )
+from thesislib.reporting.notebooks import OVERVIEW, PROFILES, read_parameters
 from thesislib.reporting.published import list_published, load_published, published_headline
+from thesislib.reporting.results import list_folders
 from thesislib.reporting.tables import table_stem
 
 #: What a run of a profile is on, where it cannot tell itself.
@@ -61,8 +62,8 @@ def find_runs(further=None):
     runs = []
     for source, place in places.items():
         place = Path(place)
-        found = [place, *sorted(path for path in place.glob("*") if path.is_dir())]
-        for folder in (path for path in found if (path / "run.json").exists()):
+        own = [place] if (place / "run.json").exists() else []
+        for folder in own + list_folders(place):
             run = {"source": source, "notebook": folder.name, "folder": folder, "problem": ""}
             try:
                 run |= {"record": read_run(folder), "rows": read_headlines(folder)}

@@ -9,64 +9,16 @@ Tables are named by the thesis's number as text: ``"8.1"`` and ``"8.10"`` are tw
 tables and one float.
 """
 
-import os
-from pathlib import Path
-
 import pandas as pd
 
 from thesislib.errors import ParameterError, check_option
+from thesislib.places import published_folder
 
-__all__ = ["list_published", "load_published", "published_folder", "published_headline"]
-
-FOLDER_VARIABLE = "THESIS_PUBLISHED"
-
-
-def published_folder(folder=None):
-    """Find the folder of the printed tables.
-
-    Parameters
-    ----------
-    folder : str or Path, optional
-        The folder itself. Without it, the environment variable
-        ``THESIS_PUBLISHED`` is taken; without that, ``data/published`` in the
-        nearest folder above the package that has one.
-
-    Returns
-    -------
-    Path
-        A folder that holds ``index.csv``.
-
-    Raises
-    ------
-    ParameterError
-        If no ``index.csv`` is there; names the places that were looked at.
-
-    Examples
-    --------
-    >>> published_folder().name
-    'published'
-    """
-    given = folder or os.environ.get(FOLDER_VARIABLE)
-    if given:
-        places = [Path(given)]
-    else:
-        places = [above / "data" / "published" for above in Path(__file__).resolve().parents]
-    for place in places:
-        if (place / "index.csv").is_file():
-            return place
-    raise ParameterError(
-        f"folder: found no index.csv in {', '.join(map(str, places))}, "
-        f"expected the project's data/published (give folder, or set {FOLDER_VARIABLE})"
-    )
+__all__ = ["list_published", "load_published", "published_headline"]
 
 
-def list_published(*, folder=None):
+def list_published():
     """List the printed tables in the thesis's order.
-
-    Parameters
-    ----------
-    folder : str or Path, optional
-        See :func:`published_folder`.
 
     Returns
     -------
@@ -80,12 +32,15 @@ def list_published(*, folder=None):
     >>> list_published().loc["10.4", ["section", "measure"]].tolist()
     ['10.2.2', 'uar_test_percent']
     """
-    index = pd.read_csv(published_folder(folder) / "index.csv")
+    path = published_folder() / "index.csv"
+    if not path.is_file():
+        raise ParameterError(f"{path}: found no file, expected the list of the printed tables")
+    index = pd.read_csv(path)
     number = index.pop("table").str.removeprefix("table_").str.replace("_", ".")
     return index.set_index(number).fillna({"measure": ""})
 
 
-def load_published(table, *, folder=None):
+def load_published(table):
     """Load one printed table.
 
     Parameters
@@ -93,8 +48,6 @@ def load_published(table, *, folder=None):
     table : str
         The thesis's number, such as ``"8.10"``, or ``"constants"`` for the few
         values that are printed outside tables (Figures 8.2 and 8.5a).
-    folder : str or Path, optional
-        See :func:`published_folder`.
 
     Returns
     -------
@@ -114,24 +67,23 @@ def load_published(table, *, folder=None):
     >>> snore.loc[snore["headline"], ["network", "layer", "complexity"]].values.tolist()
     [['AlexNet', 'fc7', 0.0001]]
     """
-    folder = published_folder(folder)
-    known = [*list_published(folder=folder).index, "constants"]
+    known = [*list_published().index, "constants"]
     check_option("table", table, known)
     stem = table if table == "constants" else f"table_{table.replace('.', '_')}"
     # A column that is empty throughout would be read as float NaN.
-    loaded = pd.read_csv(folder / f"{stem}.csv", dtype={"note": str, "headline": str})
+    loaded = pd.read_csv(published_folder() / f"{stem}.csv", dtype={"note": str, "headline": str})
     if "headline" in loaded:
         loaded["headline"] = loaded["headline"].eq("true")
     text = [name for name in loaded if not pd.api.types.is_numeric_dtype(loaded[name])]
     return loaded.fillna(dict.fromkeys(text, ""))
 
 
-def published_headline(table, *, folder=None):
+def published_headline(table):
     """Rows of a printed table that the thesis calls best.
 
     Parameters
     ----------
-    table, folder
+    table : str
         As in :func:`load_published`; without ``constants``.
 
     Returns
@@ -151,6 +103,6 @@ def published_headline(table, *, folder=None):
     >>> published_headline("8.12")[["network", "codebook_size", "uar_percent"]].values.tolist()
     [['GoogLeNet', 500, 66.9]]
     """
-    check_option("table", table, list_published(folder=folder).index)
-    loaded = load_published(table, folder=folder)
+    check_option("table", table, list_published().index)
+    loaded = load_published(table)
     return loaded[loaded["headline"]].drop(columns=["headline", "note"]).reset_index(drop=True)

@@ -146,7 +146,7 @@ def describe_folds(decisions, *, name="uar", metric=unweighted_average_recall, *
     return {
         **describe_score(decisions, name=name, metric=metric, **interval),
         f"{name}_mean_percent": round(100 * found["mean"], 2),
-        f"{name}_std_percent": round(100 * found["deviation"], 2),
+        f"{name}_std_percent": round(100 * found["std"], 2),
     }
 
 

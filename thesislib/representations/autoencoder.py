@@ -1,7 +1,7 @@
-"""The network of the sequence-to-sequence autoencoder (thesis chapter 6, Figure 6.2).
+"""Network of the sequence-to-sequence autoencoder (thesis chapter 6, Figure 6.2).
 
 Batches are padded clips, shape (batch, time, frequency), with ``lengths``, an integer
-tensor, shape (batch,), on the CPU. What stands behind a clip's length changes nothing.
+tensor, shape (batch,), on the CPU. The padding has no effect on codes or losses.
 """
 
 import torch
@@ -14,67 +14,59 @@ DECODER_INPUTS = ("teacher", "previous", "none")
 
 
 class Autoencoder(nn.Module):
-    """Encoder, code and one decoder for each direction; parameters as in ``S2SAE``."""
+    """Encoder, code and one decoder for each direction.
 
-    def __init__(
-        self,
-        n_bands,
-        n_layers,
-        n_units,
-        code_size,
-        *,
-        cell,
-        bidirectional_encoder,
-        bidirectional_decoder,
-        dropout,
-        dropout_on,
-        decoder_input,
-        reverse_target,
-        attention,
-        encoder_noise,
-    ):
+    Parameters
+    ----------
+    settings : S2SAE
+        Its parameters, ``n_features_in_`` and ``code_size`` are read, not kept.
+    """
+
+    def __init__(self, settings):
         super().__init__()
-        self.decoder_input, self.reverse_target = decoder_input, reverse_target
-        self.attention, self.encoder_noise = attention, encoder_noise
-        self.dropout_in = dropout if dropout_on == "inputs_and_outputs" else 0.0
-        # Between two layers, an output's and an input's mask make one of the product of
-        # their rates, scaled alike.
-        between = 1 - (1 - dropout) * (1 - self.dropout_in)
+        n_bands, n_layers, n_units = settings.n_features_in_, settings.n_layers, settings.n_units
+        self.decoder_input, self.reverse_target = settings.decoder_input, settings.reverse_target
+        self.attention, self.encoder_noise = settings.attention, settings.encoder_noise
+        rate = settings.dropout
+        self.dropout_in = rate if settings.dropout_on == "inputs_and_outputs" else 0.0
+        # Between two layers, the masks of an output and of the next input act as one mask with
+        # the product of both keep rates.
+        between = 1 - (1 - rate) * (1 - self.dropout_in)
         stack = {
             "hidden_size": n_units,
             "num_layers": n_layers,
             "batch_first": True,
             "dropout": between if n_layers > 1 else 0.0,
         }
-        self.encoder = CELLS[cell](n_bands, bidirectional=bidirectional_encoder, **stack)
-        width = n_units * (2 if bidirectional_encoder else 1)
-        n_states = 2 if cell == "LSTM" else 1
-        self.code = nn.Linear(n_layers * width * n_states, code_size)
+        cell, n_states = CELLS[settings.cell], 2 if settings.cell == "LSTM" else 1
+        self.encoder = cell(n_bands, bidirectional=settings.bidirectional_encoder, **stack)
+        width = n_units * (2 if settings.bidirectional_encoder else 1)
+        self.code = nn.Linear(n_layers * width * n_states, settings.code_size)
         self.decoders = nn.ModuleList(
             Decoder(
-                CELLS[cell](n_bands, **stack),
-                n_bands,
-                memory_width=width if attention else 0,
+                cell(n_bands, **stack),
+                memory_width=width if self.attention else 0,
                 dropout_in=self.dropout_in,
-                dropout_out=dropout,
+                dropout_out=rate,
             )
-            for _ in range(2 if bidirectional_decoder else 1)
+            for _ in range(2 if settings.bidirectional_decoder else 1)
         )
         self.state_shape = (len(self.decoders), n_states, n_layers, n_units)
 
     def encode(self, x, lengths):
-        """Codes, shape (batch, code size), and what attention looks at (or None)."""
+        """Codes, shape (batch, code size), and the memory of attention (or None)."""
         x = dropout(x, self.dropout_in, self.training)
         if self.training and self.encoder_noise:
             keep = torch.rand(x.shape[:2], device=x.device) >= self.encoder_noise
-            x = x * keep[..., None]
+            x = x * keep[..., None]  # (batch, time, 1)
         if _differ(lengths):
             packed = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
             out, final = self.encoder(packed)
         else:
             out, final = self.encoder(x)
-        # h or (h, c), each (layers x directions, batch, units) -> (batch, all of them)
+        # h or (h, c), each (layers x directions, batch, units)
         final = torch.cat(final if isinstance(final, tuple) else (final,))
+        # -> (batch, states x layers x directions x units) -> (batch, code size)
         code = torch.tanh(self.code(final.transpose(0, 1).flatten(1)))
         if not self.attention:
             return code, None
@@ -83,24 +75,24 @@ class Autoencoder(nn.Module):
         return code, (out, _inside(lengths, x))
 
     def decode(self, x, lengths, code, memory, decoder_input=None):
-        """Estimate of the target (the input, reversed if so set), shape of ``x``."""
+        """Estimate of the target, shape of ``x``: (batch, time, frequency)."""
         target = self.target(x, lengths)
         # (batch, code size) -> (direction, h or c, layer, batch, unit)
         states = code.unflatten(1, self.state_shape).permute(1, 2, 3, 0, 4).contiguous()
         estimates = []
         for i, decoder in enumerate(self.decoders):
-            own_time = _flip(target, lengths) if i else target
-            out = decoder(own_time, states[i], memory, decoder_input or self.decoder_input)
+            frames = _flip(target, lengths) if i else target
+            out = decoder(frames, states[i], memory, decoder_input or self.decoder_input)
             estimates.append(_flip(out, lengths) if i else out)
-        # The mean of two linear maps of either half is one linear map of both.
+        # The mean of two linear projections is one linear projection of both outputs.
         return sum(estimates) / len(estimates)
 
     def target(self, x, lengths):
-        """What the decoder shall give."""
+        """Target of the decoder: the input, reversed in time if so set."""
         return _flip(x, lengths) if self.reverse_target else x
 
     def loss(self, x, lengths, code, memory):
-        """Root mean squared error over the frames that are no padding."""
+        """Root mean squared error over all frames without padding."""
         out = self.decode(x, lengths, code, memory)
         squared = (out.float() - self.target(x, lengths)) ** 2
         if not _differ(lengths):
@@ -112,14 +104,14 @@ class Autoencoder(nn.Module):
 class Decoder(nn.Module):
     """A stack of recurrent layers in one direction, and its half of the projection."""
 
-    def __init__(self, stack, n_bands, *, memory_width, dropout_in, dropout_out):
+    def __init__(self, stack, *, memory_width, dropout_in, dropout_out):
         super().__init__()
         self.stack, self.dropout_in, self.dropout_out = stack, dropout_in, dropout_out
         self.query = nn.Linear(stack.hidden_size, memory_width) if memory_width else None
-        self.project = nn.Linear(stack.hidden_size + memory_width, n_bands)
+        self.project = nn.Linear(stack.hidden_size + memory_width, stack.input_size)
 
     def forward(self, target, state, memory, decoder_input):
-        """Estimate of ``target`` from the state and, as ``decoder_input`` says, from its past."""
+        """Estimate of ``target`` from the state and, depending on ``decoder_input``, its past."""
         state = tuple(state) if isinstance(self.stack, nn.LSTM) else state[0]
         if decoder_input == "previous":
             frame, frames = torch.zeros_like(target[:, :1]), []
@@ -128,27 +120,27 @@ class Decoder(nn.Module):
                 frames.append(frame)
             return torch.cat(frames, 1)
         if decoder_input == "none":
-            given = torch.zeros_like(target)
+            x = torch.zeros_like(target)
         else:
-            given = torch.cat([torch.zeros_like(target[:, :1]), target[:, :-1]], 1)
-        return self._run(given, state, memory)[0]
+            x = torch.cat([torch.zeros_like(target[:, :1]), target[:, :-1]], 1)
+        return self._run(x, state, memory)[0]
 
-    def _run(self, given, state, memory):
-        out, state = self.stack(dropout(given, self.dropout_in, self.training), state)
+    def _run(self, x, state, memory):
+        out, state = self.stack(dropout(x, self.dropout_in, self.training), state)
         out = dropout(out, self.dropout_out, self.training)
         if self.query is not None:
-            seen, inside = memory
-            # (batch, time, width) x (batch, width, encoder time)
-            scores = self.query(out) @ seen.transpose(1, 2) / seen.shape[2] ** 0.5
+            encoded, inside = memory
+            # (batch, time, width) x (batch, width, encoder time) -> (batch, time, encoder time)
+            scores = self.query(out) @ encoded.transpose(1, 2) / encoded.shape[2] ** 0.5
             scores = scores.masked_fill(~inside[:, None], -torch.inf)
-            out = torch.cat([out, scores.softmax(-1) @ seen], -1)
+            out = torch.cat([out, scores.softmax(-1) @ encoded], -1)  # (batch, time, 2 widths)
         return self.project(out), state
 
 
 def buckets(lengths, batch_size, generator):
-    """Batches of clips of about the same length, in random order.
+    """Batches of clips of similar length, in random order.
 
-    Lengths are blurred by a tenth, so that clips do not meet the same neighbours each epoch.
+    Lengths are changed at random by a tenth, so that batches differ between epochs.
     """
     blurred = lengths * (0.9 + 0.2 * torch.rand(len(lengths), generator=generator))
     batches = blurred.argsort().split(batch_size)
@@ -168,12 +160,12 @@ def _differ(lengths):
 
 
 def _inside(lengths, x):
-    """True where a frame is no padding, shape (batch, time)."""
+    """False where a frame is padding, shape (batch, time)."""
     return torch.arange(x.shape[1], device=x.device) < lengths.to(x.device)[:, None]
 
 
 def _flip(x, lengths):
-    """Each clip backwards in time; padding stays behind."""
+    """Each clip reversed in time; padding stays at the end."""
     if not _differ(lengths):
         return x.flip(1)
     lengths = lengths.to(x.device)[:, None]

@@ -1,24 +1,36 @@
 """Bags of features: histograms of the words nearest to a clip's frames (thesis 4.2.3).
 
-One estimator serves Bag-of-Deep-Features (frames are Deep Spectrum vectors) and
-bag-of-audio-words (frames are low-level descriptors). A *word* is a frame of the
-training data, or a k-means centre; the *codebook* is the list of words. Each frame
-of a clip adds to the bins of its ``n_assign`` nearest words, so that clips of any
-length become vectors of one length.
+One estimator computes Bags-of-Deep-Features (frames are Deep Spectrum vectors) and
+bags-of-audio-words (frames are low-level descriptors). A *word* is a frame of the
+training data or a k-means centre; the *codebook* is the list of words. Each frame
+of a clip is counted in the bins of its ``n_assign`` nearest words, so that clips of
+any length become vectors of one length.
 
-The order is that of openXBOW 1.3.1, which the thesis used: scale the inputs, learn
-the codebook, assign, concatenate the streams, weight (log, idf), normalise. The
-thesis writes ``cs`` for ``codebook_size`` and ``cw`` for ``n_assign``.
+The steps and their order are those of openXBOW 1.3.1, which the thesis used: scale the
+inputs, learn the codebook, assign, concatenate the streams, weight (log, idf), normalise.
+The thesis writes ``cs`` for ``codebook_size`` and ``cw`` for ``n_assign``.
 """
 
 import itertools
+from dataclasses import dataclass
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from thesislib.errors import ParameterError, check_number, check_option
+from thesislib.errors import (
+    BOOLEAN,
+    SEED,
+    Constraint,
+    ParameterError,
+    check_number,
+    check_parameters,
+    integer,
+    number,
+    option,
+    sequence,
+)
 from thesislib.representations.codebook import (
     check_frames,
     iterate_blocks,
@@ -34,29 +46,45 @@ SCALES = ("minmax", "zscore", "none")
 NORMS = ("none", "frames", "tf", "l2")
 
 
+def _is_codebook(value):
+    try:
+        words = np.asarray(value, np.float32)
+    except (TypeError, ValueError):
+        return False
+    return words.ndim == 2 and words.size > 0 and np.isfinite(words).all()
+
+
+def _per_stream(constraint):
+    """One value for all streams, or one for each."""
+    return constraint | sequence(constraint)
+
+
+WORDS = Constraint(_is_codebook, "finite numbers of shape (n_words, n_features)")
+
+
+@dataclass(eq=False, repr=False)
 class BagOfFeatures(TransformerMixin, BaseEstimator):
     """Histograms of a clip's frames over a learnt codebook (thesis 4.2.3).
 
     Parameters
     ----------
     codebook_size : int or sequence of int
-        Number of words, the thesis's ``cs``; a sequence holds one value a stream.
+        Number of words, the thesis's ``cs``; a sequence has one value for each stream.
     n_assign : int or sequence of int
-        Nearest words that each frame counts for, the thesis's ``cw``;
+        Nearest words of each frame that are counted, the thesis's ``cw``;
         ``n_assign <= codebook_size``. Ties go to the lowest index.
     sampling : {"random", "random++", "kmeans"}
-        ``random`` draws frames without replacement and passes over a frame within
-        1e-4 of an earlier word in every dimension; ``random++`` draws each word with
-        a probability that grows with the squared distance to its nearest earlier word;
-        ``kmeans`` moves the words of ``random++`` to the centres of their frames.
-        The first two are nested: the first words of a large codebook are the
-        smaller codebook of the same seed. Open in the thesis: it says "random
-        sampling" (8.3, 10.1), but openXBOW gives that name to ``random++`` too,
-        its default; chosen: ``random``, which the words say.
+        ``random`` draws frames without replacement and skips a frame within 1e-4 of an
+        earlier word in every dimension; ``random++`` draws each word with a probability
+        proportional to the squared distance to its nearest earlier word; ``kmeans``
+        moves the words of ``random++`` to the centres of their frames. The first two
+        are nested: the first words of a large codebook are the smaller codebook of the
+        same seed. Open in the thesis: it says "random sampling" (8.3, 10.1), a name
+        that openXBOW also uses for ``random++``, its default; chosen: ``random``.
     scale : {"minmax", "zscore", "none"} or None
-        Of the frames, learnt in ``fit``: to [0, 1] by minimum and width (later data are
-        not clipped), or to mean 0 and deviation 1 (ddof 1). A constant feature has
-        the width 1.
+        Scaling of the frames, learnt in ``fit``: to [0, 1] by minimum and width (other
+        data are not clipped), or to mean 0 and standard deviation 1 (ddof 1). A constant
+        feature has the width 1.
     log : bool
         Take log10(tf + 1) of each bin (4.2.3).
     idf : bool
@@ -66,24 +94,24 @@ class BagOfFeatures(TransformerMixin, BaseEstimator):
         Divide a bag by its clip's number of frames, by the sum of its bins or by
         its Euclidean norm, and multiply it by the number of bins, as openXBOW does.
     gaussian : float > 0 or sequence, optional
-        A frame counts exp(-d^2 / (2 gaussian^2)) instead of 1; d is the distance.
+        Weight each frame by exp(-d^2 / (2 gaussian^2)); d is the distance to the word.
     off : float > 0 or sequence, optional
-        A word further away than this gets nothing from the frame.
+        Words farther from the frame than this are not counted.
     random_state : int, RandomState instance or None
-        Seed of the codebook; each stream has a seed of its own.
+        Seed of the codebook; each stream gets its own seed from it.
     codebook : ndarray (n_words, n_features) or list of these, optional
-        Words made elsewhere, one array a stream, in the scaled space; ``codebook_size``
-        and ``sampling`` are then not used, and ``fit`` learns the scaling and the idf.
+        Existing words, one array for each stream, in the scaled space; ``codebook_size``
+        and ``sampling`` are then ignored, and ``fit`` learns the scaling and the idf.
     stream_widths : sequence of int, optional
-        Cut the columns of each frame into streams of these widths, each with a codebook
-        of its own: ``(65, 65)`` for ComParE's descriptors and their deltas (10.1).
+        Split the columns of each frame into streams of these widths, each with its own
+        codebook: ``(65, 65)`` for ComParE's descriptors and their deltas (10.1).
 
     Attributes
     ----------
     codebook_ : list of ndarray, shape (codebook_size, n_features), float32
-        The words in the scaled space, one array a stream.
+        The words in the scaled space, one array for each stream.
     minimum_, width_ : ndarray, shape (n_features,), float32
-        With ``scale="minmax"``; streams one after another.
+        With ``scale="minmax"``; streams concatenated.
     mean_, deviation_ : ndarray, shape (n_features,), float32
         With ``scale="zscore"``.
     idf_ : ndarray, shape (n_bins,), float32
@@ -95,14 +123,15 @@ class BagOfFeatures(TransformerMixin, BaseEstimator):
 
     Notes
     -----
-    X is a list of n arrays (n_frames, n_features), the frames of one clip each. For
-    several streams it is the same with ``stream_widths`` given (which cross-validation
-    can split), or a list with one such list a stream; a clip has as many frames in each.
+    X is a list of n arrays (n_frames, n_features), the frames of one clip each. Several
+    streams are given side by side with ``stream_widths`` (such a list can be split by
+    cross-validation), or as a list with one such list for each stream; a clip has the same
+    number of frames in each.
 
-    Distances come from one matrix product a block of frames, in float32 and in constant
-    memory; where rounding could change which word is nearer, the distances are summed
-    again from differences, so that openXBOW's bins come out exactly and no assignment depends
-    on the block or on the number of threads.
+    Distances are computed by one matrix product for each block of frames, in float32 and in
+    constant memory. Where rounding could change the order of words, the distances are
+    computed again from differences. Bins therefore equal openXBOW's, and no assignment
+    depends on the block or on the number of threads.
 
     ``random++`` and ``kmeans`` hold all training frames in memory, ``random`` does not.
 
@@ -119,41 +148,26 @@ class BagOfFeatures(TransformerMixin, BaseEstimator):
     array([ 60., 100.,  40.], dtype=float32)
     """
 
-    def __init__(
-        self,
-        codebook_size=500,
-        n_assign=10,
-        sampling="random",
-        scale="minmax",
-        log=True,
-        idf=False,
-        norm="none",
-        gaussian=None,
-        off=None,
-        random_state=0,
-        codebook=None,
-        stream_widths=None,
-    ):
-        self.codebook_size = codebook_size
-        self.n_assign = n_assign
-        self.sampling = sampling
-        self.scale = scale
-        self.log = log
-        self.idf = idf
-        self.norm = norm
-        self.gaussian = gaussian
-        self.off = off
-        self.random_state = random_state
-        self.codebook = codebook
-        self.stream_widths = stream_widths
+    codebook_size: _per_stream(integer(1)) = 500
+    n_assign: _per_stream(integer(1)) = 10
+    sampling: option(SAMPLINGS) = "random"
+    scale: option(SCALES) | None = "minmax"
+    log: BOOLEAN = True
+    idf: BOOLEAN = False
+    norm: option(NORMS) | None = "none"
+    gaussian: _per_stream(number(0, open_low=True) | None) = None
+    off: _per_stream(number(0, open_low=True) | None) = None
+    random_state: SEED = 0
+    codebook: WORDS | sequence(WORDS) | None = None
+    stream_widths: sequence(integer(1)) | None = None
 
     def fit(self, X, y=None):
-        """Learn scaling, codebook and, if asked for, inverse document frequencies.
+        """Learn scaling, codebook and, with ``idf``, inverse document frequencies.
 
         Parameters
         ----------
         X : list of ndarray, shape (n_frames, n_features)
-            Or one such list a stream.
+            Or one such list for each stream.
         y : ignored
 
         Returns
@@ -163,12 +177,10 @@ class BagOfFeatures(TransformerMixin, BaseEstimator):
         Raises
         ------
         ParameterError
-            On an impossible parameter, on more words than distinct frames, and on a clip
-            that has no frames, another width than the first or a value that is not
-            finite; names the clip's index.
+            If a parameter is invalid, there are fewer distinct frames than words, or a clip
+            has no frames, another width than the first or a value that is not finite; names
+            the clip's index.
         """
-        check_option("sampling", self.sampling, SAMPLINGS)
-        check_option("scale", self.scale or "none", SCALES)
         streams = self._streams(X)
         widths = tuple(stream[0].shape[1] for stream in streams)
         sizes = self._sizes(widths)
@@ -179,7 +191,7 @@ class BagOfFeatures(TransformerMixin, BaseEstimator):
         if self.codebook is not None:
             self.codebook_ = _as_codebooks(self.codebook)
         else:
-            # A seed a stream, so that one stream's size does not change another's words.
+            # One seed for each stream, so that the size of one does not change another's words.
             seeds = check_random_state(self.random_state).randint(2**31 - 1, size=len(sizes))
             self.codebook_ = [
                 learn_words(stream, scaling, size, self.sampling, np.random.default_rng(seed))
@@ -198,7 +210,7 @@ class BagOfFeatures(TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : list of ndarray, shape (n_frames, n_features)
-            Or one such list a stream.
+            Or one such list for each stream.
 
         Returns
         -------
@@ -207,12 +219,12 @@ class BagOfFeatures(TransformerMixin, BaseEstimator):
         Raises
         ------
         ParameterError
-            As in ``fit``, and on another width than the training data had.
+            As in ``fit``, or if the width differs from the training data's.
         """
         check_is_fitted(self, "codebook_")
+        streams = self._known_streams(X)
         sizes = [len(words) for words in self.codebook_]
         self._check_parameters(sizes)
-        streams = self._known_streams(X)
         (counts,) = self._count(streams, [(sizes, self._n_assigns())])
         return self._weight(counts, streams)
 
@@ -222,25 +234,25 @@ class BagOfFeatures(TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : list of ndarray, shape (n_frames, n_features)
-            Or one such list a stream.
+            Or one such list for each stream.
         codebook_sizes : sequence of int, optional
-            Each at most the learnt size; the first words of every stream's codebook are
-            used. Other sizes than the learnt one need a nested codebook (``random``
-            or ``random++``). Default: the learnt size.
+            At most the learnt size; the first words of each stream's codebook are used.
+            Smaller sizes require a nested codebook (``random`` or ``random++``). Default: the
+            learnt size.
         n_assigns : sequence of int, optional
             Default: ``n_assign``.
 
         Returns
         -------
         dict of (int, int) to ndarray, shape (n, n_bins), float32
-            Keys are (codebook size, n_assign); each value equals what an estimator fitted
-            with these two gives. Pairs with ``n_assign`` above the size are left out.
+            Keys are (codebook size, n_assign); each value equals the output of an estimator
+            fitted with these two. Pairs with ``n_assign`` above the size are skipped.
 
         Raises
         ------
         ParameterError
-            As in ``transform``; also with ``idf``, whose weights belong to one pair, and for
-            a size that the codebook does not hold.
+            As in ``transform``; also with ``idf``, whose weights belong to one pair, or for
+            a size that the codebook does not contain.
 
         Examples
         --------
@@ -250,6 +262,7 @@ class BagOfFeatures(TransformerMixin, BaseEstimator):
         [(5, 1), (20, 1), (20, 10)]
         """
         check_is_fitted(self, "codebook_")
+        streams = self._known_streams(X)
         if self.idf:
             raise ParameterError(
                 "idf: found True, expected False in transform_grid, since its weights belong to "
@@ -272,12 +285,11 @@ class BagOfFeatures(TransformerMixin, BaseEstimator):
                     pairs[size, n_assign] = ([size] * len(learnt), [n_assign] * len(learnt))
         if not pairs:
             raise ParameterError("n_assigns: found none that is at most a codebook size")
-        streams = self._known_streams(X)
         counts = self._count(streams, list(pairs.values()))
         return {pair: self._weight(bags, streams) for pair, bags in zip(pairs, counts)}
 
     def get_feature_names_out(self, input_features=None):
-        """Names of the bins: ``word_0`` …, with several streams ``stream_0_word_0`` …."""
+        """Names of the bins: ``word_0`` …, or ``stream_0_word_0`` … with several streams."""
         check_is_fitted(self, "codebook_")
         several = len(self.codebook_) > 1
         names = [
@@ -288,36 +300,34 @@ class BagOfFeatures(TransformerMixin, BaseEstimator):
         return np.asarray(names, dtype=object)
 
     def _sizes(self, widths):
+        """Codebook size of each stream."""
+        check_parameters(self)
         if self.codebook is None:
-            return _per_stream("codebook_size", self.codebook_size, len(widths))
+            return _spread("codebook_size", self.codebook_size, len(widths))
         codebooks = _as_codebooks(self.codebook)
         if [words.shape[1:] for words in codebooks] != [(width,) for width in widths]:
             raise ParameterError(
                 f"codebook: found shapes {[words.shape for words in codebooks]}, expected "
-                f"(n_words, n_features) a stream with n_features {list(widths)}"
+                f"(n_words, n_features) for each stream with n_features {list(widths)}"
             )
         return [len(words) for words in codebooks]
 
     def _check_parameters(self, sizes):
-        """Check what ``fit`` and ``transform`` share."""
-        check_option("norm", self.norm or "none", NORMS)
+        """Check the parameters of each stream against its codebook size."""
         for name in ("gaussian", "off"):
-            for value in _per_stream(name, getattr(self, name), len(sizes)):
-                if value is not None:
-                    check_number(name, value, low=0, open_low=True)
-        for size, n_assign in zip(sizes, _per_stream("n_assign", self.n_assign, len(sizes))):
-            check_number("codebook_size", size, low=1, integer=True)
-            check_number("n_assign", n_assign, low=1, integer=True)
+            _spread(name, getattr(self, name), len(sizes))
+        for size, n_assign in zip(sizes, _spread("n_assign", self.n_assign, len(sizes))):
             if n_assign > size:
                 raise ParameterError(
                     f"n_assign: found {n_assign}, expected at most the codebook size, {size}"
                 )
 
     def _n_assigns(self):
-        return _per_stream("n_assign", self.n_assign, len(self.stream_widths_))
+        return _spread("n_assign", self.n_assign, len(self.stream_widths_))
 
     def _streams(self, X):
-        """Lists of checked frames, one a stream."""
+        """Lists of checked frames, one for each stream."""
+        check_parameters(self)
         if len(X) == 0:
             raise ParameterError("X: found no clips, expected a list of arrays of frames")
         if isinstance(X[0], list | tuple) and len(X[0]) and np.ndim(X[0][0]) == 2:
@@ -334,7 +344,7 @@ class BagOfFeatures(TransformerMixin, BaseEstimator):
         if self.stream_widths is None:
             return [frames]
         edges = np.cumsum([0, *self.stream_widths])
-        if edges[-1] != frames[0].shape[1] or min(self.stream_widths) < 1:
+        if edges[-1] != frames[0].shape[1]:
             raise ParameterError(
                 f"stream_widths: found {tuple(self.stream_widths)}, expected widths that add up "
                 f"to the {frames[0].shape[1]} features of X"
@@ -360,7 +370,7 @@ class BagOfFeatures(TransformerMixin, BaseEstimator):
             self.mean_, self.deviation_ = (np.concatenate(part) for part in zip(*parts))
 
     def _scalings(self):
-        """Pairs of shift and divisor, one a stream."""
+        """Pairs of shift and divisor, one for each stream."""
         if self.scale == "minmax":
             shift, divisor = self.minimum_, self.width_
         elif self.scale == "zscore":
@@ -374,8 +384,8 @@ class BagOfFeatures(TransformerMixin, BaseEstimator):
     def _count(self, streams, pairs):
         """Term frequencies (n, n_bins) for each (sizes, n_assigns) of ``pairs``."""
         totals = [np.zeros((len(streams[0]), sum(sizes)), np.float32) for sizes, _ in pairs]
-        gaussians = _per_stream("gaussian", self.gaussian, len(streams))
-        offs = _per_stream("off", self.off, len(streams))
+        gaussians = _spread("gaussian", self.gaussian, len(streams))
+        offs = _spread("off", self.off, len(streams))
         for i, (stream, scaling) in enumerate(zip(streams, self._scalings())):
             words = self.codebook_[i][: max(sizes[i] for sizes, _ in pairs)]
             wanted = [(sizes[i], n_assigns[i]) for sizes, n_assigns in pairs]
@@ -386,6 +396,7 @@ class BagOfFeatures(TransformerMixin, BaseEstimator):
                 for (size, n_assign), (sizes, _), total in zip(wanted, pairs, totals):
                     chosen = nearest[size, n_assign]
                     weights = weigh_frames(x, words, chosen, gaussians[i], offs[i])
+                    # (n_frames, n_assign) -> (n_clips x size,) -> (n_clips, size)
                     counts = np.bincount(
                         (local * size + chosen).ravel(), weights, (local[-1, 0] + 1) * size
                     )
@@ -397,7 +408,7 @@ class BagOfFeatures(TransformerMixin, BaseEstimator):
         """Log, idf and norm of term frequencies."""
         bags = counts
         if self.log:
-            # The sum in float32, the logarithm in float64, as openXBOW computes.
+            # The sum in float32 and the logarithm in float64, as in openXBOW.
             bags = bags + np.float32(1)
             np.log10(bags, out=bags, dtype=np.float64, casting="same_kind")
         if self.idf:
@@ -414,8 +425,8 @@ class BagOfFeatures(TransformerMixin, BaseEstimator):
         return bags
 
 
-def _per_stream(name, value, n_streams):
-    """One value a stream, from one for all or a sequence."""
+def _spread(name, value, n_streams):
+    """One value for each stream, from one value or a sequence."""
     if not isinstance(value, list | tuple | np.ndarray):
         return [value] * n_streams
     if len(value) != n_streams:

@@ -1,9 +1,9 @@
 """Codebooks: scaling frames, learning words, finding the nearest (thesis 4.2.3).
 
-What :class:`~thesislib.representations.bag_of_features.BagOfFeatures` computes
-with, in float32 as openXBOW does. A *stream* is a list of arrays (n_frames,
-n_features), one a clip; a *scaling* is a pair (shift, divisor), each of shape
-(n_features,).
+Used by :class:`~thesislib.representations.bag_of_features.BagOfFeatures`; all
+arithmetic is float32, as in openXBOW. A *stream* is a list of arrays (n_frames,
+n_features), one for each clip; a *scaling* is a pair (shift, divisor), each of
+shape (n_features,).
 """
 
 import functools
@@ -14,14 +14,14 @@ from threadpoolctl import threadpool_limits
 
 from thesislib.errors import ParameterError
 
-# Two words closer than this in every dimension count as one (openXBOW's constant).
+# Two words closer than this in every dimension are duplicates (openXBOW's constant).
 DUPLICATE_TOLERANCE = 1e-4
-# Values of a block of frames or of distances: 16 MiB of float32 whatever the input's size.
+# Values of a block of frames or of distances: 16 MiB of float32.
 BLOCK_VALUES = 2**22
 
 
 def check_frames(items, where):
-    """Frames of each clip as arrays of one width, or an error that names the clip."""
+    """Frames of each clip as arrays of one width; an error names the clip."""
     frames = []
     for index, item in enumerate(items):
         array = np.asarray(item)
@@ -36,7 +36,7 @@ def check_frames(items, where):
                 f"{name}: found {array.shape[1]} features, expected {frames[0].shape[1]} as in "
                 "item 0"
             )
-        # NaN and infinity survive into the extremes, which need no array of their own.
+        # Minimum and maximum are not finite if any value is not; they need no large array.
         with np.errstate(over="ignore"):
             if not np.isfinite(np.float32([array.min(), array.max()])).all():
                 row, column = np.argwhere(~np.isfinite(array.astype(np.float32)))[0]
@@ -62,7 +62,7 @@ def minimum_width(stream):
 
 
 def mean_deviation(stream):
-    """Mean and deviation (ddof 1, or 1 where constant) of each feature."""
+    """Mean and standard deviation (ddof 1, or 1 where constant) of each feature."""
     minimum, maximum = _extremes(stream)
     n_frames = sum(map(len, stream))
     mean = sum(frames.sum(axis=0, dtype=np.float64) for frames in stream) / n_frames
@@ -71,16 +71,16 @@ def mean_deviation(stream):
     for x, _ in iterate_blocks(stream, (mean, np.float32(1))):
         total = total + x.sum(axis=0, dtype=np.float64)
         squares = squares + np.einsum("ij,ij->j", x, x, dtype=np.float64)
-    # ``total`` makes up for the mean's rounding to float32.
+    # ``total`` corrects for the rounding of the mean to float32.
     variance = (squares - total**2 / n_frames) / max(n_frames - 1, 1)
     deviation = np.sqrt(np.maximum(variance, 0)).astype(np.float32)
     return mean, np.where((maximum > minimum) & (deviation > 0), deviation, np.float32(1))
 
 
 def iterate_blocks(stream, scaling, n_columns=1):
-    """Scaled frames, many or few clips at a time, with the clip that each belongs to.
+    """Blocks of scaled frames (n_frames, n_features), and the clip of each frame (n_frames,).
 
-    The arrays given are overwritten by the next block.
+    The yielded arrays are overwritten by the next block.
     """
     width = stream[0].shape[1]
     n_rows = max(16, BLOCK_VALUES // max(width, n_columns))
@@ -104,7 +104,7 @@ def iterate_blocks(stream, scaling, n_columns=1):
 
 def _scale(frames, scaling):
     shift, divisor = scaling
-    # In float32 from the first step on, as openXBOW computes.
+    # In float32 from the first step, as in openXBOW.
     with np.errstate(over="ignore", invalid="ignore"):
         scaled = np.subtract(frames, shift, dtype=np.float32, casting="same_kind")
         return np.divide(scaled, divisor, out=scaled)
@@ -117,31 +117,31 @@ def learn_words(stream, scaling, size, sampling, rng):
     x = np.concatenate([_scale(frames, scaling) for frames in stream])
     words = _draw_spread(x, size, rng)
     if sampling == "kmeans":
-        # One thread: sums in another order give other bits.
+        # One thread: the last bits of sums depend on their order.
         with threadpool_limits(limits=1):
             words = KMeans(size, init=words, n_init=1).fit(x).cluster_centers_
     return np.ascontiguousarray(words, np.float32)
 
 
 def _draw_distinct(stream, scaling, size, rng):
-    """Frames in random order, without those that are an earlier word again."""
+    """Frames in random order, without duplicates of earlier words."""
     starts = np.cumsum([0] + [len(frames) for frames in stream])
     words = np.empty((size, stream[0].shape[1]), np.float32)
-    found = 0
+    n_words = 0
     for position in rng.permutation(starts[-1]):
         clip = np.searchsorted(starts, position, side="right") - 1
         word = _scale(stream[clip][position - starts[clip]], scaling)
-        if _is_new(word, words[:found]):
-            words[found] = word
-            found += 1
-            if found == size:
+        if _is_new(word, words[:n_words]):
+            words[n_words] = word
+            n_words += 1
+            if n_words == size:
                 return words
-    raise TooFewFramesError(size, found)
+    raise TooFewFramesError(size, n_words)
 
 
 def _is_new(word, words):
     alike = np.arange(len(words))
-    # Most words differ within the first few features, so look at a few at a time.
+    # Most words differ within the first features, so compare a few at a time.
     for start in range(0, len(word), 32):
         if len(alike) == 0:
             break
@@ -152,12 +152,12 @@ def _is_new(word, words):
 
 
 def _draw_spread(x, size, rng):
-    """Frames drawn in proportion to the squared distance to the nearest earlier one."""
+    """Frames drawn with probability proportional to the squared distance to the nearest word."""
     squares = np.einsum("ij,ij->i", x, x)
     nearest = np.full(len(x), np.inf, np.float32)
     chosen = [rng.integers(len(x))]
     while len(chosen) < size:
-        # einsum and not BLAS, whose last bits depend on the number of threads.
+        # einsum, since the last bits of BLAS depend on the number of threads.
         last = chosen[-1]
         sums = squares + squares[last]
         distances = sums - 2 * np.einsum("ij,j->i", x, x[last])
@@ -174,7 +174,7 @@ def _draw_spread(x, size, rng):
 
 
 class TooFewFramesError(ParameterError):
-    """The training data cannot fill a codebook; ``n_found`` frames of it are distinct."""
+    """The training data have fewer distinct frames (``n_found``) than the codebook has words."""
 
     def __init__(self, size, n_found):
         self.n_found = n_found
@@ -187,21 +187,21 @@ class TooFewFramesError(ParameterError):
 def nearest_words(x, owner, words, wanted):
     """Indices of the nearest words (n_frames, n_assign) for each (size, n_assign).
 
-    The matrix product rounds otherwise than a sum of squared differences. Wherever
-    that could change which words are nearest, the differences decide.
+    Distances from the matrix product are rounded differently from sums of squared
+    differences. Where this could change the nearest words, the sums are computed.
     """
     squares = np.einsum("ij,ij->i", x, x)
     if not np.isfinite(squares).all():
         clip = owner[np.argmin(np.isfinite(squares))]
         raise ParameterError(
             f"X: item {clip}: found values beyond float32 after scaling, expected values of the "
-            "training data's order"
+            "training data's order of magnitude"
         )
     word_squares = np.einsum("ij,ij->i", words, words)
-    distances = x @ words.T
-    distances *= -2  # exact, and cheaper than twice the words
-    distances += word_squares  # short of each frame's own square
-    # Some three times what the roundings of both ways were seen to add up to.
+    distances = x @ words.T  # (n_frames, n_words)
+    distances *= -2  # exact, and cheaper than doubling the words
+    distances += word_squares  # without the frames' squares, which do not change the order
+    # About three times the largest rounding error measured for both computations together.
     roundings = np.finfo(np.float32).eps * (8 + np.sqrt(x.shape[1]))
     bound = roundings * (squares + word_squares.max())
     nearest = {}
@@ -230,15 +230,15 @@ def nearest_words(x, owner, words, wanted):
 
 
 def squared_differences(x, words, rows, columns):
-    """Squared distances of pairs, summed one feature after another in float32."""
+    """Squared distances of pairs (len(rows),), summed feature by feature in float32."""
     result = np.empty(len(rows), np.float32)
-    # A block that stays in a core's cache: it is turned round, too.
+    # Blocks that fit into a core's cache, since they are also transposed.
     step = max(1, BLOCK_VALUES // (64 * x.shape[1]))
     for start in range(0, len(rows), step):
         part = slice(start, start + step)
         difference = x[rows[part]] - words[columns[part]]
         difference *= difference
-        # Down the first of two axes NumPy adds row after row, along a single one in pairs.
+        # NumPy sums the first of two axes row by row, and a single axis pairwise.
         if len(difference) == 1:
             result[part] = np.cumsum(difference)[-1]
         else:
@@ -247,7 +247,7 @@ def squared_differences(x, words, rows, columns):
 
 
 def weigh_frames(x, words, chosen, gaussian, off):
-    """What each frame counts for each of its words, or None for 1 throughout."""
+    """Weight of each frame for each of its words (n_frames x n_assign,), or None for 1."""
     if gaussian is None and off is None:
         return None
     rows = np.repeat(np.arange(len(x)), chosen.shape[1])

@@ -9,22 +9,24 @@
 
 What the thesis leaves open or says twice, and the choice:
 
-- *Layers*: ``n_maps`` is the layer next to the spectrogram (Table 5.1), which keeps the
-  plane; on top of it each of ``n_layers`` layers of stride 2 halves the plane and doubles
-  the maps. Only those make up the representation: (64 + 128) · 4 · 4 = 3 072 as in Table 8.1.
+- *Layers*: the layer next to the spectrogram has ``n_maps`` maps (Table 5.1) and the size of
+  the spectrogram. Each of the ``n_layers`` layers of stride 2 that follow halves the size and
+  doubles the maps. The representation consists of these: (64 + 128) · 4 · 4 = 3 072 as in
+  Table 8.1.
 - *Noise*: uniform in [-1, 1] (5.2); Gaussian in Figure 5.1, as an option.
-- *Output of the discriminator*: the text's softmax over one unit would be constant; it is a
-  logit with the binary cross entropy.
+- *Output of the discriminator*: one logit with the binary cross entropy, since the text's
+  softmax over one unit is constant.
 - *Kernels*: 4 x 4 in strided layers (a multiple of the stride: no checkerboard), 3 x 3 in
   the others. Leaky slope 0.2. First weights from N(0, 0.02), as Radford et al.
 - *Feature matching*: the mean squared difference of the batch means of the last strided
   convolution's activations, real against generated.
-- *Size*: any; the plane is padded with silence (-1), at high frequencies and at the end, to
-  a multiple of 2^n_layers.
+- *Size*: any; the spectrogram is padded with silence (-1), at high frequencies and at the end,
+  to a multiple of 2^n_layers.
 """
 
 import itertools
 import warnings
+from dataclasses import KW_ONLY, dataclass
 
 import numpy as np
 import torch
@@ -34,20 +36,21 @@ from torch import nn
 from torch.nn.functional import adaptive_max_pool2d, pad
 from torch.nn.functional import binary_cross_entropy_with_logits as cross_entropy
 
-from thesislib.errors import ParameterError, check_number, check_option
+from thesislib.errors import BOOLEAN, ParameterError, check_number, integer, number, option
 from thesislib.representations.saving import SavedNetwork, check_spectrogram
 from thesislib.training import checkpoint_file, seeded, train
 
-# Features are computed for so many spectrograms at once, whatever their number: a network's
-# last bits change with the shape of its input.
+# Spectrograms whose features are computed at once: the last bits of a network's output depend
+# on the shape of its input.
 ROWS = 16
 GRID = 4
 
 
 class CollapseWarning(UserWarning):
-    """The discriminator gives the generator nothing to learn from."""
+    """The discriminator has no useful gradient for the generator."""
 
 
+@dataclass(eq=False, repr=False)
 class DCGAN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, SavedNetwork, BaseEstimator):
     """Generative adversarial network; the discriminator's activations are the representation.
 
@@ -62,12 +65,12 @@ class DCGAN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, SavedNetwork, Bas
     n_epochs : int >= 0
         0 gives the untrained control.
     batch_size : int > 1
-        A last batch with fewer spectrograms is left out, each epoch another.
+        An incomplete last batch is dropped; the order differs between epochs.
     learning_rate, beta1 : float
         Of Adam, for both networks.
     feature_matching : bool
-        The generator's objective: match the activations of real data, or (plain) have its
-        spectrograms taken for real.
+        Objective of the generator: match the mean activations of real data, or (false) be
+        classified as real.
     leaky_slope : float >= 0
     mixed_precision : bool
         bfloat16 on a GPU.
@@ -77,8 +80,9 @@ class DCGAN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, SavedNetwork, Bas
     verbose : bool
         Show a progress bar.
     checkpoint : str, Path or None
-        Folder where a training that was killed finds its last epoch, and a CSV log of the
-        losses. File names follow from parameters and data, so clones may share it.
+        Folder for the state after each epoch, from which an interrupted training resumes, and
+        for a CSV log of the losses. File names depend on parameters and data, so clones can
+        share the folder.
 
     Attributes
     ----------
@@ -108,40 +112,18 @@ class DCGAN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, SavedNetwork, Bas
 
     _fitted = ("input_shape_",)
 
-    def __init__(
-        self,
-        n_layers=2,
-        n_maps=32,
-        *,
-        n_noise=100,
-        noise="uniform",
-        n_epochs=10,
-        batch_size=32,
-        learning_rate=2e-4,
-        beta1=0.5,
-        feature_matching=True,
-        leaky_slope=0.2,
-        mixed_precision=False,
-        device="auto",
-        random_state=0,
-        verbose=False,
-        checkpoint=None,
-    ):
-        self.n_layers = n_layers
-        self.n_maps = n_maps
-        self.n_noise = n_noise
-        self.noise = noise
-        self.n_epochs = n_epochs
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.beta1 = beta1
-        self.feature_matching = feature_matching
-        self.leaky_slope = leaky_slope
-        self.mixed_precision = mixed_precision
-        self.device = device
-        self.random_state = random_state
-        self.verbose = verbose
-        self.checkpoint = checkpoint
+    n_layers: integer(1, 10) = 2
+    n_maps: integer(1, 2**14) = 32
+    _: KW_ONLY
+    n_noise: integer(1, 2**14) = 100
+    noise: option(["uniform", "gaussian"]) = "uniform"
+    n_epochs: integer(0) = 10
+    batch_size: integer(2) = 32
+    learning_rate: number(0, open_low=True) = 2e-4
+    beta1: number(0, 0.9999) = 0.5
+    feature_matching: BOOLEAN = True
+    leaky_slope: number(0) = 0.2
+    mixed_precision: BOOLEAN = False
 
     @property
     def _n_features_out(self):
@@ -178,7 +160,7 @@ class DCGAN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, SavedNetwork, Bas
         def step_discriminator(real):
             with torch.no_grad():
                 generated = generator(self._draw_noise(len(real)))
-            # Real and generated apart: in one batch, their common statistics would tell.
+            # Separate batches: batch statistics over both would reveal which is which.
             for_real, _ = discriminator(real)
             for_generated, _ = discriminator(generated)
             loss = cross_entropy(for_real, torch.ones_like(for_real))
@@ -244,13 +226,14 @@ class DCGAN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, SavedNetwork, Bas
             x = torch.zeros(ROWS, 1, *self.input_shape_)
             x[: len(block), 0] = block
             _, activations = self.network_["discriminator"](x.to(self.device_))
+            # (batch, maps, frequency, time) -> (batch, maps, 4, 4) -> (batch, maps x 16)
             pooled = [adaptive_max_pool2d(a, GRID).flatten(1) for a in activations]
             features[begin : begin + ROWS] = torch.cat(pooled, 1)[: len(block)].cpu().numpy()
         return features
 
     @torch.no_grad()
     def sample(self, n, *, random_state=0):
-        """Spectrograms that the generator makes up.
+        """Generate spectrograms.
 
         Parameters
         ----------
@@ -272,36 +255,21 @@ class DCGAN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, SavedNetwork, Bas
             return torch.randn(n, self.n_noise, device=self.device_)
         return torch.rand(n, self.n_noise, device=self.device_) * 2 - 1
 
-    def _check(self):
-        for name in ("n_layers", "n_maps", "n_noise"):
-            check_number(name, getattr(self, name), low=1, integer=True)
-        check_number("n_epochs", self.n_epochs, low=0, integer=True)
-        check_number("batch_size", self.batch_size, low=2, integer=True)
-        check_number("learning_rate", self.learning_rate, low=0, open_low=True)
-        check_number("beta1", self.beta1, low=0, high=0.9999)
-        check_number("leaky_slope", self.leaky_slope, low=0)
-        check_option("noise", self.noise, ["uniform", "gaussian"])
-
     def _build(self):
-        shape, n_layers, n_maps = self.input_shape_, self.n_layers, self.n_maps
-        return nn.ModuleDict(
-            {
-                "generator": Generator(shape, n_layers, n_maps, self.n_noise),
-                "discriminator": Discriminator(shape, n_layers, n_maps, self.leaky_slope),
-            }
-        )
+        return nn.ModuleDict({"generator": Generator(self), "discriminator": Discriminator(self)})
 
 
 class Generator(nn.Module):
     """Noise, shape (batch, n_noise), to spectrograms, shape (batch, 1, frequency, time)."""
 
-    def __init__(self, shape, n_layers, n_maps, n_noise):
+    def __init__(self, settings):
         super().__init__()
-        self.shape = shape
-        maps = [n_maps * 2**i for i in range(n_layers, -1, -1)]
-        plane = [size // 2**n_layers for size in _padded(shape, n_layers)]
+        self.shape, n_layers = settings.input_shape_, settings.n_layers
+        maps = [settings.n_maps * 2**i for i in range(n_layers, -1, -1)]
+        plane = [size // 2**n_layers for size in _padded(self.shape, n_layers)]
         layers = [
-            nn.Linear(n_noise, maps[0] * plane[0] * plane[1], bias=False),
+            # (batch, n_noise) -> (batch, maps x frequency x time) -> (batch, maps, frequency, time)
+            nn.Linear(settings.n_noise, maps[0] * plane[0] * plane[1], bias=False),
             nn.Unflatten(1, (maps[0], *plane)),
             nn.BatchNorm2d(maps[0]),
             nn.ReLU(),
@@ -323,50 +291,51 @@ class Generator(nn.Module):
 class Discriminator(nn.Module):
     """Spectrograms, shape (batch, 1, frequency, time), to logits and activations."""
 
-    def __init__(self, shape, n_layers, n_maps, leaky_slope):
+    def __init__(self, settings):
         super().__init__()
+        shape, n_layers, slope = settings.input_shape_, settings.n_layers, settings.leaky_slope
+        maps = [settings.n_maps * 2**i for i in range(n_layers + 1)]
         padded = _padded(shape, n_layers)
         # (left, right, top, bottom), as torch pads the last axis first
         self.padding = (0, padded[1] - shape[1], 0, padded[0] - shape[0])
-        self.first = nn.Sequential(nn.Conv2d(1, n_maps, 3, padding=1), nn.LeakyReLU(leaky_slope))
+        self.first = nn.Sequential(nn.Conv2d(1, maps[0], 3, padding=1), nn.LeakyReLU(slope))
         self.strided = nn.ModuleList(
             nn.Sequential(
-                nn.Conv2d(n_maps * 2**i, n_maps * 2 ** (i + 1), 4, 2, padding=1, bias=False),
-                nn.BatchNorm2d(n_maps * 2 ** (i + 1)),
-                nn.LeakyReLU(leaky_slope),
+                nn.Conv2d(below, above, 4, stride=2, padding=1, bias=False),
+                nn.BatchNorm2d(above),
+                nn.LeakyReLU(slope),
             )
-            for i in range(n_layers)
+            for below, above in itertools.pairwise(maps)
         )
         plane = tuple(size // 2**n_layers for size in padded)
-        self.last = nn.Conv2d(n_maps * 2**n_layers, 1, plane)
+        self.last = nn.Conv2d(maps[-1], 1, plane)
         self.apply(_draw_weights)
 
     def forward(self, x):
         """Logits, shape (batch,), and the activations of each strided layer, a list."""
-        x = self.first(pad(x, self.padding, value=-1.0))
+        x = self.first(pad(x, self.padding, value=-1.0))  # (batch, maps, frequency, time)
         activations = []
         for layer in self.strided:
-            x = layer(x)
+            x = layer(x)  # (batch, 2 maps, frequency / 2, time / 2)
             activations.append(x)
-        return self.last(x).flatten(), activations
+        return self.last(x).flatten(), activations  # (batch, 1, 1, 1) -> (batch,)
 
 
 def describe_collapse(history, *, n_epochs=3):
-    """What is wrong with the discriminator, or None.
+    """Describe a collapse of the discriminator, or return None.
 
     Parameters
     ----------
     history : list of dict
         ``history_`` of a :class:`DCGAN`.
     n_epochs : int
-        How long a state has to last, at the end, to be called one.
+        Number of last epochs that must all show the collapse.
 
     Returns
     -------
     str or None
-        *Saturated*: its cross entropy is below 0.01, so it gives the truth more than 99 %
-        and the plain objective has hardly a gradient left. *Constant*: its logits differ by
-        less than 0.001 within a batch, so it tells nothing apart.
+        *Saturated*: its cross entropy is below 0.01, so the gradient of the plain objective
+        nearly vanishes. *Constant*: its logits differ by less than 0.001 within a batch.
 
     Examples
     --------

@@ -1,31 +1,43 @@
-"""Deep Spectrum: what an ImageNet network sees in a drawn spectrum (thesis 4.2).
+"""Deep Spectrum: activations of ImageNet networks on audio plots (thesis 4.2).
 
-Pictures of spectra go through a picture classifier, and the activations of one layer, or
-several, are the features. They are neither standardised nor normalised (4.2.3).
+Audio plots are passed through an image classifier, and the activations of one or several layers
+are the features. They are neither standardised nor normalised (4.2.3).
 
-Features must not depend on how pictures are batched, nor on the number of threads, though the
-bits of a convolution's sums depend on both. So on a processor every forward pass takes
-``batch_size`` pictures, the last ones padded with blank ones, and runs on one thread; several
-passes run side by side. (Where this was measured, AlexNet, GoogLeNet, SqueezeNet and VGG19
-answer the same bits wherever a picture stands in its pass, while a second thread inside a pass
-changes those of all but SqueezeNet.) The default of 16 pictures is a compromise: fully connected
-layers gain from large passes, convolutions of large pictures from small ones. Fully connected
-layers are multiplied by oneDNN, as convolutions are: twice as fast as by PyTorch's default where
-that was measured (AlexNet, passes of 16).
+Features must not depend on batching or on the number of threads, although the last bits of a
+convolution depend on both. On a CPU every forward pass therefore takes ``batch_size`` images (the
+last pass is padded with blank ones) and runs on one thread; several passes run in parallel.
+(Measured: the output bits of AlexNet, GoogLeNet, SqueezeNet and VGG19 do not depend on the
+position of an image in its pass, but a second thread inside a pass changes those of all except
+SqueezeNet.) The default of 16 images is a compromise: fully connected layers are faster with
+large passes, convolutions of large images with small ones. Fully connected layers are computed by
+oneDNN, as convolutions are: twice as fast as PyTorch's default (measured with AlexNet, passes of
+16).
 """
 
 import contextlib
 import functools
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator, TransformerMixin
 from torch import nn
 
-from thesislib.errors import ParameterError, check_number, check_option
+from thesislib.errors import (
+    DEVICE,
+    PATH,
+    SEED,
+    TEXT,
+    ParameterError,
+    check_parameters,
+    integer,
+    option,
+    sequence,
+)
 from thesislib.representations.networks import (
+    PREPROCESSING,
     build_network,
     identify_weights,
     input_convention,
@@ -35,16 +47,17 @@ from thesislib.representations.networks import (
 from thesislib.representations.torchvision_guard import torchvision
 from thesislib.training import pick_device
 
-#: Raised whenever the same pictures and parameters begin to give other features.
+#: Increased when the same images and parameters give other features than before.
 VERSION = 2
-#: Numbers that a network may compute with; all but the first are for speed.
-PRECISIONS = ("float32", "bfloat16", "float16")
-# The number of threads is the process's: one transform at a time may change it.
+#: Number formats of a network; bfloat16 is for speed, on a GPU only.
+PRECISIONS = ("float32", "bfloat16")
+# The number of threads belongs to the process: one transform at a time changes it.
 _SINGLE_THREADED = threading.Lock()
 
 
+@dataclass(eq=False, repr=False)
 class DeepSpectrum(TransformerMixin, BaseEstimator):
-    """Activations of a picture classifier on audio plots (thesis 4.2.2).
+    """Activations of an image classifier on audio plots (thesis 4.2.2).
 
     Parameters
     ----------
@@ -59,28 +72,27 @@ class DeepSpectrum(TransformerMixin, BaseEstimator):
     preprocessing : {"imagenet", "deepspectrum"}
         Input convention, see :func:`~thesislib.representations.networks.input_convention`.
     batch_size : int
-        Pictures of one forward pass. Other values change the last bits of the features.
+        Images in one forward pass. Other values change the last bits of the features.
     device : {"auto", "cpu", "cuda"}
     random_state : int
         Seed of random weights.
-    precision : {"float32", "bfloat16", "float16"}
-        The last two round the inputs of convolutions and of fully connected layers to half as
-        many bits (torch's autocast): faster where the processor or GPU has instructions for
-        them, and other features: ``benchmarks/precision.py`` reports by how much.
+    precision : {"float32", "bfloat16"}
+        bfloat16 rounds the inputs of convolutions and fully connected layers to 16 bits (torch's
+        autocast): faster, with other features, on a GPU only. ``benchmarks/precision.py``
+        reports the difference.
 
     Attributes
     ----------
     network_ : Network
-        Built by `fit`; left behind when the estimator is pickled, and built again when needed.
+        Built by `fit`; not pickled, and built again when needed.
     n_features_ : int
-        Width of the output for pictures of the size seen in `fit`.
+        Width of the output for images of the size of `fit`.
 
     Notes
     -----
-    Nothing is learnt: `transform` without `fit` gives the same. Pictures are taken at the size
-    they come in, since both AlexNet and VGG pool to a fixed size; the thesis scales its plots
-    of 387 pixels to what
-    :func:`~thesislib.representations.networks.input_size` gives.
+    Nothing is learnt: `transform` without `fit` gives the same features. Images are not resized,
+    since AlexNet and VGG pool to a fixed size; the thesis scales its plots of 387 pixels to
+    :func:`~thesislib.representations.networks.input_size`.
 
     Examples
     --------
@@ -92,25 +104,14 @@ class DeepSpectrum(TransformerMixin, BaseEstimator):
     array(['squeezenet1_1_logits_0', 'squeezenet1_1_logits_1'], dtype=object)
     """
 
-    def __init__(
-        self,
-        network="alexnet",
-        layer="fc7",
-        weights="imagenet",
-        preprocessing="imagenet",
-        batch_size=16,
-        device="auto",
-        random_state=0,
-        precision="float32",
-    ):
-        self.network = network
-        self.layer = layer
-        self.weights = weights
-        self.preprocessing = preprocessing
-        self.batch_size = batch_size
-        self.device = device
-        self.random_state = random_state
-        self.precision = precision
+    network: TEXT = "alexnet"
+    layer: TEXT | sequence(TEXT) = "fc7"
+    weights: PATH = "imagenet"
+    preprocessing: option(PREPROCESSING) = "imagenet"
+    batch_size: integer(1) = 16
+    device: DEVICE = "auto"
+    random_state: SEED = 0
+    precision: option(PRECISIONS) = "float32"
 
     def fit(self, X=None, y=None):
         """Check the parameters and build the network.
@@ -118,12 +119,12 @@ class DeepSpectrum(TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : ndarray, shape (n, height, width, 3), uint8, optional
-            Only its picture size is used; the network's own size by default.
+            Only its image size is used; the network's own size by default.
 
         Raises
         ------
         ParameterError
-            If a parameter is impossible, a layer unknown, or X no pictures or too small ones.
+            If a parameter is invalid, a layer unknown, or X has no images or too small ones.
         WeightsError
             If the weights are missing, damaged, or of another network.
         """
@@ -135,12 +136,12 @@ class DeepSpectrum(TransformerMixin, BaseEstimator):
         return self
 
     def transform(self, X):
-        """Features of pictures.
+        """Features of images.
 
         Parameters
         ----------
         X : ndarray, shape (n, height, width, 3), uint8
-            RGB pictures, low frequencies at the bottom.
+            RGB images, low frequencies at the bottom.
 
         Returns
         -------
@@ -157,43 +158,44 @@ class DeepSpectrum(TransformerMixin, BaseEstimator):
         features = np.empty((len(X), sum(self._widths(*X.shape[1:3]))), np.float32)
         network, device = self._built(), pick_device(self.device)
 
-        def answer(start):
+        def compute(start):
             block = X[start : start + self.batch_size]
-            full = np.require(block, requirements="CW")  # as torch wants it
+            full = np.require(block, requirements="CW")  # as torch requires
             if len(block) < self.batch_size:
                 full = np.zeros((self.batch_size, *X.shape[1:]), np.uint8)
                 full[: len(block)] = block
             with torch.inference_mode(), self._rounding(device):
-                found = network.activations(torch.from_numpy(full).to(device), layers)
-                rows = torch.cat([found[layer] for layer in layers], dim=1)[: len(block)]
+                activations = network.activations(torch.from_numpy(full).to(device), layers)
+                # layers x (batch_size, n_features) -> (n, sum of n_features)
+                rows = torch.cat([activations[layer] for layer in layers], dim=1)[: len(block)]
             features[start : start + len(block)] = rows.cpu().numpy()
 
         starts = range(0, len(X), self.batch_size)
         if device.type == "cpu":
-            _answer_single_threaded(answer, starts)
+            _run_single_threaded(compute, starts)
         else:
             with torch.backends.cudnn.flags(benchmark=False, deterministic=True, allow_tf32=False):
                 for start in starts:
-                    answer(start)
+                    compute(start)
         return features
 
     @property
     def n_passes(self):
-        """Passes that are worth running side by side: one a core, one on a GPU."""
+        """Number of parallel passes: one for each core, one on a GPU."""
         return torch.get_num_threads() if pick_device(self.device).type == "cpu" else 1
 
     def open_passes(self):
-        """Executor for `n_passes` calls of `transform` side by side.
+        """Executor for `n_passes` parallel calls of `transform`.
 
         Returns
         -------
         concurrent.futures.Executor
-            In each of its threads torch uses one.
+            In each of its threads, torch uses one thread.
         """
         return _open_threads(self.n_passes)
 
     def get_feature_names_out(self, input_features=None):
-        """``network_layer_index`` of each feature; of the picture size seen in `fit`, if any."""
+        """``network_layer_index`` of each feature, for the image size of `fit` if it was called."""
         self._check_parameters()
         size = getattr(self, "picture_size_", (input_size(self.network),) * 2)
         return np.array(
@@ -206,9 +208,9 @@ class DeepSpectrum(TransformerMixin, BaseEstimator):
         )
 
     def cache_parameters(self):
-        """Plain values that, with the pictures, determine the features (contract 3).
+        """Plain values that, with the images, determine the features (contract 3).
 
-        The file of the weights counts by its content, not by its name; threads do not count.
+        Weights are identified by the content of their file, not by its name.
         """
         self._check_parameters()
         return {
@@ -226,13 +228,16 @@ class DeepSpectrum(TransformerMixin, BaseEstimator):
         }
 
     def _check_parameters(self):
+        check_parameters(self)
         input_convention(self.network, self.preprocessing)
-        check_number("batch_size", self.batch_size, low=1, integer=True)
-        check_option("precision", self.precision, PRECISIONS)
-        pick_device(self.device)
-        layers = self._layers()
-        if not layers or len(set(layers)) < len(layers):
-            raise ParameterError(f"layer: found {self.layer!r}, expected one or several, once each")
+        device, layers = pick_device(self.device).type, self._layers()
+        if self.precision != "float32" and device == "cpu":
+            raise ParameterError(
+                f"precision: found {self.precision!r} on the CPU, expected 'float32': "
+                f"{self.precision} requires a GPU"
+            )
+        if len(set(layers)) < len(layers):
+            raise ParameterError(f"layer: found {self.layer!r}, expected each layer once")
 
     def _layers(self):
         return [self.layer] if isinstance(self.layer, str) else list(self.layer)
@@ -241,7 +246,7 @@ class DeepSpectrum(TransformerMixin, BaseEstimator):
         return layer_widths(self.network, tuple(self._layers()), height, width)
 
     def _built(self):
-        """Return the network; built at the first call, and again where a parameter has changed."""
+        """Return the network; built at the first call and after a parameter has changed."""
         device = pick_device(self.device)
         weights = identify_weights(self.network, self.weights, self.random_state)
         recipe = (self.network, weights, self.preprocessing, str(device))
@@ -260,7 +265,7 @@ class DeepSpectrum(TransformerMixin, BaseEstimator):
     def _rounding(self, device):
         if self.precision == "float32":
             return contextlib.nullcontext()
-        return torch.autocast(device.type, dtype=getattr(torch, self.precision))
+        return torch.autocast(device.type, dtype=torch.bfloat16)
 
     def __getstate__(self):
         state = super().__getstate__()
@@ -290,44 +295,39 @@ def _check_pictures(X):
 
 
 class _OneDnnLinear(nn.Linear):
-    """A fully connected layer that oneDNN multiplies where nothing is learnt.
+    """A fully connected layer that oneDNN computes in inference mode.
 
-    PyTorch leaves these to MKL or OpenBLAS, although it gives convolutions to oneDNN.
+    PyTorch uses MKL or OpenBLAS for these, although it uses oneDNN for convolutions.
     """
 
     def forward(self, x):
-        plain = x.ndim != 2 or x.dtype != torch.float32 or not torch.is_inference_mode_enabled()
-        if plain or torch.is_autocast_enabled("cpu"):
+        if x.ndim != 2 or x.dtype != torch.float32 or not torch.is_inference_mode_enabled():
             return super().forward(x)
         return torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, "none", [], "")
 
 
 def _multiply_by_onednn(model):
-    # An operator without promise of staying; where it is gone, layers stay as they were.
+    # A private operator of torch; without it, layers are computed as usual.
     if torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise"):
         for module in model.modules():
             if type(module) is nn.Linear:
                 module.__class__ = _OneDnnLinear
 
 
-def _answer_single_threaded(answer, starts):
-    """Call ``answer`` for every start, each on one thread, as many at once as torch may use."""
-    if torch.get_num_threads() == 1:  # so it is in the threads of `open_passes`
+def _run_single_threaded(compute, starts):
+    """Call ``compute`` for each start on one thread, as many in parallel as torch has threads."""
+    if torch.get_num_threads() == 1:  # as in the threads of `open_passes`
         for start in starts:
-            answer(start)
+            compute(start)
         return
     with _SINGLE_THREADED, contextlib.ExitStack() as stack:
         n_threads = torch.get_num_threads()
         stack.callback(torch.set_num_threads, n_threads)
         torch.set_num_threads(1)
-        if len(starts) < 2:
-            for start in starts:
-                answer(start)
-            return
-        with _open_threads(min(n_threads, len(starts))) as pool:
-            list(pool.map(answer, starts))
+        with _open_threads(max(1, min(n_threads, len(starts)))) as pool:
+            list(pool.map(compute, starts))
 
 
 def _open_threads(n):
-    # OpenMP keeps the number for each thread: a new one's default is not to be relied on.
+    # OpenMP has a number of threads for each thread, so each new one sets it.
     return ThreadPoolExecutor(n, initializer=functools.partial(torch.set_num_threads, 1))

@@ -1,10 +1,12 @@
 """A CNN and an LSTM on the raw waveform: the end-to-end row of Table 10.6 (thesis 10.2).
 
 The thesis takes that row from the challenge's paper [5], which names a convolutional network
-over the waveform and recurrent layers on top, trained as one. Layer sizes are open; chosen: a
-first convolution with windows of 5 ms, two more with pooling in between so that a step of the
-recurrent layers lasts ``step_s``, and a decision from the mean of their outputs over time.
+over the waveform and recurrent layers on top, trained jointly. Layer sizes are open. Chosen: a
+convolution with windows of 5 ms, two more convolutions with pooling, and a decision from the mean
+of the recurrent layers' outputs over time.
 """
+
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -13,7 +15,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
-from thesislib.errors import ParameterError, check_number
+from thesislib.errors import SHARE, ParameterError, integer, number, option
 from thesislib.representations.saving import SavedNetwork
 from thesislib.training import checkpoint_file, limit_threads, train
 
@@ -21,6 +23,7 @@ from thesislib.training import checkpoint_file, limit_threads, train
 FIRST_WINDOW = 80
 
 
+@dataclass(eq=False, repr=False)
 class WaveformClassifier(ClassifierMixin, SavedNetwork, BaseEstimator):
     """Convolutions over the waveform, LSTM over time, softmax over classes.
 
@@ -38,9 +41,9 @@ class WaveformClassifier(ClassifierMixin, SavedNetwork, BaseEstimator):
     learning_rate, n_epochs, batch_size
         Of Adam.
     class_weight : {None, "balanced"}
-        Whether each class weighs the same in the loss (the challenge upsampled).
+        Whether all classes have equal weight in the loss (the challenge upsampled).
     checkpoint : path, optional
-        Folder in which a killed training finds its state.
+        Folder for the state after each epoch, from which an interrupted training resumes.
     device : {"auto", "cpu", "cuda"}
     random_state : int
     verbose : bool
@@ -55,42 +58,22 @@ class WaveformClassifier(ClassifierMixin, SavedNetwork, BaseEstimator):
     --------
     >>> t = np.arange(1600) / 16000
     >>> X = [np.sin(2 * np.pi * f * t).astype(np.float32) for f in (200, 2000) * 8]
-    >>> machine = WaveformClassifier(n_filters=4, n_units=4, n_epochs=20, learning_rate=0.02)
-    >>> machine.fit(X, ["low", "high"] * 8).score(X, ["low", "high"] * 8)
+    >>> classifier = WaveformClassifier(4, 4, n_epochs=20, learning_rate=0.02)
+    >>> classifier.fit(X, ["low", "high"] * 8).score(X, ["low", "high"] * 8)
     1.0
     """
 
     _fitted = ("classes_",)
 
-    def __init__(
-        self,
-        n_filters=32,
-        n_units=64,
-        n_layers=2,
-        pooling=4,
-        dropout=0.3,
-        learning_rate=1e-3,
-        n_epochs=30,
-        batch_size=16,
-        class_weight="balanced",
-        checkpoint=None,
-        device="auto",
-        random_state=0,
-        verbose=False,
-    ):
-        self.n_filters = n_filters
-        self.n_units = n_units
-        self.n_layers = n_layers
-        self.pooling = pooling
-        self.dropout = dropout
-        self.learning_rate = learning_rate
-        self.n_epochs = n_epochs
-        self.batch_size = batch_size
-        self.class_weight = class_weight
-        self.checkpoint = checkpoint
-        self.device = device
-        self.random_state = random_state
-        self.verbose = verbose
+    n_filters: integer(1, 2**14) = 32
+    n_units: integer(1, 2**14) = 64
+    n_layers: integer(1, 64) = 2
+    pooling: integer(1, 999) = 4
+    dropout: SHARE = 0.3
+    learning_rate: number(0, open_low=True) = 1e-3
+    n_epochs: integer(0) = 30
+    batch_size: integer(2) = 16
+    class_weight: option(["balanced"]) | None = "balanced"
 
     def fit(self, X, y):
         """Train on waveforms.
@@ -132,8 +115,8 @@ class WaveformClassifier(ClassifierMixin, SavedNetwork, BaseEstimator):
         def step(rows):
             x, lengths = _pad([clips[i] for i in rows], self.device_)
             logits = self.network_(x, lengths)
-            wanted = targets[rows].to(self.device_)
-            return {"loss": nn.functional.cross_entropy(logits, wanted, weight)}
+            target = targets[rows].to(self.device_)
+            return {"loss": nn.functional.cross_entropy(logits, target, weight)}
 
         path = checkpoint_file(
             self.checkpoint,
@@ -142,7 +125,7 @@ class WaveformClassifier(ClassifierMixin, SavedNetwork, BaseEstimator):
             [*clips, targets.numpy()],
         )
         optimiser = torch.optim.Adam(self.network_.parameters(), self.learning_rate)
-        # One thread: the steps are too small to share, and the bits would depend on it.
+        # One thread: steps are small, and the last bits depend on the number of threads.
         with limit_threads(1):
             self.history_ = train(
                 {"waveform": self.network_},
@@ -160,14 +143,14 @@ class WaveformClassifier(ClassifierMixin, SavedNetwork, BaseEstimator):
 
     @torch.inference_mode()
     def predict_proba(self, X):
-        """Probability of each class: (n, n_classes), each clip answered alone."""
+        """Probability of each class, shape (n, n_classes); clips are processed one by one."""
         check_is_fitted(self, "network_")
-        answers = []
+        probabilities = []
         for i, x in enumerate(X):
             x, lengths = _pad([_check_clip(x, f"X[{i}]", self.shortest)], self.device_)
             with limit_threads(1):
-                answers.append(self.network_(x, lengths).softmax(dim=1).cpu().numpy())
-        return np.concatenate(answers)
+                probabilities.append(self.network_(x, lengths).softmax(dim=1).cpu().numpy())
+        return np.concatenate(probabilities)
 
     def predict(self, X):
         """Class of each clip."""
@@ -179,47 +162,29 @@ class WaveformClassifier(ClassifierMixin, SavedNetwork, BaseEstimator):
         """Fewest samples that make one recurrent step."""
         return FIRST_WINDOW + (FIRST_WINDOW // 2) * (self.pooling**2 - 1)
 
-    def _check(self):
-        for name in ("n_filters", "n_units", "n_layers", "pooling"):
-            check_number(name, getattr(self, name), low=1, integer=True)
-        check_number("batch_size", self.batch_size, low=2, integer=True)
-        check_number("n_epochs", self.n_epochs, low=0, integer=True)
-        check_number("dropout", self.dropout, low=0, high=0.99)
-        check_number("learning_rate", self.learning_rate, low=0, open_low=True)
-        if self.class_weight not in (None, "balanced"):
-            raise ParameterError(
-                f"class_weight: found {self.class_weight!r}, expected None or 'balanced'"
-            )
-
     def _build(self):
-        return _ConvLSTM(
-            self.n_filters,
-            self.n_units,
-            self.n_layers,
-            self.pooling,
-            self.dropout,
-            len(self.classes_),
-        )
+        return _ConvLSTM(self)
 
 
 class _ConvLSTM(nn.Module):
     """(batch, samples) → (batch, classes)."""
 
-    def __init__(self, n_filters, n_units, n_layers, pooling, dropout, n_classes):
+    def __init__(self, settings):
         super().__init__()
-        self.pooling = pooling
+        n_filters, n_units, self.pooling = settings.n_filters, settings.n_units, settings.pooling
         self.first = nn.Conv1d(1, n_filters, FIRST_WINDOW, stride=FIRST_WINDOW // 2)
         self.second = nn.Conv1d(n_filters, n_filters, 3, padding=1)
         self.third = nn.Conv1d(n_filters, n_filters, 3, padding=1)
         self.norms = nn.ModuleList(nn.GroupNorm(1, n_filters) for _ in range(3))
-        self.dropout = nn.Dropout(dropout)
-        self.lstm = nn.LSTM(n_filters, n_units, n_layers, batch_first=True)
-        self.decide = nn.Linear(n_units, n_classes)
+        self.dropout = nn.Dropout(settings.dropout)
+        self.lstm = nn.LSTM(n_filters, n_units, settings.n_layers, batch_first=True)
+        self.decide = nn.Linear(n_units, len(settings.classes_))
 
     def forward(self, x, lengths):
-        # Each convolution's input is cut off at the clip's own end, so that what a batch
-        # pads with does not reach the clip.
+        # The input of each convolution is zero after the end of a clip, so that the padding of a
+        # batch has no effect.
         steps = (lengths - FIRST_WINDOW) // (FIRST_WINDOW // 2) + 1
+        # (batch, samples) -> (batch, 1, samples) -> (batch, filters, steps)
         x = self._stage(self.first(x[:, None]), self.norms[0], steps)
         x, steps = self._pool(self._stage(self.second(x), self.norms[1], steps), steps)
         x, steps = self._pool(self._stage(self.third(x), self.norms[2], steps), steps)
@@ -232,7 +197,7 @@ class _ConvLSTM(nn.Module):
         return self.decide(self.dropout(mean))
 
     def _stage(self, x, norm, steps):
-        """Normalise each clip over its own steps, rectify, and blank what lies behind them."""
+        """Normalise each clip over its own steps, rectify, and set the padding to zero."""
         inside = _inside(x, steps)
         count = steps[:, None, None] * x.shape[1]
         mean = (x * inside).sum(dim=(1, 2), keepdim=True) / count
@@ -242,7 +207,7 @@ class _ConvLSTM(nn.Module):
         return torch.relu(x) * inside
 
     def _pool(self, x, steps):
-        """Pool over time; a last window that is not full is dropped, as of a clip alone."""
+        """Pool over time; an incomplete last window is dropped, as for a single clip."""
         x, steps = nn.functional.max_pool1d(x, self.pooling), steps // self.pooling
         return x * _inside(x, steps), steps
 

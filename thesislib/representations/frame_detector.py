@@ -1,18 +1,20 @@
-"""What every detector of events in frames has in common (thesis 7.2, 8.2).
+"""Base class of the detectors of events in frames (thesis 7.2, 8.2).
 
 Conventions
 -----------
-- A clip is an array (time, frequency), float32: log mel bands a frame, and where there are
-  derivatives, those behind them along frequency.
-- Labels are 0 and 1 a frame, (time,) or (time, classes); with a softmax class numbers (time,).
-- A network offers ``margin`` (frames that its convolutions look to either side), ``convolve``
-  (batch, time + 2 margins, frequency) to (batch, time, features), and ``decide``, from there
+- A clip is an array (time, frequency), float32: the log mel bands of each frame, followed by
+  their derivatives along frequency if there are any.
+- Labels are 0 and 1 for each frame, (time,) or (time, classes); with a softmax class numbers
+  (time,).
+- A network has ``margin`` (context frames on either side), ``convolve``, from
+  (batch, time + 2 margins, frequency) to (batch, time, features), and ``decide``, from features
   to logits (batch, time, outputs).
-- Clips are standardised by band with the training part's mean and deviation, so that the zeros
-  put around a clip (or a chunk) are the mean spectrum.
+- Bands are standardised with the training part's mean and standard deviation, so that the zeros
+  around a clip (or a chunk) are the mean spectrum.
 """
 
 import itertools
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -20,7 +22,7 @@ import torch
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted
 
-from thesislib.errors import ParameterError, check_number, check_option
+from thesislib.errors import SHARE, ParameterError, check_number, integer, number, option
 from thesislib.representations.saving import SavedNetwork
 from thesislib.representations.sliding import check_clips, predict_clips
 from thesislib.training import checkpoint_file, train
@@ -28,10 +30,22 @@ from thesislib.training import checkpoint_file, train
 VALIDATION_CHUNKS = 256
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class FrameDetector(SavedNetwork, BaseEstimator):
     """Base of `CRNN` and `FFNN`: chunks, loss, training and prediction."""
 
     _fitted = ("n_columns_", "n_outputs_", "positive_share_")
+
+    dropout: SHARE = 0.3
+    learning_rate: number(0, open_low=True) = 1e-3
+    decay: number(0) = 0.01
+    n_epochs: integer(0) = 200
+    min_epochs: integer(0) = 100
+    patience: integer(1) = 15
+    batch_size: integer(1) = 48
+    output: option(["sigmoid", "softmax"]) = "sigmoid"
+    positive_weight: option(["balanced"]) | number(0, open_low=True) | None = None
+    n_negative: number(0) | None = None
 
     def fit(self, X, y, X_validation=None, y_validation=None):
         """Train on chunks of ``chunk_frames`` consecutive frames.
@@ -43,8 +57,8 @@ class FrameDetector(SavedNetwork, BaseEstimator):
         y : ndarray, shape (n, time) or (n, time, classes), or list
             Frame labels.
         X_validation, y_validation : optional
-            Clips that decide when to stop. Without them training lasts ``n_epochs``. The thesis
-            leaves open which; they should have sources of their own, never the reported ones.
+            Clips for early stopping. Without them, training lasts ``n_epochs``. The thesis
+            does not name them. They must not share sources with the reported clips.
 
         Raises
         ------
@@ -69,8 +83,8 @@ class FrameDetector(SavedNetwork, BaseEstimator):
             rows = torch.randperm(len(chunks), generator=order).numpy()
             if self.n_negative is not None:
                 positive, negative = rows[has_event[rows]], rows[~has_event[rows]]
-                kept = max(1, round(self.n_negative * len(positive)))
-                rows = np.concatenate([positive, negative[:kept]])
+                n_drawn = max(1, round(self.n_negative * len(positive)))
+                rows = np.concatenate([positive, negative[:n_drawn]])
                 rows = rows[torch.randperm(len(rows), generator=order).numpy()]
             for begin in range(0, len(rows), self.batch_size):
                 batch = rows[begin : begin + self.batch_size]
@@ -79,8 +93,8 @@ class FrameDetector(SavedNetwork, BaseEstimator):
                     yield pool.draw(chunks[batch])
 
         def step(batch):
-            x, wanted = batch
-            return {"loss": loss(self.network_(x), wanted)}
+            x, target = batch  # (batch, time + 2 margins, frequency), (batch, time[, outputs])
+            return {"loss": loss(self.network_(x), target)}
 
         validate, held_out = None, []
         if X_validation is not None:
@@ -139,13 +153,13 @@ class FrameDetector(SavedNetwork, BaseEstimator):
         -------
         ndarray, shape (n, time, classes), float32
             A list of arrays (time, classes) if ``X`` is a list. The last chunk ends with the
-            clip; only those of its frames count that no other chunk has. A clip shorter than
-            a chunk is filled up with the mean spectrum.
+            clip; only its frames that no other chunk holds are used. A clip shorter than a
+            chunk is padded with the mean spectrum.
         """
         return predict_clips(self, X, hop=self.chunk_frames)
 
     def predict(self, X):
-        """Predictions a frame: probability above 0.5, or (softmax) the likeliest class."""
+        """Decision for each frame: probability above 0.5, or (softmax) the likeliest class."""
         probabilities = self.predict_proba(X)
         if isinstance(probabilities, list):
             return [self._decide(clip) for clip in probabilities]
@@ -171,7 +185,7 @@ class FrameDetector(SavedNetwork, BaseEstimator):
         self.network_.scale.copy_(torch.from_numpy(scale))
 
     def _cut(self, clips, labels):
-        """Chunks as rows (clip, first frame), and whether they hold an event."""
+        """Chunks as rows (clip, first frame), and whether each contains an event."""
         chunks, has_event, length = [], [], self.chunk_frames
         for i, clip in enumerate(clips):
             starts = np.arange(0, len(clip), length)
@@ -185,7 +199,7 @@ class FrameDetector(SavedNetwork, BaseEstimator):
         return _Pool(self.network_, clips, labels, n_frames=self.chunk_frames, alone=alone)
 
     def _loss(self, shares):
-        """Cross entropy with the weights that ``positive_weight`` asks for."""
+        """Cross entropy, weighted according to ``positive_weight``."""
         if self.output == "sigmoid":
             if self.positive_weight == "balanced":
                 weight = (1 - shares) / np.maximum(shares, 1e-6)
@@ -200,30 +214,14 @@ class FrameDetector(SavedNetwork, BaseEstimator):
             weight[0] = 1.0  # class 0 is the background
         weight = torch.tensor(weight, dtype=torch.float32, device=self.device_)
         entropy = torch.nn.CrossEntropyLoss(weight=weight)
-        return lambda logits, wanted: entropy(logits.flatten(0, 1), wanted.flatten())
-
-    def _check(self):
-        check_number("chunk_frames", self.chunk_frames, low=1, integer=True)
-        check_number("n_epochs", self.n_epochs, low=0, integer=True)
-        check_number("min_epochs", self.min_epochs, low=0, integer=True)
-        check_number("patience", self.patience, low=1, integer=True)
-        check_number("batch_size", self.batch_size, low=1, integer=True)
-        check_number("learning_rate", self.learning_rate, low=0, open_low=True)
-        check_number("decay", self.decay, low=0)
-        check_number("dropout", self.dropout, low=0, high=0.99)
-        check_option("output", self.output, ["sigmoid", "softmax"])
-        check_option("convolution_context", self.convolution_context, ["clip", "chunk"])
-        if self.positive_weight not in (None, "balanced"):
-            check_number("positive_weight", self.positive_weight, low=0, open_low=True)
-        if self.n_negative is not None:
-            check_number("n_negative", self.n_negative, low=0)
+        # (batch, time, outputs) -> (batch x time, outputs)
+        return lambda logits, target: entropy(logits.flatten(0, 1), target.flatten())
 
 
 class _Pool:
-    """All clips one after the other, standardised, with margins between: chunks are cut from it.
+    """All clips one after the other, standardised, with margins between.
 
-    A chunk of three frames costs far less than a turn of a Python loop, so a whole batch is cut
-    at once.
+    A whole batch of chunks is cut by one index, since a Python loop over short chunks is slow.
     """
 
     def __init__(self, network, clips, labels, *, n_frames, alone):
@@ -241,7 +239,7 @@ class _Pool:
             self.y[start : start + len(clip)] = torch.from_numpy(label)
 
     def draw(self, chunks):
-        """Chunks, as rows (clip, first frame), with their margins; and their labels."""
+        """Frames (batch, time + 2 margins, frequency) of chunks (clip, first frame), and labels."""
         starts = torch.from_numpy(self.first[chunks[:, 0]] + chunks[:, 1])[:, None]
         rows = (starts - self.margin + torch.arange(self.n_frames + 2 * self.margin)).to(
             self.x.device
@@ -259,7 +257,7 @@ def label_frames(onsets_s, offsets_s, *, n_frames, hop_s):
     Parameters
     ----------
     onsets_s, offsets_s : sequence of float
-        Events in seconds; those with NaN are none, those after the clip do not count.
+        Events in seconds; NaN marks no event, and events after the clip are ignored.
     n_frames : int
         Frames of the clip.
     hop_s : float > 0
@@ -268,7 +266,7 @@ def label_frames(onsets_s, offsets_s, *, n_frames, hop_s):
     Returns
     -------
     ndarray, shape (n_frames,), uint8
-        An event shorter than a hop has one frame at least.
+        An event shorter than a hop has at least one frame.
 
     Examples
     --------
@@ -280,7 +278,7 @@ def label_frames(onsets_s, offsets_s, *, n_frames, hop_s):
     for onset_s, offset_s in zip(onsets_s, offsets_s, strict=True):
         if np.isnan(onset_s) or onset_s >= n_frames * hop_s:
             continue
-        # 1e-6: an onset on the grid stays there whatever its last bit.
+        # 1e-6: rounding must not move an onset that lies on the grid.
         first = min(int(np.ceil(onset_s / hop_s - 1e-6)), n_frames - 1)
         last = int(np.ceil(offset_s / hop_s - 1e-6))
         if last <= first:
@@ -290,7 +288,7 @@ def label_frames(onsets_s, offsets_s, *, n_frames, hop_s):
 
 
 def count_shares(labels):
-    """Share of positive and negative frames a class (thesis, Table 8.3).
+    """Share of positive and negative frames of each class (thesis, Table 8.3).
 
     Parameters
     ----------
@@ -316,7 +314,7 @@ def count_shares(labels):
 
 
 def search_learning_rate(detector, X, y, *, learning_rates=(0.1, 0.01, 0.001, 0.0001), n_epochs=3):
-    """First step of the thesis's search: regularisation off, one training a rate (8.2.1.2).
+    """First step of the thesis's search: one training per rate, no regularisation (8.2.1.2).
 
     Parameters
     ----------
@@ -331,9 +329,9 @@ def search_learning_rate(detector, X, y, *, learning_rates=(0.1, 0.01, 0.001, 0.
     Returns
     -------
     DataFrame
-        For each rate, from high to low: ``learning_rate``, ``loss_1`` … (NaN where the loss was no
-        longer finite), ``falls`` (in each of the epochs) and ``chosen``: the highest rate
-        whose loss falls; none if none does.
+        For each rate, from high to low: ``learning_rate``, ``loss_1`` … (NaN if the loss was not
+        finite), ``falls`` (decreases in each epoch) and ``chosen``: the highest rate whose loss
+        falls, if there is one.
     """
     check_number("n_epochs", n_epochs, low=2, integer=True)
     rows = []

@@ -1,25 +1,34 @@
 """openSMILE's functionals, and frame features for bags (thesis 8.3, 9.1, 9.2, 10.1, 10.2).
 
-Both estimators take pairs (signal, sampling rate) and learn nothing. openSMILE comes
-from PyPI's ``opensmile``, which holds the configurations; its licence allows research
-and private use, commercial users are referred to audEERING (www.audeering.com). It is
-imported at the first clip, and the extractor is made once a process, so that the
+Both estimators take pairs (signal, sampling rate) and learn nothing. openSMILE is the
+package ``opensmile`` of PyPI, which contains the configurations. Its licence allows
+research and private use; for commercial use see audEERING (www.audeering.com). It is
+imported at the first clip, and one extractor is built in each process, so that the
 estimators are small to send to workers.
 
-openSMILE computes from 16-bit samples: signals are limited to [-1, 1 - 1/32768] first,
-since its wrapper would turn a sample of 1 into one of -1.
+openSMILE computes from 16-bit samples. Signals are first limited to [-1, 1 - 1/32768],
+since its wrapper converts a sample of 1 to -1.
 """
 
 import functools
 import importlib.metadata
 import warnings
+from dataclasses import dataclass
 
 import numpy as np
 import scipy.fft
 from scipy.ndimage import correlate1d
 from sklearn.base import BaseEstimator, TransformerMixin
 
-from thesislib.errors import AudioError, ParameterError, check_number, check_option
+from thesislib.errors import (
+    BOOLEAN,
+    AudioError,
+    ParameterError,
+    check_parameters,
+    integer,
+    number,
+    option,
+)
 
 FUNCTIONALS = {"ComParE_2016": 6373, "IS09": 384, "IS10": 1582}
 FRAME_STREAMS = {"ComParE_2016": (65, 65), "IS09": (16, 16), "MFCC39": (39,)}
@@ -30,12 +39,17 @@ N_MELS = 26
 FMAX_HZ = 8000
 N_MFCC = 12
 LIFTER = 22
-# Energies below this are silence: its logarithm is finite and the same everywhere.
+# Floor of energies, so that the logarithm of silence is finite.
 ENERGY_FLOOR = 1e-10
+
+#: Sampling rates in Hz. Outside them openSMILE raises errors or ends the process with a
+#: segmentation fault (tried with opensmile 2.6). Its hop of 10 ms is less than one sample below
+#: 100 Hz: ComParE_2016 crashes at 4 and 20 Hz and fails up to 67 Hz. At 10 MHz it crashes.
+RATES = integer(100, 1_000_000)
 
 
 class _FromSignals(TransformerMixin, BaseEstimator):
-    """What both estimators share: no fitting, checks, resampling."""
+    """Base of both estimators: checks and resampling."""
 
     def fit(self, X=None, y=None):
         """Check the parameters; there is nothing to learn.
@@ -47,18 +61,13 @@ class _FromSignals(TransformerMixin, BaseEstimator):
         Raises
         ------
         ParameterError
-            On an unknown feature set or an impossible rate.
+            If a parameter is invalid.
         """
-        self._check_parameters()
+        check_parameters(self)
         return self
 
-    def _check_parameters(self):
-        check_option("feature_set", self.feature_set, self._feature_sets)
-        if self.sr is not None:
-            check_number("sr", self.sr, low=1, integer=True)
-
     def _signals(self, X):
-        self._check_parameters()
+        check_parameters(self)
         for index, item in enumerate(X):
             try:
                 y, sr = item
@@ -67,7 +76,7 @@ class _FromSignals(TransformerMixin, BaseEstimator):
                     f"X[{index}]: found {type(item).__name__}, expected (signal, sampling rate)"
                 ) from None
             y = np.asarray(y)
-            check_number(f"X[{index}], sampling rate", sr, low=1)
+            RATES.check(f"X[{index}], sampling rate", round(sr))
             if y.ndim != 1 or y.dtype.kind != "f":
                 raise AudioError(
                     f"X[{index}]: found {y.dtype} of shape {y.shape}, expected a mono signal of "
@@ -86,7 +95,7 @@ class _FromSignals(TransformerMixin, BaseEstimator):
             yield index, y, round(sr)
 
     def cache_parameters(self):
-        """Everything that the features depend on beside the signals, as plain values."""
+        """All values that the features depend on, except the signals."""
         names = ("opensmile", "numpy", "scipy", "librosa", "soxr")
         libraries = {name: importlib.metadata.version(name) for name in names}
         return {"version": self._version, **self.get_params(), "libraries": libraries}
@@ -97,6 +106,7 @@ class _FromSignals(TransformerMixin, BaseEstimator):
         return tags
 
 
+@dataclass(eq=False, repr=False)
 class Functionals(_FromSignals):
     """openSMILE's functionals of a clip: one vector, whatever its length.
 
@@ -105,13 +115,13 @@ class Functionals(_FromSignals):
     feature_set : {"ComParE_2016", "IS09", "IS10"}
         6 373 features (10.1, 10.2), 384 or 1 582 (8.3).
     sr : int, optional
-        Convert each signal to this rate in Hz first. Default: as it comes. Features of
-        other rates are not comparable, since the bands reach other frequencies.
+        Resample each signal to this rate in Hz. Default: its own rate. Features of different
+        rates are not comparable, since the bands reach other frequencies.
 
     Notes
     -----
     A silent clip has finite features. The licence of openSMILE is for research: see the
-    module's text.
+    module's docstring.
 
     Examples
     --------
@@ -123,11 +133,9 @@ class Functionals(_FromSignals):
     """
 
     _version = 1
-    _feature_sets = tuple(FUNCTIONALS)
 
-    def __init__(self, feature_set="ComParE_2016", sr=None):
-        self.feature_set = feature_set
-        self.sr = sr
+    feature_set: option(FUNCTIONALS) = "ComParE_2016"
+    sr: RATES | None = None
 
     def transform(self, X):
         """Functionals of signals.
@@ -146,6 +154,8 @@ class Functionals(_FromSignals):
         AudioError
             If a clip is too short for the set (25 to 100 ms are needed), or its samples
             are not finite; names the clip's index.
+        ParameterError
+            If a sampling rate is beyond those of `RATES`.
         """
         rows = [
             _run_opensmile(self.feature_set, "Functionals", y, sr, index)[0]
@@ -155,13 +165,14 @@ class Functionals(_FromSignals):
 
     def get_feature_names_out(self, input_features=None):
         """Names that openSMILE gives."""
-        self._check_parameters()
+        check_parameters(self)
         names = _load_opensmile(self.feature_set, "Functionals").feature_names
         return np.array(names, dtype=object)
 
 
+@dataclass(eq=False, repr=False)
 class FrameFeatures(_FromSignals):
-    """Features of a clip's frames: what bags of audio words are made of.
+    """Features of a clip's frames, the input of bags of audio words.
 
     Parameters
     ----------
@@ -171,14 +182,14 @@ class FrameFeatures(_FromSignals):
         of 25 ms, 26 mel bands from 0 to 8 kHz, liftering 22), their first and second
         deltas, and the logarithmic energy with both of its own.
     sr : int, optional
-        Convert each signal to this rate in Hz first. Default: as it comes.
+        Resample each signal to this rate in Hz. Default: its own rate.
     hop_s : float > 0
         Of ``MFCC39`` only; openSMILE's sets have 10 ms. Open in 9.1: the text prints
         "overlap 10 ms", which is a hop of 15 ms; chosen: the customary 10 ms.
     streams : bool
-        Give a list with one list of arrays a stream (descriptors, deltas) instead of one
-        list of arrays that hold both side by side; ``BagOfFeatures`` takes either, the
-        second with ``stream_widths=features.stream_widths``.
+        Return one list of arrays for each stream (descriptors, deltas) instead of one list of
+        arrays with both side by side. ``BagOfFeatures`` takes either, the second with
+        ``stream_widths=features.stream_widths``.
 
     Attributes
     ----------
@@ -187,11 +198,11 @@ class FrameFeatures(_FromSignals):
 
     Notes
     -----
-    openSMILE gives two more frames of deltas than of descriptors, of what follows the
-    clip's end; they are left out. Also open in 9.1, and chosen for ``MFCC39`` as HTK has
-    it: no pre-emphasis, natural logarithms, deltas by regression over five frames whose
-    ends repeat, the energy of the samples before the window. Where half the sampling
-    rate is below 8 kHz, the bands end there. Silence is floored at 1e-10.
+    openSMILE gives two more frames of deltas than of descriptors, for the time after the
+    end of the clip; they are dropped. Also open in 9.1, and chosen for ``MFCC39`` as in
+    HTK: no pre-emphasis, natural logarithms, deltas by regression over five frames with
+    repeated ends, energy of the samples without window. If half the sampling rate is
+    below 8 kHz, the bands end there. Energies have a floor of 1e-10.
 
     Examples
     --------
@@ -202,18 +213,16 @@ class FrameFeatures(_FromSignals):
     """
 
     _version = 1
-    _feature_sets = tuple(FRAME_STREAMS)
 
-    def __init__(self, feature_set="ComParE_2016", sr=None, hop_s=0.010, streams=False):
-        self.feature_set = feature_set
-        self.sr = sr
-        self.hop_s = hop_s
-        self.streams = streams
+    feature_set: option(FRAME_STREAMS) = "ComParE_2016"
+    sr: RATES | None = None
+    hop_s: number(0, open_low=True) = 0.010
+    streams: BOOLEAN = False
 
     @property
     def stream_widths(self):
         """Number of features of each stream."""
-        self._check_parameters()
+        check_parameters(self)
         return FRAME_STREAMS[self.feature_set]
 
     def transform(self, X):
@@ -235,7 +244,6 @@ class FrameFeatures(_FromSignals):
             If a clip is too short for one frame, or its samples are not finite; names
             the clip's index.
         """
-        check_number("hop_s", self.hop_s, low=0, open_low=True)
         frames = [self._frames(y, sr, index) for index, y, sr in self._signals(X)]
         if not self.streams:
             return frames
@@ -253,7 +261,7 @@ class FrameFeatures(_FromSignals):
 
     def get_feature_names_out(self, input_features=None):
         """Names that openSMILE gives, or ``mfcc_1`` …, ``mfcc_1_de`` …, ``mfcc_1_de_de`` …."""
-        self._check_parameters()
+        check_parameters(self)
         if self.feature_set == "MFCC39":
             names = [f"mfcc_{n}" for n in range(1, N_MFCC + 1)]
             kinds = ("", "_de", "_de_de")

@@ -29,10 +29,9 @@ from torch import nn
 
 from thesislib.errors import ParameterError, check_option
 from thesislib.representations.caffe_googlenet import CaffeGoogLeNet
+from thesislib.representations.network_table import CAFFE_GOOGLENET, find_weights
 from thesislib.representations.torchvision_guard import torchvision
 from thesislib.representations.weights import (
-    CAFFE_GOOGLENET,
-    find_weights,
     hash_weights,
     load_weights,
     network_names,

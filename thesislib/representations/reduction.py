@@ -3,6 +3,7 @@
 The thesis also names CFS and CSO, which scikit-learn does not have.
 """
 
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -20,26 +21,27 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from thesislib.errors import check_number, check_option
+from thesislib.errors import check_parameters, integer, option
 
 METHODS = ("none", "pca", "cca", "sfs")
-#: Forward selection tries every feature left in each step, so it starts from the best few.
+#: Candidates of forward selection per selected feature: each step tries all that are left.
 CANDIDATES = 3
 
 
+@dataclass(eq=False, repr=False)
 class Reduction(TransformerMixin, BaseEstimator):
-    """Reduce standardised features, with or without a look at the labels.
+    """Reduce standardised features, unsupervised or by the labels.
 
     Parameters
     ----------
     method : {"none", "pca", "cca", "sfs"}
         ``pca``: the first principal components. ``cca``: the directions that correlate most
-        with the classes, one fewer than there are; with more features than clips any label
-        can be reached, so it starts from the principal components. ``sfs``: sequential
-        forward selection by the accuracy of a linear discriminant over three folds, from
-        the features with the largest F value, three for each one wanted.
+        with the classes, one fewer than classes, computed from the principal components, since
+        with more features than clips every labelling is reached exactly. ``sfs``: sequential
+        forward selection by the accuracy of a linear discriminant over three folds, among the
+        features with the largest F values, three per selected feature.
     n_components : int > 0
-        Dimensions at most: of PCA, of the PCA before CCA, or features that SFS picks.
+        Maximum number of dimensions of PCA, of the PCA before CCA, or of selected features.
 
     Examples
     --------
@@ -50,14 +52,12 @@ class Reduction(TransformerMixin, BaseEstimator):
     [40, 5, 2, 5]
     """
 
-    def __init__(self, method="pca", n_components=16):
-        self.method = method
-        self.n_components = n_components
+    method: option(METHODS) = "pca"
+    n_components: integer(1) = 16
 
     def fit(self, X, y=None):
         """Learn the reduction; ``cca`` and ``sfs`` need ``y``, shape (n,)."""
-        check_option("method", self.method, METHODS)
-        check_number("n_components", self.n_components, low=1, integer=True)
+        check_parameters(self)
         X = validate_data(self, X, dtype=float)
         n = min(self.n_components, X.shape[1])
         n_components = min(n, len(X) - 1)
@@ -72,8 +72,8 @@ class Reduction(TransformerMixin, BaseEstimator):
             # A constant has no F value.
             steps += [VarianceThreshold(), SelectKBest(f_classif, k=min(CANDIDATES * n, n_varying))]
             if n_varying > n:
-                machine = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=0.5)
-                steps.append(SequentialFeatureSelector(machine, n_features_to_select=n, cv=3))
+                discriminant = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=0.5)
+                steps.append(SequentialFeatureSelector(discriminant, n_features_to_select=n, cv=3))
         self.pipeline_ = make_pipeline(*steps).fit(X, target)
         return self
 
@@ -90,7 +90,7 @@ class Reduction(TransformerMixin, BaseEstimator):
 
 
 def reduce_inside(features, reduction, labels):
-    """Features reduced by what each training part alone gives away.
+    """Features reduced by a reduction that is fitted on each training part.
 
     Parameters
     ----------

@@ -10,36 +10,48 @@
 
 What the thesis leaves open, and the choice:
 
-- *Dropout* stands on inputs and outputs of recurrent layers (6.2) or on outputs alone (8.1,
+- *Dropout* is applied to inputs and outputs of recurrent layers (6.2) or to outputs only (8.1,
   10.1): ``dropout_on``, by default the second. States and the code are never dropped.
 - *Target*: the input reversed in time (``reverse_target``), so that decoding begins where
   encoding ended.
 - *Decoder input*: the frame before (``teacher``), its own estimate of it (``previous``) or
   nothing (``none``); zeros first.
-- *Bidirectional decoder*: two stacks, one in each direction, which share no layer: were they
-  to meet below the projection, the second layer would read the very frame it has to predict.
-  Each has the frame before *in its own time*. With ``teacher`` the two of them still know
-  all frames but one, so they need the code less: ``code_share`` in ``history_`` tells.
-- *Loss*: RMSE over all frames of a batch, padding left out.
+- *Bidirectional decoder*: two independent stacks, one for each direction, averaged after the
+  projection. A shared layer would leak the target frame. Each stack reads the previous frame
+  in its own direction. With ``teacher`` both together still see every other frame, so the
+  code matters less (see ``code_share`` in ``history_``).
+- *Loss*: RMSE over all frames of a batch, without padding.
 """
+
+from dataclasses import KW_ONLY, dataclass
 
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from thesislib.errors import ParameterError, check_number, check_option
+from thesislib.errors import (
+    BOOLEAN,
+    SHARE,
+    ParameterError,
+    check_option,
+    integer,
+    number,
+    option,
+)
 from thesislib.representations.autoencoder import CELLS, DECODER_INPUTS, Autoencoder, buckets, pad
 from thesislib.representations.saving import SavedNetwork, check_spectrogram
 from thesislib.training import checkpoint_file, train
 
-# The loss with permuted codes takes another decoder pass, a quarter of a step on a CPU.
+# Batches between two losses with permuted codes, which take another decoder pass: a quarter of
+# a step on a CPU.
 PERMUTED_EVERY = 8
-# A network's last bits change with the shape of its input: codes are always computed for
-# so many clips of equal length at once, rows without a clip being zero.
+# Clips of equal length whose codes are computed at once. Rows without a clip are zero: the last
+# bits of a network's output depend on the shape of its input.
 ROWS = 16
 
 
+@dataclass(eq=False, repr=False)
 class S2SAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, SavedNetwork, BaseEstimator):
     """Recurrent sequence-to-sequence autoencoder; the code is the representation.
 
@@ -63,17 +75,18 @@ class S2SAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, SavedNetwork, Bas
     decoder_input : {"teacher", "previous", "none"}
     reverse_target : bool
     attention : bool
-        The projection sees, beside each decoder output, a mean of the encoder's outputs
-        weighted by scaled dot products with it (outlook, 11.3). What passes there does not
-        pass through the code.
+        Scaled dot-product attention: the projection also gets a weighted mean of the
+        encoder's outputs for each decoder output (outlook, 11.3). This path bypasses the code.
     encoder_noise : float in [0, 1)
-        Share of the encoder's input frames set to zero in training; the target keeps them.
+        Share of the encoder's input frames set to zero in training; the target is unchanged.
     patience : int > 0, optional
-        Stop early, by the loss on ``X_validation`` or on ``validation_fraction``.
+        Early stopping: epochs without an improvement of the loss on ``X_validation`` or on the
+        clips of ``validation_fraction``.
     min_improvement : float in [0, 1)
-        Share by which that loss must fall to count.
+        Relative decrease of that loss that counts as an improvement.
     validation_fraction : float in [0, 1)
-        Share of the clips held out at random, groups or not, if there is no ``X_validation``.
+        Share of the clips held out at random, regardless of groups, if there is no
+        ``X_validation``.
     mixed_precision : bool
         bfloat16 on a GPU.
     device : str
@@ -82,17 +95,18 @@ class S2SAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, SavedNetwork, Bas
     verbose : bool
         Show a progress bar.
     checkpoint : str, Path or None
-        Folder where a training that was killed finds its last epoch, and a CSV log of the
-        losses. File names follow from parameters and data, so clones may share it.
+        Folder for the state after each epoch, from which an interrupted training resumes, and
+        for a CSV log of the losses. File names depend on parameters and data, so clones can
+        share the folder.
 
     Attributes
     ----------
     network_ : nn.Module
     history_ : list of dict
-        For each epoch ``loss``; ``permuted_loss``, the same with each clip decoded from
-        another clip's code (of every eighth batch); ``code_share``, the share
-        ``1 - loss / permuted_loss`` of those batches that the code explains; all three for
-        the validation clips, too, if there are any.
+        For each epoch ``loss``; ``permuted_loss``, the loss if each clip is decoded from
+        another clip's code (of every eighth batch); ``code_share``, ``1 - loss /
+        permuted_loss`` of those batches, the part that the code explains; all three also for
+        the validation clips, if there are any.
     n_features_in_ : int
         Frequency bands.
 
@@ -106,56 +120,26 @@ class S2SAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, SavedNetwork, Bas
 
     _fitted = ("n_features_in_",)
 
-    def __init__(
-        self,
-        n_layers=2,
-        n_units=256,
-        *,
-        cell="GRU",
-        bidirectional_encoder=False,
-        bidirectional_decoder=True,
-        dropout=0.2,
-        dropout_on="outputs",
-        learning_rate=1e-3,
-        n_epochs=50,
-        batch_size=64,
-        clip_value=2.0,
-        decoder_input="teacher",
-        reverse_target=True,
-        attention=False,
-        encoder_noise=0.0,
-        patience=None,
-        min_improvement=0.0,
-        validation_fraction=0.0,
-        mixed_precision=False,
-        device="auto",
-        random_state=0,
-        verbose=False,
-        checkpoint=None,
-    ):
-        self.n_layers = n_layers
-        self.n_units = n_units
-        self.cell = cell
-        self.bidirectional_encoder = bidirectional_encoder
-        self.bidirectional_decoder = bidirectional_decoder
-        self.dropout = dropout
-        self.dropout_on = dropout_on
-        self.learning_rate = learning_rate
-        self.n_epochs = n_epochs
-        self.batch_size = batch_size
-        self.clip_value = clip_value
-        self.decoder_input = decoder_input
-        self.reverse_target = reverse_target
-        self.attention = attention
-        self.encoder_noise = encoder_noise
-        self.patience = patience
-        self.min_improvement = min_improvement
-        self.validation_fraction = validation_fraction
-        self.mixed_precision = mixed_precision
-        self.device = device
-        self.random_state = random_state
-        self.verbose = verbose
-        self.checkpoint = checkpoint
+    n_layers: integer(1, 64) = 2
+    n_units: integer(1, 2**14) = 256
+    _: KW_ONLY
+    cell: option(CELLS) = "GRU"
+    bidirectional_encoder: BOOLEAN = False
+    bidirectional_decoder: BOOLEAN = True
+    dropout: SHARE = 0.2
+    dropout_on: option(["outputs", "inputs_and_outputs"]) = "outputs"
+    learning_rate: number(0, open_low=True) = 1e-3
+    n_epochs: integer(0) = 50
+    batch_size: integer(1) = 64
+    clip_value: number(0, open_low=True) | None = 2.0
+    decoder_input: option(DECODER_INPUTS) = "teacher"
+    reverse_target: BOOLEAN = True
+    attention: BOOLEAN = False
+    encoder_noise: SHARE = 0.0
+    patience: integer(1) | None = None
+    min_improvement: SHARE = 0.0
+    validation_fraction: SHARE = 0.0
+    mixed_precision: BOOLEAN = False
 
     @property
     def code_size(self):
@@ -178,7 +162,7 @@ class S2SAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, SavedNetwork, Bas
             Spectrograms in [-1, 1]; their lengths may differ.
         y : ignored
         X_validation : like X, optional
-            Clips whose losses are recorded and which ``patience`` looks at.
+            Clips whose losses are recorded and used for early stopping.
 
         Raises
         ------
@@ -188,9 +172,9 @@ class S2SAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, SavedNetwork, Bas
         self._check()
         clips = _check_clips(X, "X")
         n_bands = self.n_features_in_ = clips[0].shape[1]
-        held_out = (
-            [] if X_validation is None else _check_clips(X_validation, "X_validation", n_bands)
-        )
+        held_out = []
+        if X_validation is not None:
+            held_out = _check_clips(X_validation, "X_validation", n_bands)
         seed = self._begin()
         n_held_out = round(self.validation_fraction * len(clips))
         if X_validation is None and n_held_out:
@@ -269,65 +253,65 @@ class S2SAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, SavedNetwork, Bas
 
     @torch.no_grad()
     def reconstruct(self, X, *, decoder_input=None):
-        """Spectrograms as the decoder gives them back.
+        """Reconstructed spectrograms.
 
         Parameters
         ----------
         X : sequence of n ndarrays, shape (n_frames, n_bands)
         decoder_input : {"teacher", "previous", "none"}, optional
-            In place of the one of training; with ``teacher`` the decoder sees the true
-            frame before each.
+            Replaces the one used in training; with ``teacher`` the decoder reads the true
+            previous frame.
 
         Returns
         -------
         list of n ndarrays, shape (n_frames, n_bands), float32
-            In the order of time of the input, whatever ``reverse_target``.
+            In the input's order of time, also with ``reverse_target``.
         """
         check_is_fitted(self)
         if decoder_input is not None:
             check_option("decoder_input", decoder_input, DECODER_INPUTS)
-        found = []
+        reconstructed = []
         for clip in _check_clips(X, "X", self.n_features_in_):
             x, frames = pad([clip], self.device_)
             out = self.network_.decode(x, frames, *self.network_.encode(x, frames), decoder_input)
             out = out.flip(1) if self.reverse_target else out
-            found.append(out[0].float().cpu().numpy())
-        return found
+            reconstructed.append(out[0].float().cpu().numpy())
+        return reconstructed
 
     @torch.no_grad()
     def evaluate(self, X):
-        """Losses on clips, and the share of the reconstruction that the code explains.
+        """Losses on clips, and the part of the reconstruction that the code explains.
 
         Parameters
         ----------
         X : sequence of n ndarrays, shape (n_frames, n_bands)
-            At least two: with one, there is no other code, and only ``loss`` is given.
+            At least two: a single clip has only ``loss``, since there is no other code.
 
         Returns
         -------
         dict
-            ``loss``, the RMSE over all frames, without dropout; ``permuted_loss``, the same
-            with each clip decoded from the code of another of about its length;
+            ``loss``, the RMSE over all frames, without dropout; ``permuted_loss``, the RMSE
+            if each clip is decoded from the code of another clip of similar length;
             ``code_share``, ``1 - loss / permuted_loss``.
         """
         check_is_fitted(self)
         return self._losses(_check_clips(X, "X", self.n_features_in_))
 
     def score(self, X, y=None):
-        """Negative RMSE on clips: more is better."""
+        """Negative RMSE on clips; higher is better."""
         return -self.evaluate(X)["loss"]
 
     def _losses(self, clips):
         order = np.argsort([len(clip) for clip in clips], kind="stable")
-        # Never a batch of one clip, for its code could not be permuted.
+        # No batch of one clip, since its code could not be permuted.
         n_batches = max(1, len(clips) // max(2, self.batch_size))
         own, permuted = [], []
         for rows in np.array_split(order, n_batches):
             x, frames = pad([clips[i] for i in rows], self.device_)
             code, memory = self.network_.encode(x, frames)
             weight = int(frames.sum())
-            for losses, given in ((own, code), (permuted, code.roll(1, 0))):
-                loss = float(self.network_.loss(x, frames, given, memory))
+            for losses, codes in ((own, code), (permuted, code.roll(1, 0))):
+                loss = float(self.network_.loss(x, frames, codes, memory))
                 losses.append((weight, loss))
         own, permuted = (
             float(np.sqrt(sum(w * v**2 for w, v in losses) / sum(w for w, _ in losses)))
@@ -338,35 +322,8 @@ class S2SAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, SavedNetwork, Bas
         share = 1 - own / permuted if permuted else 0.0
         return {"loss": own, "permuted_loss": permuted, "code_share": share}
 
-    def _check(self):
-        for name in ("n_layers", "n_units", "batch_size"):
-            check_number(name, getattr(self, name), low=1, integer=True)
-        check_number("n_epochs", self.n_epochs, low=0, integer=True)
-        check_number("learning_rate", self.learning_rate, low=0, open_low=True)
-        for name in ("dropout", "encoder_noise", "validation_fraction", "min_improvement"):
-            check_number(name, getattr(self, name), low=0, high=0.99)
-        if self.clip_value is not None:
-            check_number("clip_value", self.clip_value, low=0, open_low=True)
-        check_option("cell", self.cell, CELLS)
-        check_option("dropout_on", self.dropout_on, ["outputs", "inputs_and_outputs"])
-        check_option("decoder_input", self.decoder_input, DECODER_INPUTS)
-
     def _build(self):
-        return Autoencoder(
-            self.n_features_in_,
-            self.n_layers,
-            self.n_units,
-            self.code_size,
-            cell=self.cell,
-            bidirectional_encoder=self.bidirectional_encoder,
-            bidirectional_decoder=self.bidirectional_decoder,
-            dropout=self.dropout,
-            dropout_on=self.dropout_on,
-            decoder_input=self.decoder_input,
-            reverse_target=self.reverse_target,
-            attention=self.attention,
-            encoder_noise=self.encoder_noise,
-        )
+        return Autoencoder(self)
 
 
 def _check_clips(X, name, n_bands=None):

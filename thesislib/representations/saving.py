@@ -1,17 +1,33 @@
 """What every trained estimator has in common: its key for the store, its file (chapters 5–7)."""
 
-import hashlib
+import contextlib
 import numbers
+import threading
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
+from torch.nn.modules.module import register_module_parameter_registration_hook
 
-from thesislib.errors import ParameterError, WeightsError, check_option
-from thesislib.training import load_network, pick_device, save_network, seeded
+from thesislib.errors import (
+    BOOLEAN,
+    DEVICE,
+    PATH,
+    SEED,
+    ParameterError,
+    WeightsError,
+    check_number,
+    check_option,
+    check_parameters,
+)
+from thesislib.training import hash_tensors, pick_device, read_tensors, seeded, write_tensors
+
+_SIZE_AT_MOST = 10**6  # of any integer among the parameters of a saved estimator
 
 
+@dataclass(eq=False, repr=False, kw_only=True)
 class SavedNetwork:
     """Mixin of an estimator whose fitted state is ``network_``.
 
@@ -24,6 +40,16 @@ class SavedNetwork:
     _fitted = ()
     # Neither changes a feature; a path would besides tell where somebody keeps their files.
     _without_effect = ("verbose", "checkpoint")
+
+    device: DEVICE = "auto"
+    random_state: SEED = 0
+    verbose: BOOLEAN = False
+    checkpoint: PATH | None = None
+
+    def _check(self):
+        """Check the parameters; a subclass adds what one constraint cannot express."""
+        check_parameters(self)
+        pick_device(self.device)
 
     def cache_parameters(self):
         """Plain values for a store's key (contract 3).
@@ -45,7 +71,7 @@ class SavedNetwork:
             "parameters": parameters,
         }
         if hasattr(self, "network_"):
-            return key | {"weights": _hash_state(self.network_.state_dict())}
+            return key | {"weights": hash_tensors(self.network_.state_dict())}
         if parameters["random_state"] is None:
             raise ParameterError(
                 f"random_state: found {self.random_state!r}, expected an integer for a store's key"
@@ -62,7 +88,7 @@ class SavedNetwork:
             "fitted": {name: getattr(self, name) for name in self._fitted},
             "history": self.history_,
         }
-        save_network(path, self.network_, metadata)
+        write_tensors(path, self.network_.state_dict(), metadata)
 
     @classmethod
     def load(cls, path, *, device="auto"):
@@ -73,7 +99,7 @@ class SavedNetwork:
         WeightsError
             If the file is missing, damaged or of another estimator; names it.
         """
-        state, metadata = load_network(path)
+        state, metadata = read_tensors(path)
         try:
             check_option("estimator", metadata["estimator"], [cls.__name__])
             check_option("version", metadata["version"], [cls._version])
@@ -81,10 +107,24 @@ class SavedNetwork:
             for name in cls._fitted:
                 value = metadata["fitted"][name]
                 setattr(self, name, tuple(value) if isinstance(value, list) else value)
+            for name, value in vars(self).items():
+                if name != "random_state":
+                    _check_sizes(name, value)
+            for name in {"n_layers", "n_recurrent"} & vars(self).keys():
+                check_number(name, getattr(self, name), high=len(state))
             self._check()
             self.history_ = metadata["history"]
-            self._place(self._build(), state)
-        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            with _limit_parameters(state):
+                network = self._build()
+            self._place(network, state)
+        except (
+            KeyError,
+            TypeError,
+            ValueError,
+            AttributeError,
+            RuntimeError,
+            MemoryError,
+        ) as error:
             raise WeightsError(f"{path}: found no {cls.__name__} ({error})") from error
         return self
 
@@ -121,12 +161,34 @@ class SavedNetwork:
         return {k: v for k, v in parameters.items() if k not in self._without_effect}
 
 
-def _hash_state(state):
-    digest = hashlib.sha256()
-    for name, tensor in sorted(state.items()):
-        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
-        digest.update(tensor.detach().cpu().contiguous().numpy().data)
-    return digest.hexdigest()
+def _check_sizes(name, value):
+    if isinstance(value, list | tuple):
+        for part in value:
+            _check_sizes(name, part)
+    elif isinstance(value, numbers.Integral) and not isinstance(value, bool):
+        check_number(name, value, low=-_SIZE_AT_MOST, high=_SIZE_AT_MOST)
+
+
+@contextlib.contextmanager
+def _limit_parameters(state):
+    """Stop building a network in this thread once it has more parameters than ``state``.
+
+    torch calls the hook before a parameter is initialised, so no memory is written.
+    """
+    thread, shapes = threading.get_ident(), [tuple(tensor.shape) for tensor in state.values()]
+
+    def count(module, name, parameter):
+        if threading.get_ident() == thread and parameter is not None:
+            shape = tuple(parameter.shape)
+            if shape not in shapes:
+                raise WeightsError(f"its parameters ask for more tensors of shape {shape}")
+            shapes.remove(shape)
+
+    hook = register_module_parameter_registration_hook(count)
+    try:
+        yield
+    finally:
+        hook.remove()
 
 
 def check_spectrogram(x, name, *, n_bands=None):

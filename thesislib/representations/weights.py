@@ -9,7 +9,9 @@ GoogLeNet has no address there: its file is the user's to bring, see
 """
 
 import functools
+import pickletools
 import re
+import zipfile
 from pathlib import Path
 
 import safetensors
@@ -19,11 +21,19 @@ import torch
 from thesislib.corpora.download import fetch_file
 from thesislib.errors import WeightsError, check_option
 from thesislib.places import weights_folder
+from thesislib.representations.network_table import CAFFE_GOOGLENET
 from thesislib.representations.torchvision_guard import torchvision
-from thesislib.store import hash_file, write_atomically
+from thesislib.store import hash_file, lock
+from thesislib.training import read_tensors, write_tensors
 
-CAFFE_GOOGLENET = "googlenet-bvlc"
 _SUFFIXES = (".safetensors", ".pth", ".pt")
+_REAL = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
+_WHOLE = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool)
+# All that torch.save writes for a dictionary of dense tensors; other names in a pickle can take
+# memory (bytearray) or make tensors of other kinds.
+_IN_PICKLES = re.compile(
+    r"collections OrderedDict|torch\._utils _rebuild_(tensor|tensor_v2|parameter)|torch \w+Storage"
+)
 
 
 def network_names():
@@ -107,19 +117,17 @@ def fetch_weights(names, folder=None, *, base_url=None, progress=True):
     for name, (url, sha256_prefix) in addresses.items():
         target = folder / f"{name}.safetensors"
         file_name = url.rpartition("/")[2]
-        if _source(target) != file_name:
-            if base_url is not None:
-                url = f"{base_url.rstrip('/')}/{file_name}"
-            download = fetch_file(
-                url, folder / file_name, sha256_prefix=sha256_prefix, progress=progress
-            )
-            try:
-                state = _read_torch(download)
-                with write_atomically(target) as temporary:
-                    # One entry only: of several, safetensors does not keep the order.
-                    safetensors.torch.save_file(state, temporary, metadata={"source": file_name})
-            finally:
-                download.unlink()
+        with lock(target):
+            if _source(target) != file_name:
+                if base_url is not None:
+                    url = f"{base_url.rstrip('/')}/{file_name}"
+                download = fetch_file(
+                    url, folder / file_name, sha256_prefix=sha256_prefix, progress=progress
+                )
+                try:
+                    write_tensors(target, read_weights(download), {"source": file_name})
+                finally:
+                    download.unlink()
         paths.append(target)
     return paths
 
@@ -127,47 +135,18 @@ def fetch_weights(names, folder=None, *, base_url=None, progress=True):
 def _source(path):
     """File that ``path`` was converted from; None if it is absent or damaged."""
     try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            return (file.metadata() or {}).get("source")
-    except (OSError, safetensors.SafetensorError):
+        return read_tensors(path)[1]["source"]
+    except (WeightsError, KeyError):
         return None
-
-
-def find_weights(name, weights):
-    """File that holds a network's weights.
-
-    ``weights`` is ``"imagenet"`` for the one in the weights folder, else the file itself.
-
-    Raises
-    ------
-    WeightsError
-        If there is none; says how to get it.
-    """
-    if str(weights) != "imagenet":
-        path = Path(weights)
-        if not path.is_file():
-            raise WeightsError(
-                f"weights: found no file {str(path)!r}, expected imagenet, random or a file"
-            )
-        return path
-    folder = weights_folder()
-    paths = [folder / f"{stem}.safetensors" for stem in (name, name.replace("-", "_"))]
-    for path in paths:
-        if path.is_file():
-            return path
-    fetch = (
-        "bring the file there" if name == CAFFE_GOOGLENET else f"run: thesis weights fetch {name}"
-    )
-    raise WeightsError(
-        f"{paths[0]}: found no ImageNet weights of {name}; {fetch}, or pass a file with "
-        'weights=PATH, or ask for weights="random"'
-    )
 
 
 def hash_weights(path):
     """SHA-256 of a weights file, computed again only if the file changes."""
-    stat = Path(path).stat()
-    return _hash(str(Path(path).resolve()), stat.st_size, stat.st_mtime_ns)
+    try:
+        stat = Path(path).stat()
+        return _hash(str(Path(path).resolve()), stat.st_size, stat.st_mtime_ns)
+    except OSError as error:
+        raise WeightsError(f"{path}: cannot be read ({error.strerror})") from error
 
 
 @functools.lru_cache(maxsize=64)
@@ -181,14 +160,13 @@ def read_weights(path):
     Raises
     ------
     WeightsError
-        If the file is of another kind, damaged, or a pickle that would run code.
+        If the file is of another kind, damaged, or a pickle that would run code, or a tensor is
+        not dense, real and finite.
     """
-    path = Path(path)
-    if path.suffix not in _SUFFIXES:
-        raise WeightsError(
-            f"{path}: found {_kind(path)}, expected a file that ends in {', '.join(_SUFFIXES)}"
-        )
-    return _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
+    state = _open_weights(path)
+    for name, tensor in state.items():
+        _check_finite(path, name, tensor)
+    return state
 
 
 def load_weights(model, name, path):
@@ -200,7 +178,10 @@ def load_weights(model, name, path):
         As `read_weights`, and if the file is of another network: names some of the keys that
         are missing, unexpected or of another shape.
     """
-    state, expected = read_weights(path), model.state_dict()
+    expected = model.state_dict()
+    n_bytes = sum(tensor.nbytes for tensor in expected.values())
+    # Of double precision, and with side classifiers, it is four times as large.
+    state = _open_weights(path, n_bytes_at_most=8 * n_bytes + (1 << 20))
     if name in ("googlenet", "inception_v3"):  # side classifiers, which are for training
         state = {k: v for k, v in state.items() if not k.startswith(("aux", "AuxLogits"))}
     if name.startswith("densenet"):  # files of 2017: norm.1 for norm1
@@ -218,9 +199,14 @@ def load_weights(model, name, path):
             for k, tensor in expected.items()
             if k in state and state[k].shape != tensor.shape
         ],
+        "of another type": [
+            f"{k}: found {state[k].dtype}, expected {tensor.dtype}"
+            for k, tensor in expected.items()
+            if k in state and state[k].is_floating_point() != tensor.is_floating_point()
+        ],
     }
     listed = [
-        f"{len(keys)} {what} ({', '.join(keys[:3])}{', ...' if len(keys) > 3 else ''})"
+        f"{len(keys)} {what} ({', '.join(map(_show, keys[:3]))}{', ...' if len(keys) > 3 else ''})"
         for what, keys in problems.items()
         if keys
     ]
@@ -229,41 +215,108 @@ def load_weights(model, name, path):
     with torch.no_grad():
         for key, tensor in expected.items():  # they share memory with the model's own
             tensor.copy_(state[key]) if key in state else tensor.zero_()
+            _check_finite(path, key, tensor)
+
+
+def _open_weights(path, n_bytes_at_most=None):
+    """Tensors by name, which are read from the disk as they are used; checked but for values."""
+    path = Path(path)
+    try:
+        if not path.is_file():
+            raise WeightsError(f"{path}: found no file, expected weights")
+        size, kind = path.stat().st_size, _kind(path)
+    except OSError as error:
+        raise WeightsError(f"{path}: cannot be read ({error.strerror})") from error
+    try:
+        if path.suffix not in _SUFFIXES:
+            raise ValueError(f"expected a file that ends in {', '.join(_SUFFIXES)}")
+        if n_bytes_at_most is not None and size > n_bytes_at_most:
+            raise ValueError(f"{size} bytes, expected at most {n_bytes_at_most}")
+        read = _read_safetensors if path.suffix == ".safetensors" else _read_torch
+        state = read(path)
+        _check_state(state, size)
+    except WeightsError:
+        raise
+    except Exception as error:  # whatever a damaged file makes torch stumble over
+        reason = _show((str(error) or type(error).__name__).splitlines()[0], 160)
+        raise WeightsError(
+            f"{path}: found {kind} ({reason}), expected dense, real tensors by name, whole: "
+            "safetensors, or what torch.save(model.state_dict()) writes"
+        ) from error
+    return state
+
+
+def _check_state(state, size):
+    """Raise ValueError if a state is not one of dense, real tensors that fit into a file."""
+    if not isinstance(state, dict) or not all(map(torch.is_tensor, state.values())):
+        raise ValueError(f"a {type(state).__name__} of other things")
+    for name, tensor in state.items():
+        if not isinstance(name, str):
+            raise ValueError(f"a name of type {type(name).__name__}")
+        if tensor.layout != torch.strided or tensor.dtype not in _REAL + _WHOLE:
+            raise ValueError(f"{_show(name)}: {tensor.dtype}, {tensor.layout}")
+    n_bytes = sum(tensor.numel() * tensor.element_size() for tensor in state.values())
+    if n_bytes > 2 * size:  # twice: tensors may share memory
+        raise ValueError(f"{n_bytes} bytes of tensors in a file of {size}")
+
+
+def _check_finite(path, name, tensor):
+    if not torch.isfinite(tensor).all():
+        raise WeightsError(f"{path}: {_show(name)}: found NaN or infinite values")
+
+
+def _show(text, length=80):
+    """Text of a file in one line, of a limited length."""
+    return text[:length].encode("unicode_escape").decode()
 
 
 def _read_safetensors(path):
-    try:
-        return safetensors.torch.load_file(path)
-    except (safetensors.SafetensorError, OSError) as error:
-        raise WeightsError(
-            f"{path}: found {_kind(path)} ({error}), expected safetensors, whole"
-        ) from error
+    with safetensors.safe_open(path, framework="pt") as file:
+        is_ours = "thesislib" in (file.metadata() or {})
+    return read_tensors(path)[0] if is_ours else safetensors.torch.load_file(path)
 
 
 def _read_torch(path):
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # whatever a damaged file makes torch stumble over
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise WeightsError(
-            f"{path}: found {_kind(path)} that cannot be read as mere tensors ({reason:.160}), "
-            "expected weights saved with torch.save(model.state_dict()); other pickles are "
-            "refused because reading one runs the code in it"
-        ) from error
-    if not isinstance(state, dict) or not all(torch.is_tensor(v) for v in state.values()):
-        raise WeightsError(
-            f"{path}: found a {type(state).__name__} of other things, expected tensors by name"
-        )
-    # Tensors that share memory, or are views, cannot be stored as safetensors.
-    return {name: tensor.detach().clone().contiguous() for name, tensor in state.items()}
+    """State in a file of torch.save, after looking at what would take memory or run code."""
+    is_archive = zipfile.is_zipfile(path)
+    if is_archive:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+            n_bytes = sum(member.file_size for member in members)
+            # torch.save does not compress, so a whole file is at least as large.
+            if n_bytes > path.stat().st_size or any(member.compress_type for member in members):
+                raise ValueError(f"compressed members, which unpack to {n_bytes} bytes")
+            if damaged := archive.testzip():
+                raise ValueError(f"damaged at {damaged}")
+            for name in archive.namelist():
+                if name.endswith("data.pkl"):
+                    with archive.open(name) as file:
+                        _check_pickle(file)
+    else:
+        with open(path, "rb") as file:
+            for _ in range(5):  # of torch before 1.6: the fourth is the state
+                _check_pickle(file)
+    return torch.load(path, map_location="cpu", weights_only=True, mmap=is_archive)
+
+
+def _check_pickle(file):
+    for opcode, argument, _ in pickletools.genops(file):
+        if opcode.name == "GLOBAL" and not _IN_PICKLES.fullmatch(argument):
+            raise ValueError(f"reading it would run {argument}")
 
 
 def _kind(path):
     """What a file looks like, from its first bytes."""
     with open(path, "rb") as file:
-        head = file.read(4)
-    if head[:1] == b"\x80":
-        return "a pickle"
-    if head == b"PK\x03\x04":
-        return "a torch or zip archive"
-    return "a damaged or unknown file"
+        head = file.read(200).lstrip().lower()
+    kinds = [kind for start, kind in _KINDS.items() if head.startswith(start)]
+    return "an empty file" if not head else kinds[0] if kinds else "a damaged or unknown file"
+
+
+_KINDS = {
+    b"\x80": "a pickle",
+    b"pk\x03\x04": "a torch or zip archive",
+    b"version https://git-lfs": "a pointer of Git LFS (run: git lfs pull)",
+    b"<!doctype": "a web page",
+    b"<html": "a web page",
+}

@@ -1,45 +1,5 @@
-"""Stage 2: from signals to spectra and audio plots."""
+"""Signals become spectra and audio plots (thesis 4.2.1)."""
 
-from thesislib.spectra.plot import (
-    FREQUENCY_AXES,
-    STYLES,
-    THESIS_COLOUR_MAPS,
-    AudioPlot,
-    check_colour_map,
-    colour_table,
-    draw_plot,
-    plot_file,
-    write_png,
-)
-from thesislib.spectra.spectrogram import (
-    KINDS,
-    Spectrum,
-    chromagram,
-    clip_below,
-    delta,
-    mel_spectrogram,
-    power_to_db,
-    scale_to_unit,
-    spectrogram,
-)
+import lazy_loader
 
-__all__ = [
-    "FREQUENCY_AXES",
-    "KINDS",
-    "STYLES",
-    "THESIS_COLOUR_MAPS",
-    "AudioPlot",
-    "Spectrum",
-    "check_colour_map",
-    "chromagram",
-    "clip_below",
-    "colour_table",
-    "delta",
-    "draw_plot",
-    "mel_spectrogram",
-    "plot_file",
-    "power_to_db",
-    "scale_to_unit",
-    "spectrogram",
-    "write_png",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -289,8 +289,8 @@ def plot_file(
             np.save(temporary, plot)
 
 
-def check_colour_map(name):
-    """Return ``name`` if it is a colour map, or name the nearest.
+def check_colour_map(name, key="colour_map"):
+    """Return ``name`` if it is a colour map, or name the nearest; ``key`` is the parameter.
 
     Raises
     ------
@@ -299,7 +299,7 @@ def check_colour_map(name):
     """
     import matplotlib
 
-    return check_option("colour_map", name, [*matplotlib.colormaps, *_RENAMED])
+    return check_option(key, name, [*matplotlib.colormaps, *_RENAMED])
 
 
 @lru_cache(maxsize=32)

@@ -267,43 +267,6 @@ class Spectrum:
         return np.ascontiguousarray(S.T) if self.transpose else S
 
 
-def spectrogram(y, *, sr, **settings):
-    """Power spectrogram in dB; ``settings`` as in :class:`Spectrum`.
-
-    Examples
-    --------
-    >>> y = np.sin(2 * np.pi * 1000 * np.arange(8000) / 8000)
-    >>> S = spectrogram(y, sr=8000, window_s=0.016, hop_s=0.008)
-    >>> S.shape, int(S[:, 0].argmax()) * 8000 / 128
-    ((65, 124), 1000.0)
-    """
-    return Spectrum("spectrogram", **settings)(y, sr=sr)
-
-
-def mel_spectrogram(y, *, sr, **settings):
-    """Log-power mel spectrogram (eq. 4.1); ``settings`` as in :class:`Spectrum`.
-
-    Examples
-    --------
-    >>> y = np.sin(2 * np.pi * 1000 * np.arange(8000) / 8000)
-    >>> mel_spectrogram(y, sr=8000, window_s=0.032, hop_s=0.016, n_mels=40).shape
-    (40, 61)
-    """
-    return Spectrum("mel", **settings)(y, sr=sr)
-
-
-def chromagram(y, *, sr, **settings):
-    """Energy of the 12 pitch classes, C first; ``settings`` as in :class:`Spectrum`.
-
-    Examples
-    --------
-    >>> y = np.sin(2 * np.pi * 440 * np.arange(16000) / 16000)
-    >>> int(chromagram(y, sr=16000, window_s=0.128, hop_s=0.064)[:, 3].argmax())  # A
-    9
-    """
-    return Spectrum("chroma", **settings)(y, sr=sr)
-
-
 def power_to_db(power, *, reference="max", floor_db=None):
     """Decibels: 10·log10(power / reference), neither taken below 1e-10.
 

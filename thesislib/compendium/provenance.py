@@ -1,20 +1,29 @@
-"""Where a result comes from: ``run.json`` beside every table and figure (contract 5)."""
+"""Where a result comes from: ``run.json`` beside every table and figure (contract 5).
 
-import json
+A run writes into a folder of its own. The finished results stay as they are until
+:meth:`Run.finish`, in JupyterLab too.
+"""
+
 import os
 import platform
 import resource
+import shutil
 import subprocess
 import sys
 import time
+import weakref
+from pathlib import Path
 
-from thesislib.compendium.freshness import describe_inputs, describe_versions, find_results
-from thesislib.compendium.notebooks import read_parameters
+from thesislib.compendium.freshness import describe_inputs, describe_versions
+from thesislib.compendium.runner import STAGED_VARIABLE, check_parameters
+from thesislib.errors import ParameterError
 from thesislib.places import project_root
 from thesislib.reporting.figures import write_figure
+from thesislib.reporting.notebooks import read_parameters
 from thesislib.reporting.published import load_published
+from thesislib.reporting.results import find_results, publish, stage, write_record
 from thesislib.reporting.tables import join_published, write_table
-from thesislib.store import hash_file, write_atomically
+from thesislib.store import hash_file
 
 
 class Run:
@@ -30,14 +39,33 @@ class Run:
     Attributes
     ----------
     folder : Path
-        ``results/<profile>/<notebook>``, or the parameter ``results`` if it is set.
+        Where this run writes: a hidden folder.
+    results : Path
+        Where that goes in the end: ``results/<profile>/<notebook>``, or the parameter
+        ``results`` if it is set.
+
+    Raises
+    ------
+    ParameterError
+        If a parameter has a wrong type or an impossible value.
     """
 
     def __init__(self, name, namespace):
         self.name = name
         declared = read_parameters(name)
         self.parameters = {key: namespace.get(key, value) for key, value in declared.items()}
-        self.folder = find_results(name, self.parameters)
+        changed = {k: value for k, value in self.parameters.items() if value != declared[k]}
+        try:
+            check_parameters(name, changed)
+        except ParameterError as error:
+            raise ParameterError(f"{error} (papermill: -p passes text, use -y)") from None
+        self.results = find_results(name, self.parameters)
+        # Under `thesis run`, the parent process makes the folder and replaces the results.
+        staged = os.environ.get(STAGED_VARIABLE)
+        self._replaces = staged is None
+        self.folder = Path(staged) if staged else stage(self.results)
+        if self._replaces:
+            weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
         # Before the work: what changes meanwhile calls for another run.
         self.inputs = describe_inputs(name, self.parameters)
         self.corpora, self.weights, self.notes, self.outputs = {}, {}, {}, []
@@ -82,7 +110,9 @@ class Run:
         corpora = "; ".join(f"{c['name']} ({c['kind']})" for c in self.corpora.values())
         random = [n for n, w in self.weights.items() if str(w).startswith("random")]
         trained = [n for n in self.weights if n not in random]
-        parts = [corpora or "no corpus"]
+        remarks = [remark for c in self.corpora.values() for remark in c["remarks"]]
+        derived = [remark for remark in remarks if remark.startswith("derived:")]
+        parts = [corpora or "no corpus", *dict.fromkeys(derived)]
         if random:
             parts.append("random weights: " + ", ".join(random))
         if trained:
@@ -124,9 +154,15 @@ class Run:
         return figure
 
     def finish(self):
-        """Write the final ``run.json`` and return its path."""
+        """Write the final ``run.json``, replace the finished results, and return its path there."""
         self._durations["total"] = round(time.perf_counter() - self._started, 3)
-        return self._write("complete")
+        self._write("complete")
+        if self._replaces:
+            # A copy: in JupyterLab, a cell may run again, and then this one.
+            copy = stage(self.results)
+            shutil.copytree(self.folder, copy, dirs_exist_ok=True)
+            publish(copy, self.results)
+        return self.results / "run.json"
 
     def _write(self, status):
         record = {
@@ -147,11 +183,7 @@ class Run:
             "versions": describe_versions(),
             "machine": describe_machine(),
         }
-        path = self.folder / "run.json"
-        with write_atomically(path) as temporary:
-            text = json.dumps(record, indent=1, ensure_ascii=False, default=str)
-            temporary.write_text(text + "\n", encoding="utf-8")
-        return path
+        write_record(self.folder, record)
 
 
 def describe_commit():

@@ -2,7 +2,7 @@
 
 The thesis searches in stages: layers, units and directions first, then the spectrum's window,
 then its mel bands, each with the best of the stage before. A stage is a
-:func:`~thesislib.evaluation.sweep.sweep` of one :class:`AutoencoderTrial`, scored on the
+:func:`~thesislib.evaluation.sweeps.sweep` of one :class:`AutoencoderTrial`, scored on the
 development part (10.1), or :class:`FoldTrial`, scored in cross-validation (8.1).
 """
 
@@ -64,7 +64,7 @@ class AutoencoderTrial:
     reading: Reading | None = None
 
     def __call__(self, **parameters):
-        """Answer of one parameter set, see above."""
+        """Scores of one parameter set, see the class."""
         learnt = learn_setting(
             self.corpus, self.spectrum, self.estimator, self.store, parameters, reading=self.reading
         )
@@ -87,7 +87,7 @@ class AutoencoderTrial:
         }
 
     def identify(self):
-        """Everything that the answers depend on beside the parameters, as plain values."""
+        """Everything that the scores depend on beside the parameters, as plain values."""
         return {
             "corpus": self.corpus.fingerprint,
             "spectrum": describe(self.spectrum),
@@ -136,7 +136,7 @@ class FoldTrial:
     seed: int = 0
 
     def __call__(self, **parameters):
-        """Answer of one parameter set, see above."""
+        """Scores of one parameter set, see the class."""
         learnt = learn_setting(
             self.corpus,
             self.spectrum,
@@ -147,30 +147,30 @@ class FoldTrial:
             fit_on=self.fit_on,
         )
         corpus = self.corpus
-        found = evaluate_folds(
+        tested = evaluate_folds(
             learnt.features, corpus.labels, corpus.folds(), classifier=self.classifier, n_inner=0
         ).nested
-        scores = score_folds(found.truth, found.predicted, found.folds, metric=accuracy)
+        by_fold = score_folds(tested.truth, tested.predicted, tested.folds, metric=accuracy)
         low, high = bootstrap_interval(
-            found.truth,
-            found.predicted,
-            groups=corpus.groups[found.rows],
+            tested.truth,
+            tested.predicted,
+            groups=corpus.groups[tested.rows],
             metric=accuracy,
             n_resamples=self.n_resamples,
             seed=self.seed,
         )
-        answer = {
-            "accuracy_percent": scores["mean"],
-            "accuracy_std_percent": scores["deviation"],
-            "accuracy_pooled_percent": scores["pooled"],
+        scores = {
+            "accuracy_percent": by_fold["mean"],
+            "accuracy_std_percent": by_fold["std"],
+            "accuracy_pooled_percent": by_fold["pooled"],
             "accuracy_pooled_low_percent": low,
             "accuracy_pooled_high_percent": high,
         }
-        answer = {name: round(100 * value, 2) for name, value in answer.items()}
-        return {"n_features": learnt.estimator.code_size, **answer}
+        scores = {name: round(100 * value, 2) for name, value in scores.items()}
+        return {"n_features": learnt.estimator.code_size, **scores}
 
     def identify(self):
-        """Everything that the answers depend on beside the parameters, as plain values."""
+        """Everything that the scores depend on beside the parameters, as plain values."""
         folds = self.corpus.folds().items()
         return {
             "corpus": self.corpus.fingerprint,
@@ -218,7 +218,7 @@ def learn_setting(corpus, spectrum, estimator, store, parameters, *, reading=Non
             "the autoencoder's settings"
         )
     estimator.set_params(**parameters)
-    items = [found[0] for found in read_items(corpus, spectrum, reading=reading)]
+    items = [parts[0] for parts in read_items(corpus, spectrum, reading=reading)]
     return LearntFeatures(estimator, items, store, fit_on=fit_on, groups=corpus.groups)
 
 

@@ -7,9 +7,9 @@ import pytest
 
 from thesislib.corpora.synthetic import make_corpus
 from thesislib.errors import ParameterError
-from thesislib.evaluation.autoencoder_search import AutoencoderTrial, FoldTrial, split_directions
+from thesislib.evaluation.autoencoder_trials import AutoencoderTrial, FoldTrial, split_directions
 from thesislib.evaluation.mlp import MLP
-from thesislib.evaluation.sweep import sweep
+from thesislib.evaluation.sweeps import sweep
 from thesislib.representations.s2sae import S2SAE
 from thesislib.spectra.spectrogram import Spectrum
 from thesislib.store import FeatureStore, hash_parameters

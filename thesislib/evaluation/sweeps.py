@@ -1,7 +1,7 @@
 """Sweeps: a list of parameter sets becomes one table (8.1, 10.1).
 
-A sweep takes hours, so each finished set is kept at once: one that was killed goes on where it
-stopped, and a set that fails is a row with its error, not the end of the others.
+A sweep takes hours, so each finished set is cached at once. A sweep that was killed continues
+where it stopped. A set that fails becomes a row with its error; the others go on.
 """
 
 import json
@@ -36,7 +36,7 @@ def expand_grid(**values):
 
 
 def sweep(parameter_sets, function, *, store, name, fixed=None, n_jobs=1, progress=False):
-    """Call a function with each parameter set and gather its answers, resumably.
+    """Call a function with each parameter set and collect its results, resumably.
 
     Parameters
     ----------
@@ -44,29 +44,29 @@ def sweep(parameter_sets, function, *, store, name, fixed=None, n_jobs=1, progre
         Plain values by name; a set that occurs twice is computed once.
     function : callable
         ``function(**parameters)`` returns a dict of plain values (numbers, strings, None),
-        scores say. With ``n_jobs`` above 1 it runs in other processes.
+        such as scores. With ``n_jobs`` above 1 it runs in other processes.
     store : FeatureStore
-        Keeps each finished set's answer.
+        Caches the result of each finished set.
     name : str
         Of the sweep, part of the key.
     fixed : dict, optional
-        Everything else that the answers depend on, as plain values: the corpus's fingerprint,
+        Everything else that the results depend on, as plain values: the corpus's fingerprint,
         the seed, whatever ``function`` has bound. It is not handed to ``function``.
     n_jobs : int
-        Worker processes; the answers do not depend on it if ``function`` is deterministic.
+        Worker processes; the results do not depend on it if ``function`` is deterministic.
     progress : bool
         Show a progress bar.
 
     Returns
     -------
     pandas.DataFrame
-        One row a set, in their order: the parameters, the answers and ``error``, which is
-        empty where there was none. Failed sets are not kept: the next call tries them again.
+        One row a set, in their order: the parameters, the results and ``error``, which is
+        empty where there was none. Failed sets are not cached: the next call tries them again.
 
     Raises
     ------
     ParameterError
-        If there is no set, or an answer is no dict of plain values.
+        If there is no set, or a result is no dict of plain values.
 
     Warns
     -----
@@ -86,9 +86,9 @@ def sweep(parameter_sets, function, *, store, name, fixed=None, n_jobs=1, progre
     if not parameter_sets:
         raise ParameterError("parameter_sets: found none, expected at least one")
     keys = [_key(name, fixed, parameters) for parameters in parameter_sets]
-    answers = {key: _read(store, key) for key in keys}
+    results = {key: _read(store, key) for key in keys}
     missing = {
-        key: parameters for key, parameters in zip(keys, parameter_sets) if answers[key] is None
+        key: parameters for key, parameters in zip(keys, parameter_sets) if results[key] is None
     }
     computed = Parallel(n_jobs=n_jobs, return_as="generator_unordered")(
         delayed(_compute)(function, parameters, store, key) for key, parameters in missing.items()
@@ -101,8 +101,8 @@ def sweep(parameter_sets, function, *, store, name, fixed=None, n_jobs=1, progre
         disable=not progress or not missing,
         leave=False,
     )
-    answers.update(bar)
-    rows = [parameters | answers[key] for parameters, key in zip(parameter_sets, keys)]
+    results.update(bar)
+    rows = [parameters | results[key] for parameters, key in zip(parameter_sets, keys)]
     table = pd.DataFrame([{"error": ""} | row for row in rows])
     failed = table.loc[table["error"] != "", "error"]
     if len(failed):
@@ -126,20 +126,20 @@ def _read(store, key):
 
 
 def _compute(function, parameters, store, key):
-    """One set, in a worker: its key and its answer, or the error that ended it."""
+    """One set, in a worker: its key and its result, or the error that ended it."""
     try:
-        answer = function(**parameters)
+        result = function(**parameters)
     except Exception as error:  # whatever it is, the other sets are worth having
         first_line = (str(error).splitlines() or [""])[0]
         return key, {"error": f"{type(error).__name__}: {first_line}"}
     try:
-        clash = {"error", *parameters} & set(answer)
-        text = json.dumps(answer)
+        clash = {"error", *parameters} & set(result)
+        text = json.dumps(result)
     except TypeError as error:
         raise ParameterError(
-            f"function: found {answer!r}, expected a dict of plain values"
+            f"function: found {result!r}, expected a dict of plain values"
         ) from error
     if clash:
-        raise ParameterError(f"function: its answer has {sorted(clash)}, which the set has, too")
+        raise ParameterError(f"function: its result has {sorted(clash)}, which the set has, too")
     store.put(key, {"answer": np.array(text)})
-    return key, answer
+    return key, result

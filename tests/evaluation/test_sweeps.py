@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from thesislib.errors import ParameterError
-from thesislib.evaluation.sweep import SweepWarning, expand_grid, sweep
+from thesislib.evaluation.sweeps import SweepWarning, expand_grid, sweep
 from thesislib.store import FeatureStore
 
 SETS = expand_grid(a=[3, 1], b=[1, 2])
@@ -93,5 +93,5 @@ def test_wrong_sweeps_are_refused(store):
         sweep([], add, store=store, name="sums")
     with pytest.raises(ParameterError, match="expected a dict of plain values"):
         sweep(SETS, lambda a, b: {"x": np.zeros(2)}, store=store, name="sums")
-    with pytest.raises(ParameterError, match=r"its answer has \['a'\]"):
+    with pytest.raises(ParameterError, match=r"its result has \['a'\]"):
         sweep(SETS, lambda a, b: {"a": 1}, store=store, name="sums")

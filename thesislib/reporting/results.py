@@ -1,0 +1,175 @@
+"""Folders of results: a run writes beside the finished results and replaces them at its end.
+
+A run writes into a hidden folder of its own (:func:`stage`). At its end that folder gets a fixed
+name (:func:`publish`), in one step; from then on it is the result, and its files are moved to
+their places, ``run.json`` last. If the process is killed in between, :func:`settle` moves the
+rest, and it is called before results are read. So either the old results are there or the new.
+"""
+
+import contextlib
+import glob
+import json
+import os
+import platform
+import shutil
+import tempfile
+from pathlib import Path
+
+import psutil
+
+from thesislib.errors import StoreError
+from thesislib.places import results_folder
+from thesislib.store import lock, write_atomically
+
+
+def find_results(name, parameters):
+    """Folder of a notebook's results.
+
+    Examples
+    --------
+    >>> find_results("10_2_snore", {"profile": "paper"}).parts[-2:]
+    ('paper', '10_2_snore')
+    """
+    named = parameters.get("results")
+    usual = results_folder() / parameters.get("profile", "demo") / name
+    return Path(os.path.abspath(named or usual))
+
+
+def list_folders(place):
+    """Folders of results in a folder, without those of failed and of unfinished runs."""
+    for path in place.glob(".*.new"):
+        settle(place / path.name[1:-4])
+    folders = [path.parent for path in sorted(place.glob("*/run.json"))]
+    return [f for f in folders if not f.name.startswith(".") and f.suffix != ".failed"]
+
+
+def read_record(folder):
+    """Contents of ``run.json`` in a folder of results; None if it is absent or damaged."""
+    folder = Path(folder)
+    settle(folder)
+    return _read(folder)
+
+
+def write_record(folder, record):
+    """Write ``run.json``."""
+    with write_atomically(folder / "run.json") as temporary:
+        text = json.dumps(record, indent=1, ensure_ascii=False, default=str)
+        temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def stage(folder):
+    """Make the folder that a run writes into; remove those of processes that are gone.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the finished results. It is made if needed; what is in it stays as it is.
+
+    Returns
+    -------
+    Path
+        An empty hidden folder beside ``folder``, or in it, if a file cannot be moved from there
+        to here (a mounted disk, or a folder above that is read-only).
+
+    Raises
+    ------
+    StoreError
+        If ``folder`` cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp()) / "10_2_snore"
+    >>> staged = stage(folder)
+    >>> _ = (staged / "table.csv").write_text("a")
+    >>> (folder / "table.csv").exists()
+    False
+    >>> publish(staged, folder)
+    >>> (folder / "table.csv").exists()
+    True
+    """
+    start = f".{folder.name}-{platform.node()[:20]}-"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for path in _list_beside(folder, f"{glob.escape(start)}*-*"):
+            if not psutil.pid_exists(int(path.name.removeprefix(start).split("-")[0])):
+                shutil.rmtree(path, ignore_errors=True)
+        staged = Path(tempfile.mkdtemp(prefix=f"{start}{os.getpid()}-", dir=folder))
+        os.chmod(staged, folder.stat().st_mode)
+        with contextlib.suppress(OSError):
+            return staged.rename(folder.with_name(staged.name))
+    except OSError as error:
+        reason = os.strerror(error.errno)
+        raise StoreError(error.errno, f"{folder}: cannot be written ({reason})") from error
+    return staged
+
+
+def publish(staged, folder):
+    """Replace finished results by what a run wrote.
+
+    Raises
+    ------
+    StoreError
+        If a file cannot be moved.
+    """
+    try:
+        with lock(folder / "run.json"):
+            _move_all(folder)
+            staged.rename(staged.with_name(f".{folder.name}.new"))
+            _move_all(folder)
+    except OSError as error:
+        reason = os.strerror(error.errno)
+        raise StoreError(error.errno, f"{folder}: cannot be written ({reason})") from error
+
+
+def settle(folder):
+    """Complete a replacement during which a process was killed."""
+    # On a disk that is read-only by now, the files stay where they are.
+    with contextlib.suppress(OSError):
+        if _list_beside(folder, f".{glob.escape(folder.name)}.new"):
+            with lock(folder / "run.json"):
+                _move_all(folder)
+
+
+def keep_failed(staged, folder, log):
+    """Keep what a failed run wrote, in place of an earlier failure; return the folder."""
+    failed = staged.with_name(f"{folder.name}.failed")
+    (staged / "log.txt").write_text(log + "\n", encoding="utf-8")
+    if record := _read(staged):
+        write_record(staged, {**record, "status": "failed"})
+    shutil.rmtree(failed, ignore_errors=True)
+    return staged.rename(failed)
+
+
+def _read(folder):
+    try:
+        record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return record if isinstance(record, dict) else None
+
+
+def _list_beside(folder, pattern):
+    return [*folder.parent.glob(pattern), *folder.glob(pattern)]
+
+
+def _move_all(folder):
+    """Move a complete run's files to their places, as far as that has not been done."""
+    for new in _list_beside(folder, f".{glob.escape(folder.name)}.new"):
+        files = [path.relative_to(new) for path in new.rglob("*") if path.is_file()]
+        # The record comes last: until then, it is the old one.
+        for file in sorted(files, key=lambda file: file == Path("run.json")):
+            if file == Path("run.json"):
+                _remove_old(folder, _read(new))
+            (folder / file).parent.mkdir(parents=True, exist_ok=True)
+            os.replace(new / file, folder / file)
+        shutil.rmtree(new, ignore_errors=True)
+
+
+def _remove_old(folder, record):
+    """Remove files of the old results that the new ones do not have."""
+    old = {*((_read(folder) or {}).get("outputs") or ()), "executed.ipynb"}
+    new = {*record["outputs"], *(["executed.ipynb"] if "executed" in record else [])}
+    for path in (folder / name for name in old - new):
+        if path.resolve().is_relative_to(folder.resolve()):
+            path.unlink(missing_ok=True)
