@@ -9,6 +9,7 @@ label was withheld. The packages name no speakers; if ``lab/groups.tsv``
 
 import pandas as pd
 
+from thesislib.corpora.counts import list_differences
 from thesislib.corpora.folder import describe, find_folder, list_files
 from thesislib.corpora.tables import Problems, read_table
 from thesislib.errors import CorpusError
@@ -97,16 +98,11 @@ def compare_counts(index, expected):
     --------
     >>> index = pd.DataFrame({"partition": ["train"], "label": ["V"]})
     >>> compare_counts(index, {("train", "V"): 168})
-    ('train: 1 clips of V, published 168',)
+    ('train: clips of V: found 1, published 168',)
     """
-    if "partition" in index:
-        found = index.groupby(["partition", "label"]).size().to_dict()
-    else:
-        found = {}
-    keys = list(dict.fromkeys([*expected, *found]))
-    return tuple(
-        f"{partition}: {found.get((partition, label), 0)} clips of {label}, "
-        f"published {expected.get((partition, label), 0)}"
-        for partition, label in keys
-        if found.get((partition, label), 0) != expected.get((partition, label), 0)
+    counts = index.groupby(["partition", "label"]).size() if "partition" in index else {}
+    found, published = (
+        {f"{partition}: clips of {label}": n for (partition, label), n in numbers.items()}
+        for numbers in (counts, expected)
     )
+    return list_differences(found, published)

@@ -10,13 +10,19 @@ from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
-from thesislib.corpora.index import TEXTS, Corpus
+from thesislib.corpora.index import DESCRIPTION, TEXTS, Corpus, read_description
 from thesislib.corpora.tables import clean_name, read_table
 from thesislib.errors import CorpusError
-from thesislib.plain_values import read_plain
 
-#: Optional file beside the index: ``{"name": …, "kind": …, "licence": …}``.
-DESCRIPTION = "corpus.json"
+__all__ = [
+    "DESCRIPTION",
+    "describe",
+    "find_folder",
+    "list_files",
+    "load",
+    "read_description",
+    "resolve_names",
+]
 
 
 def find_folder(root):
@@ -119,17 +125,6 @@ def resolve_names(names, root):
         example = f"{other[0]!r} is {found[other[0]]!r}"
         remarks = (f"{len(other)} files are named in other case ({example})",)
     return [found.get(name, name) for name in names], remarks
-
-
-def read_description(root):
-    """Name, kind and licence from ``corpus.json``, as far as they are given."""
-    path = Path(root) / DESCRIPTION
-    if not path.is_file():
-        return {}
-    found = read_plain(path)
-    if not isinstance(found, dict):
-        raise CorpusError(f"{path}: found {type(found).__name__}, expected a JSON object")
-    return {key: found[key] for key in ("name", "kind", "licence") if key in found}
 
 
 def load(root, *, index="index.csv"):

@@ -36,8 +36,12 @@ import pandas as pd
 from thesislib.audio import MAX_PEAK, find_peak, probe_audio
 from thesislib.corpora.tables import Problems, clean_name
 from thesislib.errors import AudioError, CorpusError, check_option
+from thesislib.plain_values import read_plain
 from thesislib.store import hash_file
 
+#: Optional file beside the index: ``{"name": …, "kind": …, "licence": …,
+#: "duplicates": "allowed"}``.
+DESCRIPTION = "corpus.json"
 KINDS = ("thesis", "stand-in", "synthetic")
 REQUIRED = ("file", "label")
 TIMES = ("start_s", "end_s", "onset_s", "offset_s", "duration_s")
@@ -237,7 +241,8 @@ class Corpus:
         _find_absent_classes(self, problems)
         if audio:
             remarks += _probe_files(self, problems)
-            _find_twins(self, problems)
+            if read_description(self.root).get("duplicates") != "allowed":
+                _find_twins(self, problems)
         return problems, remarks
 
     def check(self):
@@ -250,6 +255,15 @@ class Corpus:
         """
         self._find_problems(audio=True)[0].raise_if_any(self.name)
         return self
+
+
+def read_description(root):
+    """What ``corpus.json`` in a folder holds; empty without one."""
+    path = Path(root) / DESCRIPTION
+    found = read_plain(path) if path.is_file() else {}
+    if not isinstance(found, dict):
+        raise CorpusError(f"{path}: found {type(found).__name__}, expected a JSON object")
+    return found
 
 
 def check_columns(index, *, where):
@@ -371,7 +385,8 @@ def _find_twins(corpus, problems):
             for _, row in rows[rows[column] != first[column]].iterrows():
                 what = (
                     f"the same recording as {first['file']}, in {column} {row[column]!r} and "
-                    f"{first[column]!r}, expected one {column}"
+                    f'{first[column]!r}, expected one {column} (or "duplicates": "allowed" in '
+                    f"{DESCRIPTION})"
                 )
                 problems.add(row["file"], what, kind=f"twins {column}")
 
