@@ -70,37 +70,6 @@ def read_recipes(path):
     return pd.DataFrame(recipes)
 
 
-def read_event_list(path):
-    """Event list of one class and subset (``event_list_<subset>_<class>.csv``).
-
-    Returns
-    -------
-    DataFrame
-        ``file`` (name of the mixture), ``onset_s``, ``offset_s``, ``label``; NaN and None where
-        the mixture holds no event.
-
-    Raises
-    ------
-    CorpusError
-        If the file is missing or a line has neither one nor four fields; names the line.
-    """
-    rows = []
-    for number, fields in read_rows(path, delimiter="\t")[0]:
-        line = "\t".join(fields).rstrip("\t ")
-        fields = line.split("\t")
-        try:
-            name, onset_s, offset_s, label = (
-                fields if len(fields) != 1 else (*fields, "nan", "nan", None)
-            )
-            rows.append((name, float(onset_s), float(offset_s), label))
-        except ValueError as error:
-            raise CorpusError(
-                f"{path}, line {number}: found {line!r}, expected a file name, "
-                "or name, onset, offset and label with tabs between"
-            ) from error
-    return pd.DataFrame(rows, columns=["file", "onset_s", "offset_s", "label"])
-
-
 def read_sources(root, subset):
     """Events and backgrounds of a subset, from the lists that the corpus ships.
 
