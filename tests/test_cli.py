@@ -252,7 +252,7 @@ def test_corpus_check_tells_every_problem(clips, capsys):
     assert printed.count("problem: ") == 3
     assert "a/2.wav: found no readable audio" in printed
     assert "b/9.wav: found no such file" in printed
-    assert "partition 'test' has no clip of class b" in printed
+    assert "partition 'test': found no clip of class b" in printed
 
 
 def test_corpus_check_of_no_corpus(tmp_path, capsys):

@@ -35,6 +35,13 @@ def main(arguments=None):
     SIGINT, SIGTERM and SIGHUP end the process with code 130, 143 and 129. Without arguments this
     is the program, which exits here with all its workers, at once.
     """
+    if arguments is None and sys.getfilesystemencoding() != "utf-8":
+        # Names of files are UTF-8 whatever the locale says; workers inherit the mode.
+        os.environ["PYTHONUTF8"] = "1"
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
     # Workers and kernels do not import modules from the working folder, and the processes that
     # remove the semaphores of killed ones do so without a word.
     os.environ["PYTHONSAFEPATH"] = "1"

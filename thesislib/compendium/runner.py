@@ -11,12 +11,11 @@ import re
 import shutil
 from pathlib import Path
 
-import yaml
-
 from thesislib.compendium.checks import check_run
 from thesislib.compendium.freshness import list_changes, read_limits
 from thesislib.errors import ParameterError, ThesisError, check_number, check_option
 from thesislib.places import notebooks_folder, project_root
+from thesislib.plain_values import read_plain
 from thesislib.reporting.notebooks import (
     OVERVIEW,
     PROFILES,
@@ -76,7 +75,7 @@ def read_profile(name, profile):
 
 
 def _read_mapping(path):
-    values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    values = read_plain(path, error=ParameterError) or {}
     if not isinstance(values, dict):
         raise ParameterError(f"{path}: found {type(values).__name__}, expected name: value lines")
     return values
