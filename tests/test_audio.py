@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from thesislib.audio import CHANNELS, chunk, probe_audio, read_audio
+from thesislib.audio import CHANNELS, chunk, find_peak, probe_audio, read_audio, stream_audio
 from thesislib.errors import AudioError, ParameterError
 
 SR = 16000
@@ -278,6 +278,143 @@ def test_a_segment_between_two_samples(tmp_path):
 def test_an_end_rounded_to_milliseconds_is_the_end(tmp_path):
     sf.write(tmp_path / "t.wav", tone()[:-5], SR)
     assert len(read_audio(tmp_path / "t.wav", end_s=1.0)[0]) == SR - 5
+
+
+# --- files as people have them ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("subtype", ["GSM610", "G721_32"])
+def test_a_file_that_cannot_be_sought_in_is_read_in_order(tmp_path, subtype):
+    path = tmp_path / "t.wav"
+    sf.write(path, tone(duration_s=2.0, sr=8000), 8000, subtype=subtype)
+    whole, _ = sf.read(path, dtype="float32")
+    assert probe_audio(path).n_samples == len(whole)
+    np.testing.assert_array_equal(read_audio(path)[0], whole)
+    part, _ = read_audio(path, start_s=1.0, end_s=1.5)
+    np.testing.assert_array_equal(part, whole[8000:12000])
+    np.testing.assert_array_equal(np.concatenate([*stream_audio(path, block_s=0.3)]), whole)
+    path.write_bytes(path.read_bytes()[:-500])
+    with pytest.raises(AudioError, match="truncated"):
+        probe_audio(path)
+
+
+def test_a_flac_behind_notes_is_read(tmp_path):
+    path = tmp_path / "t.flac"
+    sf.write(path, tone(), SR)
+    path.write_bytes(b"ID3\x03\0\0\0\0\x03\x74" + bytes(500) + path.read_bytes())
+    assert probe_audio(path).n_samples == SR
+    np.testing.assert_allclose(read_audio(path, start_s=0.5)[0], tone()[SR // 2 :], atol=1e-4)
+
+
+def test_neighbours_of_a_file_are_not_looked_at(tmp_path):
+    """A Mac leaves ``._a.mp3`` on foreign drives."""
+    sf.write(tmp_path / "a.mp3", tone(), SR)
+    expected, _ = read_audio(tmp_path / "a.mp3")
+    header = b"\0\5\x16\7\0\2\0\0Mac OS X        \0\2\0\0\0\x09\0\0\0\x32\0\0\x0e\xb0"
+    (tmp_path / "._a.mp3").write_bytes(header + b"\0\0\0\2\0\0\x0e\xe2\0\0\1\x1e" + bytes(4000))
+    np.testing.assert_array_equal(read_audio(tmp_path / "a.mp3")[0], expected)
+
+
+def write_wav(path, *, length=None, behind=b""):
+    """A tone whose header states ``length`` bytes of samples, with bytes behind them."""
+    sf.write(path, tone(), SR)
+    content = path.read_bytes()
+    at = content.index(b"data") + 4
+    stated = content[at : at + 4] if length is None else struct.pack("<I", length)
+    path.write_bytes(content[:at] + stated + content[at + 4 :] + behind)
+
+
+@pytest.mark.parametrize(
+    "length", [0, 0x7FFFF000, 0x7FFFFFDB, 0x7FFFFFFF, 0x80000000, 0xFFFFFFDB, 0xFFFFFFFF]
+)
+def test_a_length_that_stands_for_none_is_read_to_the_end(tmp_path, length):
+    write_wav(tmp_path / "pipe.wav", length=length)
+    assert probe_audio(tmp_path / "pipe.wav").n_samples == SR
+    np.testing.assert_allclose(read_audio(tmp_path / "pipe.wav")[0], tone(), atol=1e-4)
+    part, _ = read_audio(tmp_path / "pipe.wav", start_s=0.5)
+    np.testing.assert_allclose(part, tone()[SR // 2 :], atol=1e-4)
+
+
+def test_samples_behind_those_that_the_header_counts_are_named(tmp_path, rng):
+    samples = rng.integers(-(2**15), 2**15, 9 * SR).astype("<i2").tobytes()
+    write_wav(tmp_path / "stale.wav", behind=samples)
+    with pytest.raises(AudioError, match=r"stale\.wav: found samples of 1 s .* and 9 s behind"):
+        read_audio(tmp_path / "stale.wav")
+
+
+@pytest.mark.parametrize(
+    "behind",
+    [
+        b"LIST\x04\0\0\0INFO",
+        b"id3 " + struct.pack("<I", 3000) + bytes(range(1, 251)) * 12,
+        b"bext\x06\0\0\0abcdef" + b"xyz1\x02\0\0\0ab",
+        b"TAG" + b"x" * 3000,
+        bytes(20_000),
+    ],
+)
+def test_notes_and_padding_behind_the_samples_are_fine(tmp_path, behind):
+    write_wav(tmp_path / "t.wav", behind=behind)
+    assert len(read_audio(tmp_path / "t.wav")[0]) == SR
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        ("version https://git-lfs.github.com/spec/v1\noid sha256:0\n", r"Git LFS .*git lfs pull"),
+        ("/annex/objects/SHA256E-s1--0.wav\n", "git-annex pointer"),
+        ("\n<!DOCTYPE html><title>404</title>", "a web page"),
+        ("\ufeff<HTML>", "a web page"),
+    ],
+)
+def test_what_was_saved_in_the_place_of_audio_is_named(tmp_path, content, found):
+    (tmp_path / "a.wav").write_text(content, encoding="utf-8")
+    with pytest.raises(AudioError, match=rf"a\.wav: found .*{found}"):
+        probe_audio(tmp_path / "a.wav")
+
+
+def test_peaks_beyond_full_scale_are_read_with_a_warning_and_absurd_ones_refused(tmp_path):
+    path = tmp_path / "t.wav"
+    sf.write(path, 2.8 * tone(), SR, subtype="FLOAT")
+    with pytest.warns(UserWarning, match="samples beyond full scale"):
+        y, _ = read_audio(path)
+    np.testing.assert_array_equal(y, np.float32(2.8) * tone())
+    assert find_peak(path) == pytest.approx(1.4)
+    for factor in (2**16, 1e30):
+        sf.write(path, factor * tone(), SR, subtype="FLOAT")
+        for read in (read_audio, find_peak):
+            with pytest.raises(AudioError, match=r"t\.wav: found a peak of .*expected samples in"):
+                read(path)
+
+
+FURTHER = {"opus": "OGG", "oga": "OGG", "wave": "WAV", "au": "AU", "caf": "CAF", "w64": "W64"}
+FURTHER |= {"sph": "NIST", "aifc": "AIFF", "aiff": "AIFF", "voc": "VOC", "rf64": "RF64"}
+
+
+@pytest.mark.parametrize("ext", FURTHER)
+def test_further_formats_are_read_and_truncation_is_named(tmp_path, ext):
+    path = tmp_path / f"t.{ext}"
+    subtype = {"subtype": "OPUS"} if ext == "opus" else {}
+    sf.write(path, tone(), SR, format=FURTHER[ext], **subtype)
+    y, sr = read_audio(path)
+    assert (sr, len(y)) == (SR, SR)
+    assert abs(peak_hz(y, sr) - 440) <= 1
+    if ext != "voc":
+        path.write_bytes(path.read_bytes()[: -path.stat().st_size // 3])
+        with pytest.raises(AudioError, match=rf"t\.{ext}: "):
+            read_audio(path)
+
+
+def test_a_file_that_cannot_be_opened_is_named(tmp_path, monkeypatch):
+    sf.write(tmp_path / "t.wav", tone(), SR)
+
+    def refuse(*args, **options):
+        raise PermissionError(13, "Permission denied")
+
+    with pytest.raises(AudioError, match=r"cannot be read \(File name too long\)"):
+        probe_audio(tmp_path / ("x" * 300 + ".wav"))
+    monkeypatch.setattr("builtins.open", refuse)
+    with pytest.raises(AudioError, match=r"t\.wav: cannot be read \(Permission denied\)"):
+        probe_audio(tmp_path / "t.wav")
 
 
 # --- chunks -------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from concurrent.futures import BrokenExecutor
 from pathlib import Path
 
 import numpy as np
@@ -251,7 +252,7 @@ def test_corpus_check_tells_every_problem(clips, capsys):
     assert printed.count("problem: ") == 3
     assert "a/2.wav: found no readable audio" in printed
     assert "b/9.wav: found no such file" in printed
-    assert "partition 'test' has no clip of class b" in printed
+    assert "partition 'test': found no clip of class b" in printed
 
 
 def test_corpus_check_of_no_corpus(tmp_path, capsys):
@@ -259,6 +260,61 @@ def test_corpus_check_of_no_corpus(tmp_path, capsys):
     assert "found no index.csv" in capsys.readouterr().err
     assert run("corpus", "check", tmp_path / "none") == 2
     assert "found nothing, expected the folder of a corpus" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (PermissionError(13, "Permission denied", "/a/b"), "/a/b: Permission denied"),
+        (OSError("no device"), "no device"),
+        (BrokenExecutor("lost"), "found a worker process that died, expected enough memory"),
+    ],
+)
+def test_errors_of_the_system_are_one_line(tmp_path, capsys, monkeypatch, error, reason):
+    def refuse(*_, **__):
+        raise error
+
+    monkeypatch.setattr("thesislib.spectra.plot.plot_file", refuse)
+    assert run("plot", tmp_path / "a.wav", "-o", tmp_path / "a.png") == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"thesis plot: {reason}")
+
+
+def test_a_defect_gives_a_traceback(tmp_path, monkeypatch):
+    monkeypatch.setattr("thesislib.spectra.plot.plot_file", lambda *_, **__: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        run("plot", tmp_path / "a.wav", "-o", tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("module", ["thesislib", "thesislib.cli"])
+def test_it_runs_as_a_module(tmp_path, module):
+    code = [sys.executable, "-m", module, "corpus", "check", str(tmp_path)]
+    done = subprocess.run(code, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "found no index.csv" in done.stderr
+
+
+def test_modules_in_the_working_folder_are_not_imported(clips, tmp_path):
+    (tmp_path / "random.py").write_text("raise SystemExit('imported')")
+    arguments = ["features", str(clips), "-r", "band-statistics", "--n-mels", "4", "--jobs", "2"]
+    arguments += ["-o", "out.csv", "--store", "none"]
+    command = [sys.executable, "-m", "thesislib", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "out.csv: 4 clips, 4 rows, 8 features\n"
+
+
+def test_few_open_files_leave_one_process_and_a_remark(clips, tmp_path):
+    arguments = ["features", str(clips), "-r", "band-statistics", "--n-mels", "4", "--jobs", "2"]
+    arguments += ["-o", str(tmp_path / "out.csv"), "--store", "none"]
+    code = (
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))\n"
+        "from thesislib.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
+    command = [sys.executable, "-c", code, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0
+    assert done.stderr == "remark: no worker processes: Too many open files (ulimit -n)\n"
 
 
 def test_a_missing_argument_ends_in_the_usage(capsys):

@@ -16,12 +16,12 @@ LIBRARY = Path(__file__).resolve().parents[1] / "thesislib"
 #: Code lines of a package at most; ``leaves`` are the modules of the top level.
 BUDGETS = {
     "leaves": 1325,
-    "corpora": 3170,
+    "corpora": 3006,
     "spectra": 529,
     "representations": 3660,
     "evaluation": 1361,
     "reporting": 1718,
-    "compendium": 950,
+    "compendium": 1074,
     "export": 1650,
 }
 #: All packages together, and modules beside the packages at the top level.

@@ -4,19 +4,32 @@ The thesis reads its corpora at their native rates, learns from four views of
 stereo recordings (8.1: mean, left, right, difference) and cuts clips into
 chunks (8.3, 9.1). A damaged file is named here, before any feature is
 computed: libsndfile alone shortens a truncated wav without a word.
+
+Files are recognised by their content and read through a file object: given a path, libsndfile
+also looks at the file's neighbours (``._clip.mp3``).
 """
 
 import math
-import struct
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import soundfile as sf
 
+from thesislib.containers import check_container
 from thesislib.errors import AudioError, check_number, check_option
 
 CHANNELS = ("mean", "left", "right", "difference")
+
+#: Suffixes of the formats that libsndfile recognises by their content.
+SUFFIXES = tuple(
+    ".wav .flac .ogg .mp3 .aif .aiff .aifc .wave .opus .oga .au .snd .caf .w64 .rf64 .bwf .sph "
+    ".nist .voc .mp2 .ircam .paf .svx .iff .8svx .avr .pvf".split()
+)
+
+#: Times full scale. Larger samples are integers or other numbers that were written as floats.
+MAX_PEAK = 10.0
 
 # Tables of segments round to milliseconds: an end this far past the last sample is the end.
 _ROUNDING_S = 1e-3
@@ -28,13 +41,17 @@ _MP3_LEAD = 32 * 1152
 
 @dataclass(frozen=True)
 class AudioInfo:
-    """What a file's header says: ``path, sr, n_channels, n_samples, duration_s``."""
+    """What a file's header says: ``path, sr, n_channels, n_samples, duration_s``.
+
+    ``is_float`` : samples may exceed full scale.
+    """
 
     path: str
     sr: int
     n_channels: int
     n_samples: int
     duration_s: float
+    is_float: bool = False
 
 
 def probe_audio(path):
@@ -43,7 +60,7 @@ def probe_audio(path):
     Parameters
     ----------
     path : str or Path
-        A wav, flac, ogg or mp3 file.
+        A file in any format that libsndfile reads.
 
     Returns
     -------
@@ -54,10 +71,10 @@ def probe_audio(path):
     ------
     AudioError
         If the file is missing, empty, no audio, or truncated; names the file, what
-        was found and what was expected. A truncated wav is told by its chunk sizes, an
-        ogg by its last page, flac and mp3 by decoding the last sample. An mp3 whose first
-        frame does not state its length is decoded to count it and cannot be told from a
-        truncated one.
+        was found and what was expected. Wav, aiff, au, w64 and SPHERE files state their size,
+        the last page of an ogg is looked at, and of flac and mp3 the last sample is decoded.
+        An mp3 whose first frame does not state its length, and a file that cannot be sought
+        in, are decoded to count their samples.
 
     Examples
     --------
@@ -70,12 +87,33 @@ def probe_audio(path):
     """
     path = Path(path)
     with _open(path) as file:
-        n_samples = _length(path, file)
+        n_samples, sr = _length(path, file), file.samplerate
         # Only these two formats promise a length which libsndfile does not check.
         if file.format == "FLAC" or _is_mp3(file):
             _read(path, file, n_samples - 1, 1)
-        sr = file.samplerate
-        return AudioInfo(str(path), sr, file.channels, n_samples, n_samples / sr)
+        is_float = file.subtype in ("FLOAT", "DOUBLE")
+        return AudioInfo(str(path), sr, file.channels, n_samples, n_samples / sr, is_float)
+
+
+def find_peak(path):
+    """Largest absolute sample of a file, which is read in blocks.
+
+    Raises
+    ------
+    AudioError
+        As :func:`read_audio`; `MAX_PEAK` is the largest peak of a good file.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "loud.wav"
+    >>> sf.write(path, np.array([0.5, -1.5]), 16000, subtype="FLOAT")
+    >>> find_peak(path)
+    1.5
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return max(float(np.abs(block).max()) for block in stream_audio(path))
 
 
 def read_audio(path, *, sr=None, channel="mean", start_s=None, end_s=None):
@@ -84,7 +122,7 @@ def read_audio(path, *, sr=None, channel="mean", start_s=None, end_s=None):
     Parameters
     ----------
     path : str or Path
-        A wav, flac, ogg or mp3 file with one or two channels.
+        A file with one or two channels, in any format that libsndfile reads.
     sr : int, optional
         Sampling rate to convert to (soxr, quality HQ, after the segment is cut);
         None keeps the file's own.
@@ -106,7 +144,7 @@ def read_audio(path, *, sr=None, channel="mean", start_s=None, end_s=None):
     ------
     AudioError
         As :func:`probe_audio`; and if there are more than two channels, samples that
-        are not finite, or a segment outside the file.
+        are not finite or beyond `MAX_PEAK`, or a segment outside the file.
     ParameterError
         If ``channel`` is unknown or ``sr`` is not a positive integer.
 
@@ -129,9 +167,8 @@ def read_audio(path, *, sr=None, channel="mean", start_s=None, end_s=None):
         native = file.samplerate
         start, stop = _segment(path, _length(path, file), native, start_s, end_s)
         y = _view(_read(path, file, start, stop - start), channel)
-    bad = np.count_nonzero(~np.isfinite(y))
-    if bad:
-        raise AudioError(f"{path}: found {bad} samples that are NaN or infinite, expected none")
+        is_float = file.subtype in ("FLOAT", "DOUBLE")
+    _check_samples(path, y, 2 if channel == "difference" or not is_float else 1)
     if sr is None or sr == native:
         return y, native
     import soxr
@@ -197,8 +234,7 @@ def stream_audio(path, *, sr=None, channel="mean", block_s=10.0):
                     f"{path}: truncated: found {start + len(y)} samples, expected {n_samples}"
                 )
             y = _view(y, channel)
-            if not np.isfinite(y).all():
-                raise AudioError(f"{path}: found samples that are NaN or infinite, expected none")
+            _check_samples(path, y, 2)
             yield y if resample is None else resample(y, last=start + step >= n_samples)
 
 
@@ -274,24 +310,31 @@ def chunk(y, *, sr, window_s, hop_s, last="keep"):
 
 def _open(path):
     """Open a file with at least one sample, or say what is wrong with it."""
-    if not path.is_file():
-        found = "a folder" if path.is_dir() else "no such file"
-        raise AudioError(f"{path}: found {found}, expected an audio file")
     try:
+        if not path.is_file():
+            found = "a folder" if path.is_dir() else "no such file"
+            raise AudioError(f"{path}: found {found}, expected an audio file")
         size = path.stat().st_size
         if size == 0:
             raise AudioError(f"{path}: found an empty file (0 bytes), expected audio")
-        with open(path, "rb") as raw:
-            _check_wav_length(path, raw, size)
-            _check_last_ogg_page(path, raw, size)
-        file = sf.SoundFile(path)
+        raw = open(path, "rb")
+    except OSError as error:
+        raise AudioError(f"{path}: cannot be read ({error.strerror})") from error
+    try:
+        file = _File(check_container(path, raw, size))
     except sf.LibsndfileError as error:
+        raw.close()
         raise AudioError(
             f"{path}: found no readable audio ({error.error_string}), "
             "expected a wav, flac, ogg or mp3 file"
         ) from error
     except OSError as error:
+        raw.close()
         raise AudioError(f"{path}: cannot be read ({error.strerror})") from error
+    except BaseException:
+        raw.close()
+        raise
+    file.raw = raw
     if 0 < file.frames < _UNKNOWN_LENGTH:
         return file
     found = "0 samples" if file.frames == 0 else "a header without a length"
@@ -299,24 +342,62 @@ def _open(path):
     raise AudioError(f"{path}: found {found}, expected at least 1 sample")
 
 
+class _File(sf.SoundFile):
+    """A sound file that closes the file object which it was opened through."""
+
+    raw = None
+
+    def close(self):
+        super().close()
+        if self.raw is not None:
+            self.raw.close()
+
+
 def _read(path, file, start, n_samples):
     """Read ``n_samples`` frames from ``start``: shape (n_samples, n_channels)."""
-    # An mp3 frame borrows bits from those before it, so decoding has to begin earlier.
-    lead = min(start, _MP3_LEAD) if _is_mp3(file) else 0
-    try:
-        file.seek(start - lead)
-        y = file.read(lead + n_samples, dtype="float32", always_2d=True)[lead:]
-    except sf.LibsndfileError as error:
+    if file.seekable():
+        # An mp3 frame borrows bits from those before it, so decoding has to begin earlier.
+        lead = min(start, _MP3_LEAD) if _is_mp3(file) else 0
+        try:
+            file.seek(start - lead)
+            y = file.read(lead + n_samples, dtype="float32", always_2d=True)[lead:]
+            if len(y) == n_samples:
+                return y
+        except sf.LibsndfileError:
+            pass
+    # A failed seek is no damage: the file is damaged if decoding it from its beginning fails.
+    position, reason, y = 0, "", ()
+    with _open(path) as again:
+        try:
+            while position < start:
+                step = min(2**16, start - position)
+                if not (n_read := len(again.read(step, dtype="float32", always_2d=True))):
+                    break
+                position += n_read
+            y = again.read(n_samples, dtype="float32", always_2d=True)
+        except sf.LibsndfileError as error:
+            reason = f" or damaged ({error.error_string})"
+    if position == start and len(y) == n_samples:
+        return y
+    raise AudioError(
+        f"{path}: truncated{reason}: found {position + len(y)} samples, "
+        f"expected {file.frames}, as its header says"
+    )
+
+
+def _check_samples(path, y, full_scale):
+    """Refuse samples that cannot be audio; warn of those beyond ``full_scale``."""
+    bad = np.count_nonzero(~np.isfinite(y))
+    if bad:
+        raise AudioError(f"{path}: found {bad} samples that are NaN or infinite, expected none")
+    peak = max(y.max(initial=0), -y.min(initial=0))
+    if peak > MAX_PEAK:
         raise AudioError(
-            f"{path}: truncated or damaged ({error.error_string}): "
-            f"expected {file.frames} samples, as its header says"
-        ) from error
-    if len(y) < n_samples:
-        raise AudioError(
-            f"{path}: truncated: found {start + len(y)} samples at most, "
-            f"expected {file.frames}, as its header says"
+            f"{path}: found a peak of {peak:.6g}, expected samples in [-1, 1] "
+            f"(at most {MAX_PEAK:g}): they may be integers that were written as floats"
         )
-    return y
+    if peak > full_scale:
+        warnings.warn("samples beyond full scale (openSMILE clips them)", UserWarning, stacklevel=3)
 
 
 def _is_mp3(file):
@@ -324,9 +405,25 @@ def _is_mp3(file):
 
 
 def _length(path, file):
-    """Samples a channel; an mp3 that does not state them has to be decoded to count them."""
-    if not _is_mp3(file):
+    """Samples a channel; what does not state them has to be decoded to count them."""
+    if file.seekable() and (not _is_mp3(file) or _states_length(path)):
         return file.frames
+    with _open(path) as whole:
+        n_samples = 0
+        while block := len(whole.read(2**16, dtype="float32", always_2d=True)):
+            n_samples += block
+        left = path.stat().st_size - whole.raw.tell()
+    # libsndfile stops at its estimate: more than a tag behind that is audio it will not give.
+    if _is_mp3(file) and n_samples == file.frames and left > 2**13:
+        raise AudioError(
+            f"{path}: found an mp3 of varying bit rate that does not state its length, expected "
+            f"one that does ({left} bytes would go unread): write it anew"
+        )
+    return n_samples
+
+
+def _states_length(path):
+    """Whether the first frame of an mp3 states its length."""
     with open(path, "rb") as raw:
         head = raw.read(10)
         if head[:3] == b"ID3":  # four bytes of seven bits say how long the notes are
@@ -335,21 +432,7 @@ def _length(path, file):
         else:
             raw.seek(0)
         first_frame = raw.read(256)
-        if any(name in first_frame for name in (b"Xing", b"Info", b"VBRI")):
-            return file.frames
-        raw.seek(0)
-        with sf.SoundFile(raw) as whole:
-            n_samples = 0
-            while block := len(whole.read(2**16, dtype="float32", always_2d=True)):
-                n_samples += block
-            left = path.stat().st_size - raw.tell()
-    # libsndfile stops at its estimate: more than a tag behind that is audio it will not give.
-    if n_samples == file.frames and left > 2**13:
-        raise AudioError(
-            f"{path}: found an mp3 of varying bit rate that does not state its length, expected "
-            f"one that does ({left} bytes would go unread): write it anew"
-        )
-    return n_samples
+    return any(name in first_frame for name in (b"Xing", b"Info", b"VBRI"))
 
 
 def _segment(path, n_samples, sr, start_s, end_s):
@@ -376,45 +459,3 @@ def _view(y, channel):
     if channel == "mean" and y.shape[1] == 2:
         return (left + right) * np.float32(0.5)
     return np.ascontiguousarray(right if channel == "right" else left)
-
-
-def _check_wav_length(path, file, size):
-    """Compare the data chunk of a wav with the file: libsndfile would only clamp it."""
-    form, _, kind = struct.unpack("<4sI4s", file.read(12).ljust(12, b"\0"))
-    if form not in (b"RIFF", b"RIFX", b"RF64") or kind != b"WAVE":
-        return
-    order = ">" if form == b"RIFX" else "<"
-    long_size = None
-    while len(head := file.read(8)) == 8:
-        name, length = struct.unpack(order + "4sI", head)
-        if name == b"ds64":
-            long_size = struct.unpack("<Q", file.read(16)[8:].ljust(8, b"\0"))[0]
-            file.seek(-16, 1)
-        elif name == b"data":
-            if length == 0xFFFFFFFF and long_size is not None:
-                length = long_size
-            # 0 and 0xFFFFFFFF are what a recorder leaves that streams and cannot go back.
-            if length not in (0, 0xFFFFFFFF) and length > size - file.tell():
-                raise AudioError(
-                    f"{path}: truncated wav: found {size - file.tell()} bytes of samples, "
-                    f"expected {length}, as its header says"
-                )
-            return
-        file.seek(length + length % 2, 1)
-
-
-def _check_last_ogg_page(path, file, size):
-    """An ogg is truncated if its last page does not fit in the file."""
-    file.seek(0)
-    if file.read(4) != b"OggS":
-        return
-    file.seek(max(0, size - 2**16 - 512))  # the largest page has 65 307 bytes
-    tail = file.read()
-    page = tail[tail.rfind(b"OggS\0") :]
-    wanted = 27
-    if len(page) >= 27:
-        wanted += page[26] + sum(page[27 : 27 + page[26]])
-    if len(page) < wanted:
-        raise AudioError(
-            f"{path}: truncated ogg: found {len(page)} bytes of the last page, expected {wanted}"
-        )

@@ -9,7 +9,7 @@ from pathlib import Path
 from thesislib import __version__
 from thesislib.cli_options import add_cluster, assignment, given_options
 from thesislib.export.cli import add_commands
-from thesislib.lifetime import end_on_signals
+from thesislib.lifetime import end_on_signals, end_process
 
 
 def build_parser():
@@ -32,16 +32,28 @@ def build_parser():
 def main(arguments=None):
     """Run a command; returns the exit code: 0, 1 (something failed) or 2 (wrong input).
 
-    SIGINT, SIGTERM and SIGHUP end the process with code 130, 143 and 129.
+    SIGINT, SIGTERM and SIGHUP end the process with code 130, 143 and 129. Without arguments this
+    is the program, which exits here with all its workers, at once.
     """
+    if arguments is None and sys.getfilesystemencoding() != "utf-8":
+        # Names of files are UTF-8 whatever the locale says; workers inherit the mode.
+        os.environ["PYTHONUTF8"] = "1"
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
     # Workers and kernels do not import modules from the working folder, and the processes that
     # remove the semaphores of killed ones do so without a word.
     os.environ["PYTHONSAFEPATH"] = "1"
     filters = filter(None, (os.environ.get("PYTHONWARNINGS"), "ignore:resource_tracker"))
     os.environ["PYTHONWARNINGS"] = ",".join(dict.fromkeys(filters))
-    with end_on_signals("thesis", restore=arguments is not None), warnings.catch_warnings():
+    with end_on_signals("thesis"), warnings.catch_warnings():
         warnings.showwarning = _print_remark
-        return _run_command(build_parser().parse_args(arguments))
+        code = _run_command(build_parser().parse_args(arguments))
+        if arguments is None:
+            sys.stderr.flush()
+            end_process(code)
+    return code
 
 
 def _run_command(options):

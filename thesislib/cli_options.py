@@ -5,17 +5,17 @@ import argparse
 
 def assignment(text):
     """``name=value`` with the value as YAML, so that lists and numbers can be given."""
-    import yaml
+    from thesislib.errors import ParameterError
+    from thesislib.plain_values import parse_plain
 
     name, equals, value = text.partition("=")
     if not equals or not name:
         raise argparse.ArgumentTypeError(f"found {text!r}, expected name=value")
     try:
-        found = yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise argparse.ArgumentTypeError(f"{name}: {error}") from error
-    # YAML reads 1e-3 as text, since it lacks the dot.
-    return name.strip(), _as_number(found)
+        # YAML reads 1e-3 as text, since it lacks the dot.
+        return name.strip(), _as_number(parse_plain(value, where=name))
+    except ParameterError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _as_number(value):

@@ -91,7 +91,7 @@ def end_process(code):
 
 
 @contextlib.contextmanager
-def end_on_signals(name, *, restore=True):
+def end_on_signals(name):
     """End this process in time, with one line on standard error, if a signal asks for it.
 
     The signal raises ``KeyboardInterrupt`` in the main thread, so that files are closed and
@@ -102,8 +102,6 @@ def end_on_signals(name, *, restore=True):
     ----------
     name : str
         Of the command, for the message.
-    restore : bool
-        Restore the former handlers at the end; False in a process that ends afterwards.
 
     Examples
     --------
@@ -152,8 +150,7 @@ def end_on_signals(name, *, restore=True):
     finally:
         if caught:
             finish(caught[0])
-        if restore:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-            signal.set_wakeup_fd(wakeup)
-            os.close(write)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        signal.set_wakeup_fd(wakeup)
+        os.close(write)

@@ -172,8 +172,8 @@ def test_damaged_outputs(results):
 def test_a_run_that_did_not_end(results):
     parameters, folder = results
     amend(folder, status="running")
-    assert list_changes(NAME, parameters) == ["not complete"]
-    assert describe_state(NAME, "demo") == "not complete"
+    assert list_changes(NAME, parameters) == ["no results"]
+    assert describe_state(NAME, "demo") == ""
     (folder / "run.json").write_text("{")
     assert list_changes(NAME, parameters) == ["no results"]
 

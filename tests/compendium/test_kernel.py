@@ -79,14 +79,14 @@ def test_a_kernel_that_does_not_start_is_started_once_more(error):
 
 def test_too_few_open_files_are_named_before_the_kernel_starts():
     code = (
-        "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (64, LIMIT))\n"
-        "from thesislib.compendium.kernel import run_kernel\n"
+        "import resource; from thesislib.compendium.kernel import run_kernel\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (64, HARD))\n"
         "print(run_kernel(lambda: resource.getrlimit(resource.RLIMIT_NOFILE)[0]))\n"
     )
     command = [sys.executable, "-c"]
-    raised = subprocess.run([*command, code.replace("LIMIT", "1000")], capture_output=True)
+    raised = subprocess.run([*command, code.replace("HARD", "1000")], capture_output=True)
     assert raised.stdout == b"256\n"
-    failed = subprocess.run([*command, code.replace("LIMIT", "64")], capture_output=True)
+    failed = subprocess.run([*command, code.replace("HARD", "64")], capture_output=True)
     assert b"found a limit of 64 open files, expected 256 or more (ulimit -n)" in failed.stderr
 
 

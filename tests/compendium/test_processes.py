@@ -121,7 +121,6 @@ def test_neither_an_interrupted_nor_a_killed_run_leaves_a_process(project, add_n
         assert errors == b"thesis: interrupted by SIGINT; finished results are kept\n"
     _, alive = psutil.wait_procs(below, timeout=60)
     assert alive == []
-    assert not [path for path in project.rglob(".executed*")]
 
 
 def wait_for(condition, process, patience_s=120):
@@ -187,5 +186,5 @@ def test_the_longest_comes_first(project, add_notebook):
     assert expect_seconds("90_2_long", {}) > expect_seconds("90_1_short", {})
     folder = project / "results" / "demo" / "90_1_short"
     folder.mkdir(parents=True)
-    (folder / "run.json").write_text('{"durations_s": {"total": 1e6}}')
+    (folder / "run.json").write_text('{"status": "complete", "durations_s": {"total": 1e6}}')
     assert expect_seconds("90_1_short", {}) == 1e6

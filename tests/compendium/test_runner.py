@@ -8,10 +8,8 @@ import yaml
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from thesislib.cli import main
-from thesislib.compendium.runner import (
-    check_parameters,
-    resolve_run,
-)
+from thesislib.compendium.processes import plan_runs
+from thesislib.compendium.runner import check_parameters, resolve_run
 from thesislib.errors import CorpusError, ParameterError
 from thesislib.reporting.notebooks import list_notebooks, read_parameters, read_title
 from thesislib.store import hash_file
@@ -200,6 +198,14 @@ def test_a_copy_that_would_replace_the_original_s_results_is_refused(project):
         resolve_run("90_2_mine")
     copy.write_text(copy.read_text().replace("90_1_example", "90_2_mine"))
     assert resolve_run("90_2_mine")
+    folder = project / "out"
+    folder.mkdir()
+    (folder / "run.json").write_text('{"status": "complete", "notebook": "90_1_example"}')
+    with pytest.raises(ParameterError, match="results: found results of 90_1_example in"):
+        resolve_run("90_2_mine", parameters={"results": str(folder)})
+    (folder / "run.json").unlink()
+    with pytest.raises(ParameterError, match=r"found .*/out for several notebooks"):
+        plan_runs(["90_1_example", "90_2_mine"], parameters={"results": str(folder)})
 
 
 def test_the_command_line_refuses_with_code_2(project, capsys):

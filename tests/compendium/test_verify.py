@@ -108,7 +108,7 @@ def test_what_cannot_be_verified_is_refused(project, add_notebook, rerun, capsys
     add_notebook("90_1_one")
     assert main(["verify"]) == 0
     assert "no results in the profile demo; nothing to verify" in capsys.readouterr().out
-    with pytest.raises(ParameterError, match="90_1_one: found no results in the profile demo"):
+    with pytest.raises(ParameterError, match="90_1_one: found no complete results in"):
         verify_all(["90_1_one"])
     folder = add_results(project, "90_1_one", seed=0, gone=1)
     with pytest.raises(ParameterError, match="unknown parameter 'gone'"):

@@ -34,7 +34,7 @@ def test_a_package_is_read_where_it_stands(package):
 def test_counts_that_differ_make_a_stand_in_and_are_remarked(package):
     corpus = snore.load(package)
     assert corpus.kind == "stand-in"
-    assert "train: 1 clips of V, published 168" in corpus.remarks
+    assert "train: clips of V: found 1, published 168" in corpus.remarks
 
 
 def test_every_fault_of_a_package_is_listed(package):

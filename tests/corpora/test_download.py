@@ -220,6 +220,7 @@ def test_archives_share_a_folder(tmp_path, mode):
         (make_tar(tar_member("a"), mode="w:xz")[:-30] + bytes(30), "archive"),
         (make_tar(tar_member("a"), mode="w:gz")[:30] + bytes(30), "archive"),
     ],
+    ids=lambda value: "archive" if isinstance(value, bytes) else value,
 )
 def test_unsafe_and_damaged_archives_leave_nothing(tmp_path, content, message):
     (tmp_path / "archive").write_bytes(content)

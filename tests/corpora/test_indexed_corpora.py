@@ -118,7 +118,7 @@ def test_reviews_are_compared_with_table_9_4(tmp_path):
     assert sentiment.load(write_index(tmp_path / "a", reviews())).kind == "thesis"
     corpus = sentiment.load(write_index(tmp_path / "b", reviews()[:-2]))
     assert corpus.kind == "stand-in"
-    assert corpus.remarks == ("test: 28 clips of negative, published 30",)
+    assert corpus.remarks == ("test: clips of negative: found 28, published 30",)
 
 
 @pytest.mark.parametrize("kind", ["stand-in", "synthetic"])

@@ -66,7 +66,7 @@ def make_physionet():
         rows = [f"{name},{(1, -1)[i % 2]}\n" for i, name in enumerate(names)]
         members[f"training-{site}/REFERENCE.csv"] = "".join(rows).encode()
         for i, name in enumerate(names):
-            members[f"training-{site}/{name}.wav"] = make_wav(f"{site}{i}".encode()[0] + i, 2000)
+            members[f"training-{site}/{name}.wav"] = make_wav(100 * ord(site) + i, 2000)
     return members
 
 

@@ -79,7 +79,7 @@ def test_without_a_wish_there_are_no_labels():
 
 def test_a_file_s_folder_is_its_label():
     assert read_labels(NAMES, "/x", labels="folder") == ({"label": ["cat", "cat", "dog"]}, 0)
-    with pytest.raises(CorpusError, match=r"1 problems.*\n  - loose\.wav: found no label"):
+    with pytest.raises(CorpusError, match=r"1 problem;.*\n  - loose\.wav: found no label"):
         read_labels(["cat/1.wav", "loose.wav"], "/x", labels="folder")
 
 
@@ -157,7 +157,10 @@ def test_impossible_labels(tmp_path):
         read_labels(NAMES, "/x", labels=tmp_path / "labels.txt")
     with pytest.raises(CorpusError, match=r"labels\.csv: cannot be read"):
         read_labels(NAMES, "/x", labels=tmp_path / "labels.csv")
-    for text in ("", "name,label\n", "file\n", "file,a,a\n", "file;label\n"):
+    for text in ("", "name,label\n", "file\n", "x,label\nother.wav,cat\n"):
         (tmp_path / "labels.csv").write_text(text)
         with pytest.raises(CorpusError, match="expected file and one or more of labels"):
             read_labels(NAMES, "/x", labels=tmp_path / "labels.csv")
+    (tmp_path / "labels.csv").write_text("file,a,a\n")
+    with pytest.raises(CorpusError, match="found the columns file, a, a, expected each once"):
+        read_labels(NAMES, "/x", labels=tmp_path / "labels.csv")

@@ -382,7 +382,10 @@ def test_with_raise_bad_files_leave_no_table(mixed, tmp_path):
     path = tmp_path / "out.csv"
     with pytest.raises(AudioError, match=r"3 files cannot be used\n  - cat/empty\.wav: found"):
         write_features([mixed], path, "band-statistics", on_error="raise", **BANDS)
-    assert not path.exists()
+    model = {"on_error": "raise", "n_epochs": 0, "save_model": tmp_path / "model.safetensors"}
+    with pytest.raises(AudioError, match="3 files cannot be used"):
+        write_features([mixed], path, "s2sae", **model, **BANDS)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(

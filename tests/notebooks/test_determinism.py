@@ -43,7 +43,7 @@ def copy_executed(name, target):
 )
 def test_an_executed_notebook_says_the_same_again(name, tmp_path):
     record = read_record(results_folder() / "demo" / name)
-    if record is None or record["status"] != "complete":
+    if record is None:
         pytest.skip(f"{name}: no complete results of the demo")
     if record["machine"] != describe_machine():
         pytest.skip(f"{name}: the results were computed on another machine")

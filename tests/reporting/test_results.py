@@ -34,7 +34,7 @@ def write_run(folder, files):
 
 def read_files(folder):
     """Text of each file but the record and the locks."""
-    paths = (path for path in folder.rglob("*") if path.is_file() and path.suffix)
+    paths = (path for path in folder.rglob("[!.]*") if path.is_file())
     return {
         path.relative_to(folder).as_posix(): path.read_text()
         for path in paths
@@ -119,14 +119,13 @@ def test_files_of_others_stay_and_are_not_listed_as_results(folder):
 def test_folders_of_dead_processes_are_removed_and_of_living_ones_not(folder):
     mine = stage(folder)
     code = "import sys, pathlib; from thesislib.reporting.results import stage\n"
-    code += "print(stage(pathlib.Path(sys.argv[1])))"
+    code += "print(stage(pathlib.Path(sys.argv[1])).name)"
     command = [sys.executable, "-c", code, str(folder)]
-    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    dead = folder.with_name(printed.strip().rpartition("/")[2])
-    assert dead.is_dir()
-    stage(folder)
-    assert mine.is_dir()
-    assert not dead.exists()
+    dead = []
+    for _ in range(2):
+        run = subprocess.run(command, capture_output=True, text=True, check=True)
+        dead.append(folder.with_name(run.stdout.strip()))
+    assert [path.is_dir() for path in [mine, *dead]] == [True, False, True]
 
 
 def test_a_failed_run_replaces_an_earlier_failure_only(folder):
@@ -134,7 +133,8 @@ def test_a_failed_run_replaces_an_earlier_failure_only(folder):
         failed = keep_failed(write_run(folder, NEW), folder, text)
     assert failed == folder.with_name("10_2_snore.failed")
     assert (failed / "log.txt").read_text() == "second\n"
-    assert read_record(failed)["status"] == "failed"
+    assert json.loads((failed / "run.json").read_text())["status"] == "failed"
+    assert read_record(failed) is None
     assert read_files(folder) == OLD
     assert list_folders(folder.parent) == [folder]
 

@@ -209,8 +209,8 @@ def test_the_key_follows_the_weights_content_and_not_their_name(tmp_path):
     ("parameters", "message"),
     [
         ({"layer": "fc6"}, "layer: found 'fc6', expected one of squeezenet1_1's"),
-        ({"layer": []}, "layer: found \\[\\], expected one or several"),
-        ({"layer": ["logits", "logits"]}, "expected one or several, once each"),
+        ({"layer": []}, "layer: found \\[\\], expected text or a list of one or more"),
+        ({"layer": ["logits", "logits"]}, "expected each layer once"),
         ({"batch_size": 0}, "batch_size: found 0, expected an integer >= 1"),
         ({"preprocessing": "keras"}, "preprocessing: found 'keras'"),
         ({"network": "alexnett"}, "did you mean 'alexnet'"),
@@ -244,18 +244,29 @@ def test_what_is_no_picture_is_refused(X, message):
         squeezenet().transform(X)
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="bfloat16 requires a GPU")
 def test_half_precision_moves_features_a_little_and_is_part_of_the_key(pictures):
-    exact = squeezenet().fit().transform(pictures[:5])
-    rounded = squeezenet(precision="bfloat16").fit()
+    exact = squeezenet(device="cuda").fit().transform(pictures[:5])
+    rounded = squeezenet(device="cuda", precision="bfloat16").fit()
     found = rounded.transform(pictures[:5])
     moved = np.linalg.norm(found - exact, axis=1) / np.linalg.norm(exact, axis=1)
     assert found.dtype == np.float32 and (moved > 0).all() and (moved < 0.1).all()
     assert rounded.cache_parameters()["dtype"] == "bfloat16"
     assert hash_parameters(rounded.cache_parameters()) != hash_parameters(
-        squeezenet().cache_parameters()
+        squeezenet(device="cuda").cache_parameters()
     )
-    with pytest.raises(ParameterError, match="precision: found 'half'"):
-        squeezenet(precision="half").fit()
+
+
+@pytest.mark.parametrize(
+    ("precision", "message"),
+    [
+        ("half", "found 'half', expected one of float32, bfloat16"),
+        ("bfloat16", "found 'bfloat16' on the CPU, expected 'float32'"),
+    ],
+)
+def test_other_precisions_are_rejected(precision, message):
+    with pytest.raises(ParameterError, match=f"precision: {message}"):
+        squeezenet(device="cpu", precision=precision).fit()
 
 
 def test_fully_connected_layers_answer_as_torch_multiplies_and_can_be_differentiated(rng):

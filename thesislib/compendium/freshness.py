@@ -163,8 +163,6 @@ def list_changes(name, parameters, record=None):
     record = read_record(folder) if record is None else record
     if record is None:
         return ["no results"]
-    if record.get("status") != "complete":
-        return ["not complete"]
     before, now = record.get("parameters", {}), json.loads(json.dumps(parameters, default=str))
     changes = [
         f"parameter {key}"
@@ -187,7 +185,7 @@ def describe_state(name, profile):
     Returns
     -------
     str
-        ``up to date``, ``out of date``, ``not complete``; empty if there are no results.
+        ``up to date`` or ``out of date``; empty if there are no complete results.
 
     Examples
     --------
@@ -197,8 +195,6 @@ def describe_state(name, profile):
     record = read_record(find_results(name, {"profile": profile}))
     if record is None:
         return ""
-    if record.get("status") != "complete":
-        return "not complete"
     return "out of date" if list_changes(name, record["parameters"], record) else "up to date"
 
 

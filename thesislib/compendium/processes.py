@@ -113,6 +113,12 @@ def plan_runs(names, *, profile="demo", corpus=None, parameters=None, own=None):
             folder = corpus if "corpus" in declared else None
         given |= {key: value for other, key, value in own or () if other == name}
         plans[name] = resolve_run(name, profile=profile, corpus=folder, parameters=given)
+    folders = Counter(find_results(*plan) for plan in plans.items())
+    if twice := [str(folder) for folder, count in folders.items() if count > 1]:
+        raise ParameterError(
+            f"results: found {twice[0]} for several notebooks, expected a folder for each "
+            "(-p NOTEBOOK.results=DIR)"
+        )
     return plans
 
 

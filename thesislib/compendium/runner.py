@@ -11,12 +11,11 @@ import re
 import shutil
 from pathlib import Path
 
-import yaml
-
 from thesislib.compendium.checks import check_run
 from thesislib.compendium.freshness import list_changes, read_limits
 from thesislib.errors import ParameterError, ThesisError, check_number, check_option
 from thesislib.places import notebooks_folder, project_root
+from thesislib.plain_values import read_plain
 from thesislib.reporting.notebooks import (
     OVERVIEW,
     PROFILES,
@@ -76,7 +75,7 @@ def read_profile(name, profile):
 
 
 def _read_mapping(path):
-    values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    values = read_plain(path, error=ParameterError) or {}
     if not isinstance(values, dict):
         raise ParameterError(f"{path}: found {type(values).__name__}, expected name: value lines")
     return values
@@ -239,6 +238,12 @@ def resolve_run(name, *, profile="demo", corpus=None, jobs=None, parameters=None
     for key in ("results", "store"):  # need not exist yet
         if values.get(key):
             values[key] = os.path.abspath(values[key])
+    folder = find_results(name, values)
+    other = (read_record(folder) or {}).get("notebook", name)
+    if other != name:
+        raise ParameterError(
+            f"{name}: results: found results of {other} in {folder}, expected another folder"
+        )
     return _resolve_paths(values, limits)
 
 
@@ -271,20 +276,19 @@ def execute_notebook(name, values, *, progress=False, force=True):
     """
     folder = find_results(name, values)
     staged = stage(folder)
-    try:
-        with lock(folder) as waited:
-            settings = {**read_parameters(name), **values}
-            if waited and not force and not list_changes(name, settings):
+    with lock(folder / "run") as waited:
+        try:
+            if waited and not force and not list_changes(name, {**read_parameters(name), **values}):
                 return False
             os.environ[STAGED_VARIABLE] = str(staged)
             _execute(name, values, staged, progress)
             publish(staged, folder)
-    except NotebookError as error:
-        failed = keep_failed(staged, folder, f"{error}\n\n{error.log}")
-        raise NotebookError(f"{error}\nfailed copy: {failed}") from error
-    finally:
-        os.environ.pop(STAGED_VARIABLE, None)
-        shutil.rmtree(staged, ignore_errors=True)
+        except NotebookError as error:
+            failed = keep_failed(staged, folder, f"{error}\n\n{error.log}")
+            raise NotebookError(f"{error}\nfailed copy: {failed}") from error
+        finally:
+            os.environ.pop(STAGED_VARIABLE, None)
+            shutil.rmtree(staged, ignore_errors=True)
     return True
 
 
@@ -319,8 +323,8 @@ def _execute(name, values, staged, progress):
         ) from error
     except DeadKernelError as error:
         raise NotebookError(f"{name}: {error}") from error
-    record = read_record(staged) or {}
-    if record.get("status") != "complete":
+    record = read_record(staged)
+    if record is None:
         raise NotebookError(f"{name}: no cell called run.finish(), so there is no result")
     write_record(staged, {**record, "executed": hash_file(executed)})
 

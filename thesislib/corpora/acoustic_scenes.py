@@ -14,7 +14,7 @@ import pandas as pd
 
 from thesislib.corpora import folder
 from thesislib.corpora.counts import list_differences
-from thesislib.corpora.index import Corpus
+from thesislib.corpora.tables import Problems
 from thesislib.corpora.tut_2017 import fetch_parts, find_unpacked, read_lines
 from thesislib.errors import CorpusError
 
@@ -120,17 +120,16 @@ def load(root):
         return folder.load(root)
     if found is None:
         raise CorpusError(f"{root}: found no {MARKER}, expected {NAME}; {HOW_TO_GET}")
-    problems = []
+    problems = Problems()
     rows = read_lines(found / "meta.txt", (3,))
     index = pd.DataFrame(rows, columns=["file", "label", "group"])
     for file in index.loc[index["file"].duplicated(), "file"]:
-        problems.append(f"meta.txt: {file} stands there twice")
+        problems.add("meta.txt", f"{file} stands there twice", kind="twice")
     for file, label in index.loc[~index["label"].isin(LABELS), ["file", "label"]].to_numpy():
-        problems.append(f"meta.txt: {file} has the label {label!r}, expected one of the 15")
+        what = f"{file} has the label {label!r}, expected one of the 15"
+        problems.add("meta.txt", what, kind="label")
     splits = {fold: _read_fold(found, fold, index, problems) for fold in FOLDS}
-    if problems:
-        lines = "\n".join(f"  - {problem}" for problem in problems)
-        raise CorpusError(f"{found}: {len(problems)} problems\n{lines}")
+    problems.raise_if_any(found)
     remarks = _describe_folds(index, splits) + _list_errors(found)
     n_tests = np.zeros(len(index), dtype=int)
     for _, test in splits.values():
@@ -143,17 +142,14 @@ def load(root):
     for fold, sides in splits.items():
         for what, side in zip(("train", "test"), sides):
             numbers[f"fold {fold}: clips to {what}"] = len(side)
-    mismatches = list_differences(numbers, EXPECTED_COUNTS)
-    described = folder.read_description(found)
-    kind = described.get("kind", "stand-in" if mismatches else "thesis")
-    return Corpus(
+    return folder.describe(
         index,
         found,
-        name=described.get("name", NAME),
-        kind=kind,
-        licence=described.get("licence", LICENCE),
+        name=NAME,
+        licence=LICENCE,
+        mismatches=list_differences(numbers, EXPECTED_COUNTS),
+        notes=remarks,
         splits=splits,
-        remarks=remarks if kind == "synthetic" else mismatches + remarks,
     )
 
 
@@ -168,15 +164,17 @@ def _read_fold(found, fold, index, problems):
         rows = read_lines(setup / name, widths)
         for file, *label in rows:
             if file not in labels:
-                problems.append(f"{name}: {file} is not in meta.txt")
+                problems.add(name, f"{file} is not in meta.txt", kind="unknown")
             elif label and label[0] != labels[file]:
-                problems.append(f"{name}: {file} is {label[0]!r}, {labels[file]!r} in meta.txt")
+                differ = f"{file} is {label[0]!r}, {labels[file]!r} in meta.txt"
+                problems.add(name, differ, kind="contradiction")
         lists[what] = [row[0] for row in rows]
     if set(lists["test"]) != set(lists["evaluate"]):
-        problems.append(f"fold{fold}_test.txt and fold{fold}_evaluate.txt list different files")
+        differ = f"fold{fold}_test.txt and fold{fold}_evaluate.txt list different files"
+        problems.add("evaluation_setup", differ)
     both = sorted(set(lists["train"]) & set(lists["test"]))
     if both:
-        problems.append(f"fold {fold}: {both[0]} and {len(both) - 1} more train and test it")
+        problems.add(f"fold {fold}", f"{both[0]} and {len(both) - 1} more train and test it")
     return tuple(
         np.array([place[file] for file in dict.fromkeys(lists[what]) if file in place], dtype=int)
         for what in ("train", "test")

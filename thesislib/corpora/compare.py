@@ -9,8 +9,9 @@ label was withheld. The packages name no speakers; if ``lab/groups.tsv``
 
 import pandas as pd
 
-from thesislib.corpora.folder import find_folder, read_description
-from thesislib.corpora.index import Corpus
+from thesislib.corpora.counts import list_differences
+from thesislib.corpora.folder import describe, find_folder, list_files
+from thesislib.corpora.tables import Problems, read_table
 from thesislib.errors import CorpusError
 
 PARTITIONS = ("train", "devel", "test")
@@ -54,44 +55,39 @@ def load_compare(root, *, name, label_files, labels, expected, licence):
     if path is None:
         listed = " or ".join(f"lab/{n}" for n in label_files)
         raise CorpusError(f"{root}: {listed} is missing; expected a ComParE package")
-    table = _read_tsv(path, ("file_name", "label"))
-    files = sorted(p.name for p in (root / "wav").glob("*.wav"))
-    problems = []
-    for row in table.index[table["file_name"].duplicated()]:
-        problems.append(f"{path.name} line {row + 2}: {table['file_name'][row]} stands there twice")
-    for row in table.index[~table["label"].isin([*labels, "?"])]:
+    table, notes = read_table(path, needs=("file_name", "label"))
+    table["file_name"] = table["file_name"].str.strip()
+    files = [name.removeprefix("wav/") for name in list_files(root, "wav/*.wav")]
+    problems, labelled = Problems(), table["file_name"]
+    for line, file in labelled[labelled.duplicated()].items():
+        problems.add(f"{path.name} line {line}", f"{file} stands there twice", kind="twice")
+    for line, label in table["label"][~table["label"].isin([*labels, "?"])].items():
         wanted = ", ".join(labels)
-        found = table["label"][row]
-        problems.append(f"{path.name} line {row + 2}: label {found!r}, expected {wanted} or ?")
-    for row in table.index[~table["file_name"].isin(files)]:
-        problems.append(f"{path.name} line {row + 2}: wav/{table['file_name'][row]} is missing")
-    index = pd.DataFrame({"file_name": files})
+        problems.add(f"{path.name} line {line}", f"label {label!r}, expected {wanted} or ?")
+    for line, file in labelled[~labelled.isin(files)].items():
+        problems.add(f"{path.name} line {line}", f"wav/{file} is missing", kind="missing")
+    index = pd.DataFrame({"file_name": files}, dtype="str")
     index["partition"] = index["file_name"].str.partition("_")[0]
-    for file, partition in index[["file_name", "partition"]].to_numpy():
-        if partition not in PARTITIONS:
-            wanted = ", ".join(f"{p}_" for p in PARTITIONS)
-            problems.append(f"wav/{file}: prefix {partition!r}, expected {wanted}")
+    for file, partition in index[~index["partition"].isin(PARTITIONS)].to_numpy():
+        wanted = ", ".join(f"{p}_" for p in PARTITIONS)
+        problems.add(f"wav/{file}", f"prefix {partition!r}, expected {wanted}")
     if not files:
-        problems.append("wav holds no .wav file")
-    if problems:
-        lines = "\n".join(f"  - {problem}" for problem in problems)
-        raise CorpusError(f"{root}: {len(problems)} problems\n{lines}")
+        problems.add("wav", "found no .wav file")
+    problems.raise_if_any(root)
     index["label"] = index["file_name"].map(table.set_index("file_name")["label"]).map(labels)
     groups = root / "lab" / "groups.tsv"
     if groups.is_file():
-        group = _read_tsv(groups, ("file_name", "group")).set_index("file_name")["group"]
-        index["group"] = index["file_name"].map(group)
+        table, others = read_table(groups, needs=("file_name", "group"))
+        index["group"] = index["file_name"].map(table.set_index("file_name")["group"])
+        notes += others
     index["file"] = "wav/" + index["file_name"]
-    remarks = compare_counts(index, expected)
-    described = read_description(root)
-    kind = described.get("kind", "stand-in" if remarks else "thesis")
-    return Corpus(
+    return describe(
         index.drop(columns="file_name"),
         root,
-        name=described.get("name", name),
-        kind=kind,
-        licence=described.get("licence", licence),
-        remarks=() if kind == "synthetic" else remarks,
+        name=name,
+        licence=licence,
+        mismatches=compare_counts(index, expected),
+        notes=notes,
     )
 
 
@@ -102,28 +98,11 @@ def compare_counts(index, expected):
     --------
     >>> index = pd.DataFrame({"partition": ["train"], "label": ["V"]})
     >>> compare_counts(index, {("train", "V"): 168})
-    ('train: 1 clips of V, published 168',)
+    ('train: clips of V: found 1, published 168',)
     """
-    if "partition" in index:
-        found = index.groupby(["partition", "label"]).size().to_dict()
-    else:
-        found = {}
-    keys = list(dict.fromkeys([*expected, *found]))
-    return tuple(
-        f"{partition}: {found.get((partition, label), 0)} clips of {label}, "
-        f"published {expected.get((partition, label), 0)}"
-        for partition, label in keys
-        if found.get((partition, label), 0) != expected.get((partition, label), 0)
+    counts = index.groupby(["partition", "label"]).size() if "partition" in index else {}
+    found, published = (
+        {f"{partition}: clips of {label}": n for (partition, label), n in numbers.items()}
+        for numbers in (counts, expected)
     )
-
-
-def _read_tsv(path, columns):
-    try:
-        table = pd.read_csv(path, sep="\t", dtype="str", keep_default_na=False, encoding="utf-8")
-    except (ValueError, pd.errors.ParserError) as error:
-        raise CorpusError(f"{path}: {error}; expected tab-separated UTF-8 text") from error
-    absent = [name for name in columns if name not in table]
-    if absent:
-        found = ", ".join(map(str, table.columns))
-        raise CorpusError(f"{path}: found the columns {found}, expected {' and '.join(columns)}")
-    return table
+    return list_differences(found, published)

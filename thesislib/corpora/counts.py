@@ -38,7 +38,7 @@ def load_counted(root, *, name, licence, compare):
     kind = described.get("kind", "stand-in" if mismatches else "thesis")
     if kind == "synthetic":
         return corpus
-    changed = {"kind": kind, "remarks": (*mismatches, *notes)}
+    changed = {"kind": kind, "remarks": (*corpus.remarks, *mismatches, *notes)}
     if kind == "thesis":
         changed["name"] = described.get("name", name)
         if corpus.licence == "not stated":

@@ -124,7 +124,7 @@ def is_emo_db(root):
     root = Path(root)
     if (root / "index.csv").is_file() or (root / "lab").is_dir():
         return False
-    return any(_FILE_NAME.fullmatch(path.name) for path in (root / "wav").glob("*.wav"))
+    return any(map(_FILE_NAME.fullmatch, folder.list_files(root / "wav", "*.wav")))
 
 
 def load(root, *, target="sentiment"):
@@ -152,7 +152,7 @@ def load(root, *, target="sentiment"):
     root = folder.find_folder(root)
     if (root / "index.csv").is_file():
         return folder.load(root)
-    names = sorted(path.name for path in (root / "wav").glob("*.wav"))
+    names = folder.list_files(root / "wav", "*.wav")
     partitions = {speaker: name for name, row in PARTITIONS.items() for speaker in row}
     found = {name: _FILE_NAME.fullmatch(name) for name in names}
     strange = [name for name, match in found.items() if not match or match[1] not in partitions]
@@ -190,7 +190,7 @@ def _check_names(names):
 
 
 def _check_folder(root):
-    return _check_names(path.name for path in (root / "wav").glob("*.wav"))
+    return _check_names(folder.list_files(root / "wav", "*.wav"))
 
 
 def _check_members(archive):

@@ -36,6 +36,7 @@ from thesislib.corpora import folder
 from thesislib.corpora.counts import list_differences
 from thesislib.corpora.fetching import check_zip, fetch_complete, names_below, require_licence
 from thesislib.corpora.index import Corpus
+from thesislib.corpora.tables import read_table
 from thesislib.corpora.tut_2017 import find_unpacked
 from thesislib.corpora.views import write_view
 from thesislib.errors import CorpusError, check_option
@@ -239,14 +240,7 @@ def load(root, *, target="category"):
 
 
 def _read_table(path):
-    try:
-        table = pd.read_csv(path, dtype="str", keep_default_na=False, encoding="utf-8")
-    except (ValueError, OSError, pd.errors.ParserError) as error:
-        raise CorpusError(f"{path}: {error}; expected comma-separated UTF-8 text") from error
-    wanted = ["filename", "fold", "category", "src_file"]
-    if set(wanted) - set(table):
-        columns = ", ".join(map(str, table.columns))
-        raise CorpusError(f"{path}: found the columns {columns}, expected {', '.join(wanted)}")
+    table, _ = read_table(path, needs=("filename", "fold", "category", "src_file"))
     for column, known in (("category", MAJOR_CATEGORY), ("fold", set("12345"))):
         unknown = sorted(set(table[column]) - set(known))
         if unknown:
@@ -264,9 +258,7 @@ def _check_names(names):
 
 def _check_folder(root):
     found = find_unpacked(root, MARKER) if root.is_dir() else None
-    return _check_names(
-        () if found is None else (f"audio/{path.name}" for path in (found / "audio").glob("*.wav"))
-    )
+    return _check_names(() if found is None else folder.list_files(found, "audio/*.wav"))
 
 
 def _check_members(archive):

@@ -4,16 +4,14 @@ Sources (``cv_setup``, ``bg_screening.csv``), recipes and event lists, as tables
 :mod:`thesislib.corpora.mixtures` have the same layout.
 """
 
-import re
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import yaml
 
+from thesislib.corpora.tables import read_rows
 from thesislib.errors import CorpusError, check_number
-
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+from thesislib.plain_values import read_plain
 
 
 def index_recipes(recipes, *, label, folder):
@@ -63,49 +61,13 @@ def read_recipes(path):
     CorpusError
         If the file is missing or no list of recipes; names it.
     """
-    recipes = _read_yaml(path)
+    recipes = read_plain(path, aliases=True)
     needed = {"mixture_audio_filename", "event_present", "bg_path"}
     if not isinstance(recipes, list) or not all(
         isinstance(r, dict) and needed <= set(r) for r in recipes
     ):
         raise CorpusError(f"{path}: expected a list of recipes with {', '.join(sorted(needed))}")
     return pd.DataFrame(recipes)
-
-
-def read_event_list(path):
-    """Event list of one class and subset (``event_list_<subset>_<class>.csv``).
-
-    Returns
-    -------
-    DataFrame
-        ``file`` (name of the mixture), ``onset_s``, ``offset_s``, ``label``; NaN and None where
-        the mixture holds no event.
-
-    Raises
-    ------
-    CorpusError
-        If the file is missing or a line has neither one nor four fields; names the line.
-    """
-    rows = []
-    try:
-        lines = Path(path).read_text().splitlines()
-    except OSError as error:
-        raise CorpusError(f"{path}: cannot be read ({error.strerror})") from error
-    for number, line in enumerate(lines, start=1):
-        fields = line.rstrip("\t ").split("\t")
-        try:
-            if len(fields) == 4:
-                rows.append((fields[0], float(fields[1]), float(fields[2]), fields[3]))
-            elif len(fields) == 1 and fields[0]:
-                rows.append((fields[0], np.nan, np.nan, None))
-            elif line.strip():
-                raise ValueError(f"{len(fields)} fields")
-        except ValueError as error:
-            raise CorpusError(
-                f"{path}, line {number}: found {line!r}, expected a file name, or name, onset, "
-                "offset and label with tabs between"
-            ) from error
-    return pd.DataFrame(rows, columns=["file", "onset_s", "offset_s", "label"])
 
 
 def read_sources(root, subset):
@@ -130,7 +92,7 @@ def read_sources(root, subset):
     (all of them, where a row names none).
     """
     root = Path(root)
-    setup = _read_yaml(root / "cv_setup" / f"events_{subset}.yaml")
+    setup = read_plain(root / "cv_setup" / f"events_{subset}.yaml", aliases=True)
     events = [
         {
             "file": f"{label}/{Path(entry['audio_filename']).name}",
@@ -144,7 +106,7 @@ def read_sources(root, subset):
     ]
     screening, excluded = root / "bgs" / "bg_screening.csv", {}
     if screening.exists():
-        rows = [re.split(r"[,;\t]", line) for line in screening.read_text().splitlines()]
+        rows = [fields for _, fields in read_rows(screening)[0]]
         columns = {i: field.strip() for i, field in enumerate(rows[0]) if field.strip() in setup}
         for row in rows:
             if columns:
@@ -159,7 +121,7 @@ def read_sources(root, subset):
             "label": entry["classname"],
             "excluded": ",".join(sorted(excluded.get(Path(entry["filepath"]).name, ()))),
         }
-        for entry in _read_yaml(root / "cv_setup" / f"bgs_{subset}.yaml")
+        for entry in read_plain(root / "cv_setup" / f"bgs_{subset}.yaml", aliases=True)
     ]
     return pd.DataFrame(events), pd.DataFrame(backgrounds)
 
@@ -201,13 +163,3 @@ def split_sources(table, *, share=0.2, seed=0):
     if leaks:
         raise CorpusError(f"sources: groups with several labels: {sorted(map(str, leaks))[:5]}")
     return table[~held_out], table[held_out]
-
-
-def _read_yaml(path):
-    try:
-        with open(path) as file:
-            return yaml.load(file, Loader=_Loader)
-    except OSError as error:
-        raise CorpusError(f"{path}: cannot be read ({error.strerror})") from error
-    except yaml.YAMLError as error:
-        raise CorpusError(f"{path}: found no plain YAML ({error})") from error

@@ -2,16 +2,27 @@
 that have no public layout (G2AME, CAS2T vocalisations, Movie Review Dataset).
 """
 
-import json
-from pathlib import Path
+import io
+import os
+import re
+from functools import cache
+from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
-from thesislib.corpora.index import Corpus
+from thesislib.corpora.index import DESCRIPTION, TEXTS, Corpus, read_description
+from thesislib.corpora.tables import clean_name, read_table
 from thesislib.errors import CorpusError
 
-#: Optional file beside the index: ``{"name": …, "kind": …, "licence": …}``.
-DESCRIPTION = "corpus.json"
+__all__ = [
+    "DESCRIPTION",
+    "describe",
+    "find_folder",
+    "list_files",
+    "load",
+    "read_description",
+    "resolve_names",
+]
 
 
 def find_folder(root):
@@ -23,24 +34,97 @@ def find_folder(root):
         If it is missing or not a folder.
     """
     root = Path(root)
-    if not root.is_dir():
-        found = "a file" if root.exists() else "nothing"
-        raise CorpusError(f"{root}: found {found}, expected the folder of a corpus")
+    try:
+        if not root.is_dir():
+            found = "a file" if root.exists() else "nothing"
+            raise CorpusError(f"{root}: found {found}, expected the folder of a corpus")
+        os.listdir(root)
+    except OSError as error:
+        raise CorpusError(f"{root}: cannot be read ({error.strerror})") from error
     return root
 
 
-def read_description(root):
-    """Name, kind and licence from ``corpus.json``, as far as they are given."""
-    path = Path(root) / DESCRIPTION
-    if not path.is_file():
-        return {}
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CorpusError(f"{path}: {error}, expected a JSON object") from error
-    if not isinstance(found, dict):
-        raise CorpusError(f"{path}: found {type(found).__name__}, expected a JSON object")
-    return {key: found[key] for key in ("name", "kind", "licence") if key in found}
+def list_files(root, pattern):
+    """Sorted names of the files below a folder that match a pattern, without hidden ones.
+
+    Raises
+    ------
+    CorpusError
+        If a name is not UTF-8; names it.
+
+    Examples
+    --------
+    >>> list_files(Path(__file__).parents[1], "corpora/fold*.py")
+    ['corpora/folder.py']
+    """
+    names = sorted(path.relative_to(root).as_posix() for path in Path(root).glob(pattern))
+    names = [name for name in names if not re.search(r"(^|/)\.", name)]
+    for name in names:
+        if re.search("[\ud800-\udfff]", name):
+            raise CorpusError(f"{root}: found the name {name!r}, expected UTF-8: rename the file")
+    return names
+
+
+def resolve_names(names, root):
+    r"""Names of the files that a table means: exact ones first, then those that look alike.
+
+    Parameters
+    ----------
+    names : iterable of str
+        As in the table: with backslashes, blanks around them, ``./``, decomposed letters, or in
+        other case.
+    root : str or Path
+
+    Returns
+    -------
+    names : list of str
+        Unchanged where there is no such file, or several that differ in case only.
+    remarks : tuple of str
+        Whether files are named in other case.
+
+    Examples
+    --------
+    >>> resolve_names([r".\corpora\folder.py", "no.py"], Path(__file__).parents[1])
+    (['corpora/folder.py', 'no.py'], ())
+    """
+
+    @cache
+    def list_folder(folder):
+        try:
+            return frozenset(os.listdir(os.path.join(root, folder)))
+        except (OSError, ValueError):
+            return frozenset()
+
+    @cache
+    def fold_folder(folder):
+        alike = {}
+        for name in list_folder(folder):
+            alike.setdefault(clean_name(name).casefold(), []).append(name)
+        return alike
+
+    def find(name):
+        cleaned = clean_name(name)
+        for candidate in (PurePosixPath(name).as_posix(), cleaned):
+            folder, last = os.path.split(candidate)
+            if last in list_folder(folder):
+                return candidate
+        folder = ""
+        for part in cleaned.split("/"):
+            if part != "..":
+                alike = fold_folder(folder).get(part.casefold(), ())
+                if len(alike) != 1:
+                    return name
+                part = alike[0]
+            folder = os.path.join(folder, part)
+        return folder
+
+    found = {name: find(name) for name in set(names) if name and isinstance(name, str)}
+    other = sorted(n for n, f in found.items() if f != n and clean_name(f) != clean_name(n))
+    remarks = ()
+    if other:
+        example = f"{other[0]!r} is {found[other[0]]!r}"
+        remarks = (f"{len(other)} files are named in other case ({example})",)
+    return [found.get(name, name) for name in names], remarks
 
 
 def load(root, *, index="index.csv"):
@@ -51,7 +135,8 @@ def load(root, *, index="index.csv"):
     root : str or Path
         Folder of the corpus.
     index : str
-        Name of the index inside it: comma-separated, UTF-8, with a header.
+        Name of the index inside it: a table with a header, see
+        `thesislib.corpora.tables.read_table`.
 
     Returns
     -------
@@ -75,16 +160,18 @@ def load(root, *, index="index.csv"):
     path = root / index
     if not path.is_file():
         raise CorpusError(f"{path}: missing; expected a table with the columns file and label")
-    try:
-        table = pd.read_csv(
-            path,
-            dtype={name: "str" for name in ("file", "label", "partition", "fold", "group")},
-            keep_default_na=False,
-            na_values=[""],
-            encoding="utf-8",
-        )
-    except (ValueError, UnicodeDecodeError, pd.errors.ParserError) as error:
-        raise CorpusError(f"{path}: {error}; expected comma-separated UTF-8 text") from error
+    table, remarks = read_table(path)
+    if "file" in table:
+        table["file"], others = resolve_names(table["file"], root)
+        remarks += others
+    for name in TEXTS & set(table):
+        table[name] = table[name].where(table[name] != "")
+    typed = [name for name in table if name not in TEXTS]
+    if typed:
+        text = io.StringIO(table[typed].to_csv(index=False))
+        options = {"keep_default_na": False, "na_values": [""], "skip_blank_lines": False}
+        table[typed] = pd.read_csv(text, **options).to_numpy(object)
+        table = table.infer_objects()
     described = read_description(root)
     licences = table["licence"].dropna().unique() if "licence" in table else []
     licence = described.get("licence") or "; ".join(sorted(map(str, licences))) or "not stated"
@@ -94,4 +181,39 @@ def load(root, *, index="index.csv"):
         name=str(described.get("name", root.resolve().name)),
         kind=described.get("kind", "stand-in"),
         licence=licence,
+        remarks=remarks,
+    )
+
+
+def describe(index, root, *, name, licence, mismatches, notes=(), splits=None):
+    """Corpus in a native layout.
+
+    Parameters
+    ----------
+    index : DataFrame
+    root : Path
+        Folder of the corpus, with a ``corpus.json`` or none.
+    name, licence : str
+        Of the thesis's corpus; taken where ``corpus.json`` is silent.
+    mismatches : sequence of str
+        Where it differs from the thesis's corpus: without any it is of kind ``thesis``, unless
+        ``corpus.json`` says otherwise. Remarks, unless it is synthetic.
+    notes : sequence of str
+        Further remarks.
+    splits : dict, optional
+
+    Returns
+    -------
+    Corpus
+    """
+    described = read_description(root)
+    kind = described.get("kind", "stand-in" if mismatches else "thesis")
+    return Corpus(
+        index,
+        root,
+        name=described.get("name", name),
+        kind=kind,
+        licence=described.get("licence", licence),
+        splits=splits,
+        remarks=(*(() if kind == "synthetic" else mismatches), *notes),
     )

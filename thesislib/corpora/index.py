@@ -22,21 +22,31 @@ and any further column, kept as it is.
 
 import difflib
 import hashlib
+import os
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from thesislib.audio import probe_audio
+from thesislib.audio import MAX_PEAK, find_peak, probe_audio
+from thesislib.corpora.tables import Problems, clean_name
 from thesislib.errors import AudioError, CorpusError, check_option
+from thesislib.plain_values import read_plain
 from thesislib.store import hash_file
 
+#: Optional file beside the index: ``{"name": …, "kind": …, "licence": …,
+#: "duplicates": "allowed"}``.
+DESCRIPTION = "corpus.json"
 KINDS = ("thesis", "stand-in", "synthetic")
 REQUIRED = ("file", "label")
 TIMES = ("start_s", "end_s", "onset_s", "offset_s", "duration_s")
+#: Columns that are text whatever they hold.
+TEXTS = {"file", "label", "partition", "fold", "group"}
 OPTIONAL = ("partition", "fold", "group", *TIMES)
 
 
@@ -44,18 +54,12 @@ OPTIONAL = ("partition", "fold", "group", *TIMES)
 class Validation:
     """What :meth:`Corpus.validate` found.
 
-    ``problems`` make results wrong or impossible; ``remarks`` are worth knowing.
+    ``problems`` make results wrong or impossible; ``remarks`` are worth knowing. More than three
+    problems of a kind are one line.
     """
 
     problems: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
-
-    def raise_if_invalid(self, name):
-        """Raise a :class:`CorpusError` that lists every problem, if there is one."""
-        if self.problems:
-            lines = "\n".join(f"  - {problem}" for problem in self.problems)
-            count = len(self.problems)
-            raise CorpusError(f"{name}: {count} problem{'s' * (count > 1)}\n{lines}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -210,7 +214,7 @@ class Corpus:
     @cached_property
     def fingerprint(self):
         """SHA-256 of the index and of all audio: two corpora alike have one fingerprint."""
-        digest = hashlib.sha256(self.index.to_csv(index=False).encode())
+        digest = hashlib.sha256(self.index.to_csv(index=False).encode("utf-8", "surrogateescape"))
         for value in self.hashes:
             digest.update(value.encode())
         return digest.hexdigest()
@@ -227,15 +231,19 @@ class Corpus:
         -------
         Validation
         """
-        problems, remarks = [], list(self.remarks)
-        problems += _find_index_problems(self.index)
-        problems += _find_leaks(self.index)
-        problems += _find_absent_classes(self)
+        problems, remarks = self._find_problems(audio)
+        return Validation(tuple(problems.lines), tuple(remarks))
+
+    def _find_problems(self, audio):
+        problems, remarks = Problems(), [*self.remarks, *_compare_spellings(self.index)]
+        _find_index_problems(self.index, problems)
+        _find_leaks(self.index, problems)
+        _find_absent_classes(self, problems)
         if audio:
-            audio_problems, audio_remarks = _probe_files(self)
-            problems += audio_problems
-            remarks += audio_remarks
-        return Validation(tuple(problems), tuple(remarks))
+            remarks += _probe_files(self, problems)
+            if read_description(self.root).get("duplicates") != "allowed":
+                _find_twins(self, problems)
+        return problems, remarks
 
     def check(self):
         """Validate and return the corpus itself.
@@ -245,8 +253,17 @@ class Corpus:
         CorpusError
             Lists every problem that was found.
         """
-        self.validate().raise_if_invalid(self.name)
+        self._find_problems(audio=True)[0].raise_if_any(self.name)
         return self
+
+
+def read_description(root):
+    """What ``corpus.json`` in a folder holds; empty without one."""
+    path = Path(root) / DESCRIPTION
+    found = read_plain(path) if path.is_file() else {}
+    if not isinstance(found, dict):
+        raise CorpusError(f"{path}: found {type(found).__name__}, expected a JSON object")
+    return found
 
 
 def check_columns(index, *, where):
@@ -257,126 +274,180 @@ def check_columns(index, *, where):
     CorpusError
         Lists missing columns, columns that look misspelt, and values that are no numbers.
     """
-    problems = []
+    problems = Problems()
     for name in REQUIRED:
         if name not in index:
             near = difflib.get_close_matches(name, map(str, index.columns), n=1, cutoff=0.5)
             hint = f"; is it the column {near[0]!r}?" if near else ""
             found = ", ".join(map(str, index.columns))
-            problems.append(f"column {name!r} is missing (found {found}){hint}")
+            problems.add(f"column {name!r}", f"missing (found {found}){hint}")
     for name in index.columns:
         near = difflib.get_close_matches(str(name), OPTIONAL, n=1, cutoff=0.8)
         if near and name not in (*REQUIRED, *OPTIONAL) and near[0] not in index:
-            problems.append(f"column {name!r} is unknown; expected {near[0]!r}?")
+            problems.add(f"column {name!r}", f"unknown; expected {near[0]!r}?")
     index = index.reset_index(drop=True).copy()
     for name in set(TIMES) & set(index.columns):
-        numbers = pd.to_numeric(index[name], errors="coerce")
-        for row in np.flatnonzero(index[name].notna() & numbers.isna()):
-            found = index[name].iloc[row]
-            problems.append(f"row {row + 1}: {name} is {found!r}, expected seconds")
-        index[name] = numbers.astype(float)
-    Validation(tuple(problems)).raise_if_invalid(where)
-    for name in {"file", "label", "partition", "fold", "group"} & set(index.columns):
+        numbers = index[name].map(_to_seconds).astype(float)
+        wrong = (index[name].notna() & numbers.isna()) | np.isinf(numbers)
+        for row in np.flatnonzero(wrong):
+            found = str(index[name].iloc[row])
+            found = found if len(found) <= 40 else f"{found[:20]}… ({len(found)} characters)"
+            problems.add(f"row {row + 1}", f"{name} is {found!r}, expected seconds, such as 0.25")
+        index[name] = numbers
+    problems.raise_if_any(where)
+    for name in TEXTS & set(index.columns):
         index[name] = index[name].astype("str")
     return index
 
 
-def _find_index_problems(index):
-    problems = []
+def _to_seconds(value):
+    """A number, or NaN where there is none."""
+    try:
+        return float(value)
+    except OverflowError:
+        return np.inf
+    except (TypeError, ValueError):
+        return np.nan
+
+
+def _compare_spellings(index):
+    """Remarks on values that differ in case or composition only: two classes, or a slip."""
+    remarks = []
+    for column in {"label", "partition", "group"} & set(index):
+        alike = {}
+        for value in index[column].dropna().unique():
+            alike.setdefault(clean_name(value).casefold(), []).append(value)
+        for values in alike.values():
+            if len(values) > 1:
+                remarks.append(f"{column}s that differ in spelling only: {', '.join(values)}")
+    return sorted(remarks)
+
+
+def _find_index_problems(index, problems):
     if not len(index):
-        problems.append("the index has no rows")
+        problems.add("index", "found no rows")
     for row in np.flatnonzero(index["file"].isna()):
-        problems.append(f"row {row + 1}: no file named")
+        problems.add(f"row {row + 1}", "no file named")
     segment = [c for c in ("file", "start_s", "end_s") if c in index]
     for row in np.flatnonzero(index.duplicated(segment)):
-        problems.append(f"row {row + 1}: {index['file'].iloc[row]} stands in the index twice")
+        what = f"{index['file'].iloc[row]} stands in the index twice"
+        problems.add(f"row {row + 1}", what, kind="twice")
     for low, high in (("start_s", "end_s"), ("onset_s", "offset_s")):
         if low in index and high in index:
             for row in np.flatnonzero(index[high] <= index[low]):
                 found = f"{low} {index[low].iloc[row]:g}, {high} {index[high].iloc[row]:g}"
-                problems.append(f"row {row + 1}: found {found}, expected {low} < {high}")
+                problems.add(f"row {row + 1}", f"found {found}, expected {low} < {high}")
         if low in index:
             for row in np.flatnonzero(index[low] < 0):
-                problems.append(f"row {row + 1}: {low} is {index[low].iloc[row]:g}, expected >= 0")
+                what = f"{low} is {index[low].iloc[row]:g}, expected >= 0"
+                problems.add(f"row {row + 1}", what)
     if index["label"].isna().all():
-        problems.append("no row has a label")
-    return problems
+        problems.add("index", "no row has a label")
 
 
-def _find_leaks(index):
+def _find_leaks(index, problems):
     """Groups that stand on both sides of a split would be learnt by heart."""
-    problems = []
-    if "group" not in index:
-        return problems
-    for column in ("partition", "fold"):
-        if column not in index:
-            continue
+    for column in {"partition", "fold"} & set(index) if "group" in index else ():
         sides = index.dropna(subset=["group", column]).groupby("group")[column].unique()
         for group, found in sides[sides.map(len) > 1].items():
             listed = ", ".join(map(str, sorted(found)))
-            problems.append(f"group {group!r} stands in {column}s {listed}, expected one {column}")
-    return problems
+            what = f"found in {column}s {listed}, expected one {column}"
+            problems.add(f"group {group!r}", what, kind=f"group {column}")
 
 
-def _find_absent_classes(corpus):
-    problems = []
+def _find_absent_classes(corpus, problems):
     labelled = corpus.index.dropna(subset=["label"])
     for column in ("partition", "fold"):
         if column in labelled:
             for name, rows in labelled.groupby(column):
                 absent = sorted(set(corpus.classes) - set(rows["label"]))
                 if absent:
-                    listed = ", ".join(absent)
-                    problems.append(f"{column} {name!r} has no clip of class {listed}")
-    return problems
+                    what = f"found no clip of class {', '.join(absent)}"
+                    problems.add(f"{column} {name!r}", what, kind=f"class {column}")
 
 
-def _probe_files(corpus):
-    """Open every file's header; collect what is damaged and what differs."""
-    unique = sorted(set(corpus.index["file"].dropna()))
+def _find_twins(corpus, problems):
+    """The same recording under two names, in two partitions or folds."""
+    index = corpus.index
+    for column in {"partition", "fold"} & set(index):
+        known = index[["file", column]].dropna().drop_duplicates()
+        sizes = {}
+        for file in known["file"].unique():
+            path = corpus.root / file
+            if path.is_file():
+                sizes.setdefault(path.stat().st_size, []).append(file)
+        files = [file for alike in sizes.values() if len(alike) > 1 for file in alike]
+        with ThreadPoolExecutor(4) as pool:
+            hashes = dict(zip(files, pool.map(hash_file, (corpus.root / file for file in files))))
+        known = known[known["file"].isin(hashes)]
+        for _, rows in known.groupby(known["file"].map(hashes)):
+            first = rows.iloc[0]
+            for _, row in rows[rows[column] != first[column]].iterrows():
+                what = (
+                    f"the same recording as {first['file']}, in {column} {row[column]!r} and "
+                    f'{first[column]!r}, expected one {column} (or "duplicates": "allowed" in '
+                    f"{DESCRIPTION})"
+                )
+                problems.add(row["file"], what, kind=f"twins {column}")
+
+
+def _probe_files(corpus, problems):
+    """Open every file's header; add what is damaged, and return remarks on what differs."""
+    index = corpus.index
+    first_rows = index["file"].dropna().drop_duplicates()
 
     def probe(name):
         try:
-            return probe_audio(corpus.root / name)
+            info = probe_audio(corpus.root / name)
+            return info, find_peak(info.path) if info.is_float and info.n_channels < 3 else 0
         except AudioError as error:
-            return error
+            return str(error).removeprefix(f"{corpus.root / name}: "), 0
 
+    def is_elsewhere(name):
+        is_absolute = name[:1] in ("/", "\\") or name[1:2] == ":"
+        return is_absolute and not os.path.exists(name)
+
+    elsewhere = first_rows[first_rows.map(is_elsewhere)]
+    if len(elsewhere):
+        folders = {name.replace("\\", "/").rpartition("/")[0] for name in elsewhere}
+        levels = zip(*(folder.split("/") for folder in folders))
+        common = "/".join(level[0] for level in takewhile(lambda x: len(set(x)) == 1, levels))
+        what = f"found absolute paths below {common!r}, which is not here"
+        problems.add(f"{len(elsewhere)} files", f"{what}; expected paths from {corpus.root}")
+        first_rows = first_rows.drop(elsewhere.index)
+    seconds, peaks = {}, []
+    rates, channels = Counter(), Counter()
     with ThreadPoolExecutor(8) as pool:
-        found = dict(zip(unique, pool.map(probe, unique)))
-    rows = {name: row for row, name in reversed(list(enumerate(corpus.index["file"])))}
-    problems = [
-        f"row {rows[name] + 1}: {error}"
-        for name, error in found.items()
-        if isinstance(error, AudioError)
-    ]
-    good = {name: info for name, info in found.items() if not isinstance(info, AudioError)}
-    problems += [
-        f"row {rows[name] + 1}: {name} has {info.n_channels} channels, expected 1 or 2"
-        for name, info in good.items()
-        if info.n_channels > 2
-    ]
-    for row, record in enumerate(corpus.index.to_dict("records")):
-        info = good.get(record["file"])
-        for column in ("start_s", "end_s", "onset_s", "offset_s"):
-            value = record.get(column, np.nan)
-            if info and value > info.duration_s + 0.05:
-                problems.append(
-                    f"row {row + 1}: {column} is {value:g}, "
-                    f"but {record['file']} lasts {info.duration_s:.3f} s"
-                )
-        stated = record.get("duration_s", np.nan)
-        if info and abs(stated - info.duration_s) > max(0.1, 0.02 * info.duration_s):
-            problems.append(
-                f"row {row + 1}: duration_s is {stated:g}, "
-                f"but {record['file']} lasts {info.duration_s:.3f} s"
-            )
+        for start in range(0, len(first_rows), 1000):
+            part = first_rows.iloc[start : start + 1000]
+            for (row, name), (info, peak) in zip(part.items(), pool.map(probe, part)):
+                if isinstance(info, str):
+                    problems.add(f"row {row + 1}: {name}", info)
+                    continue
+                if info.n_channels > 2:
+                    what = f"{name} has {info.n_channels} channels, expected 1 or 2"
+                    problems.add(f"row {row + 1}", what, kind="channels")
+                seconds[name] = info.duration_s
+                rates[info.sr] += 1
+                channels[info.n_channels] += 1
+                peaks += [peak] * (peak > 1)
+    lasts = index["file"].map(seconds).astype(float)
+    for column in set(TIMES) & set(index):
+        stated = index[column]
+        wrong = stated > lasts + 0.05
+        if column == "duration_s":
+            wrong = (stated - lasts).abs() > np.maximum(0.1, 0.02 * lasts)
+        for row in np.flatnonzero(wrong):
+            what = f"{column} is {stated[row]:g}, but {index['file'][row]} lasts {lasts[row]:.3f} s"
+            problems.add(f"row {row + 1}", what, kind=column)
     remarks = []
-    for what, values in (
-        ("sampling rates (Hz)", [info.sr for info in good.values()]),
-        ("numbers of channels", [info.n_channels for info in good.values()]),
-    ):
-        kinds, counts = np.unique(values, return_counts=True)
-        if len(kinds) > 1:
-            listed = ", ".join(f"{k} in {n} files" for k, n in zip(kinds, counts))
+    for what, counts in (("sampling rates (Hz)", rates), ("numbers of channels", channels)):
+        if len(counts) > 1:
+            listed = ", ".join(f"{kind} in {n} files" for kind, n in sorted(counts.items()))
             remarks.append(f"mixed {what}: {listed}")
-    return problems, remarks
+    if peaks:
+        remarks.append(
+            f"{len(peaks)} files have peaks beyond full scale, up to {max(peaks):.4g} (at most "
+            f"{MAX_PEAK:g} is read; openSMILE clips at 1)"
+        )
+    return remarks

@@ -27,7 +27,7 @@ import soundfile
 import yaml
 
 from thesislib.audio import probe_audio, read_audio
-from thesislib.corpora.event_lists import index_recipes, read_event_list, read_recipes
+from thesislib.corpora.event_lists import index_recipes, read_recipes
 from thesislib.errors import CorpusError, ParameterError, check_number
 from thesislib.store import hash_parameters, write_atomically
 from thesislib.workers import Parallel, delayed
@@ -36,7 +36,6 @@ __all__ = [
     "index_recipes",
     "measure_ebr_db",
     "read_background",
-    "read_event_list",
     "read_recipes",
     "synthesize_mixtures",
 ]

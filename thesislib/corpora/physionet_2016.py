@@ -25,6 +25,7 @@ from thesislib.corpora.counts import list_differences
 from thesislib.corpora.download import fetch_file
 from thesislib.corpora.fetching import check_zip, fetch_complete, names_below, require_licence
 from thesislib.corpora.index import Corpus
+from thesislib.corpora.tables import Problems, read_rows
 from thesislib.corpora.tut_2017 import find_unpacked
 from thesislib.errors import CorpusError
 
@@ -127,14 +128,12 @@ def load(root):
     found = find_unpacked(root, MARKER)
     if found is None:
         raise CorpusError(f"{root}: found no {MARKER}, expected {NAME}; {HOW_TO_GET}")
-    rows, problems = [], []
+    rows, problems = [], Problems()
     for site in SITES:
         place = found / f"training-{site}"
         if place.is_dir():
             rows += _read_site(place, site, problems)
-    if problems:
-        lines = "\n".join(f"  - {problem}" for problem in problems)
-        raise CorpusError(f"{found}: {len(problems)} problems\n{lines}")
+    problems.raise_if_any(found)
     index = pd.DataFrame(rows, columns=["file", "label", "fold"])
     index["partition"] = index["fold"].map(PARTITIONS)
     counts = {f"site {site}": n for site, n in index["fold"].value_counts().items()}
@@ -151,27 +150,21 @@ def load(root):
 
 def _read_site(place, site, problems):
     """Rows of a site; what contradicts its ``REFERENCE.csv`` goes to ``problems``."""
-    path = place / "REFERENCE.csv"
-    try:
-        lines = path.read_text(encoding="utf-8-sig").split()
-    except (OSError, UnicodeDecodeError) as error:
-        problems.append(f"{path}: cannot be read ({error})")
-        return []
-    labels = {}
-    for number, line in enumerate(lines, start=1):
-        name, _, label = line.partition(",")
-        if label not in LABELS:
-            problems.append(
-                f"{place.name}/REFERENCE.csv line {number}: found {line!r}, expected "
-                f"a recording and -1 or 1"
+    labels, path = {}, f"{place.name}/REFERENCE.csv"
+    for line, fields in read_rows(place / "REFERENCE.csv")[0]:
+        name, label, *more = (field.strip() for field in (*fields, ""))
+        if label not in LABELS or any(more):
+            found = ",".join(fields)
+            problems.add(
+                f"{path} line {line}", f"found {found!r}, expected a recording and -1 or 1"
             )
         elif name in labels:
-            problems.append(f"{place.name}/REFERENCE.csv line {number}: {name} stands there twice")
+            problems.add(f"{path} line {line}", f"{name} stands there twice", kind="twice")
         else:
             labels[name] = LABELS[label]
-    for audio in sorted(place.glob("*.wav")):
-        if audio.stem not in labels:
-            problems.append(f"{place.name}/{audio.name}: not in REFERENCE.csv")
+    for audio in folder.list_files(place, "*.wav"):
+        if audio.removesuffix(".wav") not in labels:
+            problems.add(f"{place.name}/{audio}", "not in REFERENCE.csv")
     return [(f"{place.name}/{name}.wav", label, site) for name, label in sorted(labels.items())]
 
 
@@ -206,11 +199,7 @@ def _check_names(names):
 
 def _check_folder(root):
     found = find_unpacked(root, MARKER) if root.is_dir() else None
-    return _check_names(
-        ()
-        if found is None
-        else (path.relative_to(found).as_posix() for path in found.glob("training-?/*"))
-    )
+    return _check_names(() if found is None else folder.list_files(found, "training-?/*"))
 
 
 def _check_archive(path):

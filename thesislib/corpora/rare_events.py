@@ -12,7 +12,6 @@ import pandas as pd
 from thesislib.corpora import folder
 from thesislib.corpora.counts import list_differences
 from thesislib.corpora.event_lists import index_recipes, read_recipes, read_sources
-from thesislib.corpora.index import Corpus
 from thesislib.corpora.tut_2017 import fetch_parts, find_unpacked
 from thesislib.errors import CorpusError
 
@@ -142,7 +141,8 @@ def load(root):
     index = pd.concat(tables, ignore_index=True)
     numbers = index.groupby(["partition", "label"]).size()
     numbers = {f"{partition}: {label}": n for (partition, label), n in numbers.items()}
-    return _describe(index, found, NAME, list_differences(numbers, EXPECTED_COUNTS))
+    mismatches = list_differences(numbers, EXPECTED_COUNTS)
+    return folder.describe(index, found, name=NAME, licence=LICENCE, mismatches=mismatches)
 
 
 def load_mixtures(root, subset=None):
@@ -188,17 +188,5 @@ def load_mixtures(root, subset=None):
     absent = [file for file in index["file"] if not (root / file).is_file()]
     if absent:
         raise CorpusError(f"{root}: {len(absent)} mixtures are missing, {absent[0]} the first")
-    return _describe(index, root, f"{NAME}, mixtures", mismatches)
-
-
-def _describe(index, found, name, mismatches):
-    described = folder.read_description(found)
-    kind = described.get("kind", "stand-in" if mismatches else "thesis")
-    return Corpus(
-        index,
-        found,
-        name=described.get("name", name),
-        kind=kind,
-        licence=described.get("licence", LICENCE),
-        remarks=() if kind == "synthetic" else tuple(mismatches),
-    )
+    name = f"{NAME}, mixtures"
+    return folder.describe(index, root, name=name, licence=LICENCE, mismatches=mismatches)

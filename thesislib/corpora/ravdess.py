@@ -113,7 +113,8 @@ def is_ravdess(root):
     if (root / "index.csv").is_file() or not root.is_dir():
         return False
     found = _find_actors(root)
-    return any(_FILE_NAME.fullmatch(path.name) for path in found.glob("Actor_*/*.wav"))
+    files = folder.list_files(found, "Actor_*/*.wav")
+    return any(_FILE_NAME.fullmatch(name.rpartition("/")[2]) for name in files)
 
 
 def load(root, *, target="sentiment"):
@@ -144,7 +145,7 @@ def load(root, *, target="sentiment"):
     if (root / "index.csv").is_file():
         return folder.load(root)
     place = _find_actors(root)
-    files = sorted(path.relative_to(place).as_posix() for path in place.glob("Actor_*/*.wav"))
+    files = folder.list_files(place, "Actor_*/*.wav")
     found = {file: _FILE_NAME.fullmatch(file.rpartition("/")[2]) for file in files}
     strange = [file for file, match in found.items() if not match or match[6] not in ACTORS]
     speech = {file: match for file, match in found.items() if match and match[1] == "01"}
@@ -190,7 +191,7 @@ def _check_names(names):
 
 def _check_folder(root):
     place = _find_actors(root) if root.is_dir() else root
-    return _check_names(path.relative_to(place).as_posix() for path in place.glob("Actor_*/*.wav"))
+    return _check_names(folder.list_files(place, "Actor_*/*.wav"))
 
 
 def _check_archive(path):

@@ -1,19 +1,18 @@
 """Loose recordings and their labels: any files and folders, without an index."""
 
-import csv
 import os
 import re
 from collections import Counter
 from pathlib import Path, PurePosixPath
 
+from thesislib.audio import SUFFIXES
+from thesislib.corpora.tables import Problems, clean_name, read_table
 from thesislib.errors import CorpusError, ParameterError, check_option
 
 #: Files that `thesis corpus` writes beside the audio.
 OWN_FILES = ("index.csv", "corpus.json")
-SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff")
-#: Label tables, and what separates their fields.
-TABLES = {".csv": ",", ".tsv": "\t"}
-FILE_COLUMNS = ("file", "file_name")
+#: Suffixes of tables of labels.
+TABLES = (".csv", ".tsv")
 # As in ComParE's tables.
 UNKNOWN = ("", "?")
 
@@ -29,8 +28,8 @@ def find_recordings(audio):
     ----------
     audio : list of str or Path
         A file is taken whatever it is called, and whether it is there or not. A folder is
-        searched, with all folders in it, for files with one of `SUFFIXES`; those that begin
-        with a dot are left out.
+        searched, with all folders in it, for files with one of `thesislib.audio.SUFFIXES`;
+        files and folders that begin with a dot are left out.
 
     Returns
     -------
@@ -61,7 +60,11 @@ def find_recordings(audio):
     found, ignored = [path for path in given if not path.is_dir()], Counter()
     for path in given:
         for folder, subfolders, files in os.walk(path, onerror=_refuse, followlinks=True):
-            subfolders[:] = [name for name in subfolders if not _leads_back(Path(folder, name))]
+            subfolders[:] = [
+                name
+                for name in subfolders
+                if not name.startswith(".") and not _leads_back(Path(folder, name))
+            ]
             for file in (Path(folder, name) for name in files):
                 if file.suffix.lower() in SUFFIXES and not file.name.startswith("."):
                     found.append(file)
@@ -88,10 +91,11 @@ def read_labels(names, root, *, labels=None, label=None, nominal=False, unlabell
         As `find_recordings` gives them.
     root : Path
     labels : {"folder"} or path, optional
-        ``folder``: the name of the folder that a file is in. Else a table, ``.csv`` (comma) or
-        ``.tsv``, with a header: a column ``file`` (or ``file_name``) and one or more of
-        labels. A file is a path from ``root`` or from the table's folder, or, where no other
-        file is called so, a bare name. An empty field or ``?`` is no label.
+        ``folder``: the name of the folder that a file is in. Else a table, ``.csv`` or ``.tsv``,
+        see `thesislib.corpora.tables.read_table`: a column of files (``file``, or the first
+        one) and one or more of labels; without a header, files and labels. A file is a path from
+        ``root`` or from the table's folder, or, where no other file is called so, a bare name,
+        with or without its suffix. An empty field or ``?`` is no label.
     label : str, optional
         One for all.
     nominal : bool
@@ -124,79 +128,99 @@ def read_labels(names, root, *, labels=None, label=None, nominal=False, unlabell
         raise ParameterError(f"labels: found {str(labels)!r} beside label, expected one of them")
     if labels is None and label is None:
         return {}, 0
-    problems, unused = [], set()
+    problems, n_unused = Problems(), 0
     if label is not None:
         columns = {"label": [str(label)] * len(names)}
     elif str(labels) == "folder":
         columns = {"label": [PurePosixPath(name).parent.name or None for name in names]}
     else:
-        table = Path(labels)
-        titles, rows = _read_table(table, problems)
-        entries, used = [], set()
-        for keys in find_keys(names, root, table):
-            key = next((key for key in keys if key in rows), None)
-            entries.append(rows.get(key, [None] * len(titles)))
-            used.add(key)
-        unused = set(rows) - used
-        columns = dict(zip(titles, map(list, zip(*entries))))
+        titles, rows = [], {}
+        for line, key, cells in read_entries(labels, names, root, problems):
+            titles, values = list(cells), [None if v in UNKNOWN else v for v in cells.values()]
+            if rows.setdefault(key, values) != values:
+                problems.add(f"{labels}, line {line}", f"found other labels of {key} than before")
+        keys = match_names(names, root, labels, rows)
+        columns = {
+            title: [rows[k][i] if k else None for k in keys] for i, title in enumerate(titles)
+        }
+        n_unused = len(set(rows) - set(keys))
     for i, name in enumerate(names):
         missing = [title for title, values in columns.items() if values[i] is None]
         if missing and not unlabelled:
-            problems.append(f"{name}: found no {', '.join(missing)}")
-    if problems:
-        listed = "\n".join(f"  - {problem}" for problem in problems)
-        raise CorpusError(
-            f"labels: {len(problems)} problems; expected a label of every file (or unlabelled)\n"
-            f"{listed}"
-        )
+            problems.add(name, f"found no {', '.join(missing)}")
+    problems.raise_if_any("labels", "; expected a label of every file (or unlabelled)")
     if not nominal:
         columns = {title: _as_numbers(values) for title, values in columns.items()}
-    return columns, len(unused)
+    return columns, n_unused
 
 
-def find_keys(names, root, table):
-    """What a table may call each recording: its path from two places, or a bare name.
+def read_entries(path, names, root, problems, needs=()):
+    """Lines of a table about recordings.
+
+    Parameters
+    ----------
+    path : str or Path
+    names, root
+        The recordings, as `find_recordings` gives them.
+    problems : Problems
+        Takes lines with another number of fields.
+    needs : sequence of str
+        Columns that must be there beside ``file``; by default any one.
+
+    Returns
+    -------
+    list of (int, str, dict)
+        Number of the line, cleaned name of the file, its other cells by column.
+
+    Raises
+    ------
+    CorpusError
+        If the table cannot be read, or has no column of files.
+    """
+    check_option("labels", Path(path).suffix.lower(), TABLES)
+    files = {key for keys in _list_keys(names, root, path) for key in keys}
+    table, _ = read_table(path, files=files, problems=problems)
+    if "file" not in table or len(table.columns) < 2 or set(needs) - set(table):
+        wanted = f"file, {', '.join(needs)}" if needs else "file and one or more of labels"
+        found = ", ".join(table.columns)
+        raise CorpusError(f"{path}: found the columns {found}, expected {wanted}")
+    cleaned = map(clean_name, table.pop("file"))
+    return list(zip(table.index, cleaned, table.to_dict("records")))
+
+
+def match_names(names, root, table, known):
+    """Which of the names in a table means each recording; None where none does.
+
+    Other case is accepted where it leaves no choice.
 
     Examples
     --------
-    >>> find_keys(["a/1.wav"], Path("audio"), Path("labels.csv"))
-    [['a/1.wav', 'audio/a/1.wav', '1.wav']]
+    >>> match_names(["a/1.wav", "2.wav"], Path("audio"), Path("labels.csv"), ["audio/A/1.WAV"])
+    ['audio/A/1.WAV', None]
     """
-    bare, found = Counter(PurePosixPath(name).name for name in names), []
-    for name in names:
-        last, path = PurePosixPath(name).name, os.path.join(root, name)
-        keys = [name, Path(os.path.relpath(path, Path(table).absolute().parent)).as_posix()]
-        found.append(keys + [last] * (bare[last] == 1))
-    return found
+    keys = _list_keys(names, root, table)
+    exact = [next((key for key in own if key in known), None) for own in keys]
+    folded = {}
+    for key in set(known) - set(exact):
+        folded.setdefault(key.casefold(), []).append(key)
+    options = [[folded.get(key.casefold(), ()) for key in own] for own in keys]
+    near = [next((o[0] for o in own if len(o) == 1), None) for own in options]
+    return [a or b for a, b in zip(exact, near)]
 
 
-def _read_table(path, problems):
-    """Titles of the label columns, and labels by file; what is wrong goes to ``problems``."""
-    check_option("labels", path.suffix.lower(), TABLES)
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            lines = list(csv.reader(file, delimiter=TABLES[path.suffix.lower()]))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise CorpusError(f"{path}: cannot be read ({error})") from error
-    header = lines[0] if lines else []
-    where = next((header.index(name) for name in FILE_COLUMNS if name in header), None)
-    if where is None or len(header) < 2 or len(set(header)) < len(header):
-        raise CorpusError(
-            f"{path}: found the columns {', '.join(header)}, expected file and one or more of "
-            "labels, each once"
-        )
-    rows = {}
-    for number, line in enumerate(lines[1:], start=2):
-        if not line:
-            continue
-        if len(line) != len(header):
-            problems.append(f"{path}, line {number}: found {len(line)} of {len(header)} fields")
-            continue
-        name = PurePosixPath(line.pop(where).replace("\\", "/")).as_posix()
-        found = [None if field.strip() in UNKNOWN else field.strip() for field in line]
-        if rows.setdefault(name, found) != found:
-            problems.append(f"{path}, line {number}: found other labels of {name} than before")
-    return header[:where] + header[where + 1 :], rows
+def _list_keys(names, root, table):
+    """What a table may call each recording: its path from two places, or a bare name."""
+    paths = [PurePosixPath(name) for name in names]
+    n_names, n_stems = (Counter(getattr(p, part) for p in paths) for part in ("name", "stem"))
+    place, listed = Path(table).absolute().parent, []
+    for name, path in zip(names, paths):
+        whole = os.path.abspath(os.path.join(root, name))
+        keys = [name, os.path.relpath(whole, place), whole]
+        keys += [path.name] * (n_names[path.name] == 1)
+        keys += [os.path.splitext(key)[0] for key in keys[:3]]
+        keys += [path.stem] * (n_stems[path.stem] == 1)
+        listed.append([clean_name(key) for key in keys])
+    return listed
 
 
 def _as_numbers(values):

@@ -10,7 +10,8 @@ import pandas as pd
 
 from thesislib.corpora.download import fetch_archives
 from thesislib.corpora.fetching import require_licence
-from thesislib.corpora.folder import find_folder
+from thesislib.corpora.folder import find_folder, list_files
+from thesislib.corpora.tables import read_rows
 from thesislib.errors import CorpusError, check_option
 
 FILES = Path(__file__).with_name("files") / "tut_2017.csv"
@@ -61,7 +62,7 @@ def fetch_parts(corpus, root, parts, *, licence, accept_licence, base_url, progr
 def find_unpacked(root, marker):
     """Folder that holds ``marker``: ``root``, or the folder of an archive in it; else None."""
     root = find_folder(root)
-    folders = [root, *sorted(path for path in root.iterdir() if path.is_dir())]
+    folders = [root, *(root / name for name in list_files(root, "*"))]
     return next((path for path in folders if (path / marker).exists()), None)
 
 
@@ -84,18 +85,13 @@ def read_lines(path, widths):
     CorpusError
         If the file is missing or a line has another number of fields; names the line.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise CorpusError(f"{path}: cannot be read ({error})") from error
     rows = []
-    for number, line in enumerate(lines, start=1):
-        fields = line.rstrip("\t ").split("\t")
-        if line.strip() and len(fields) not in widths:
+    for number, fields in read_rows(path, delimiter="\t")[0]:
+        fields = "\t".join(fields).rstrip("\t ").split("\t")
+        if len(fields) not in widths:
             wanted = " or ".join(map(str, widths))
             raise CorpusError(
                 f"{path} line {number}: found {len(fields)} fields, expected {wanted}"
             )
-        if line.strip():
-            rows.append(fields)
+        rows.append(fields)
     return rows

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from thesislib.corpora.counts import list_differences, load_counted
-from thesislib.corpora.folder import find_folder
+from thesislib.corpora.folder import find_folder, list_files
 from thesislib.errors import CorpusError, check_option
 
 NAME = "CAS2T vocalisations"
@@ -54,7 +54,7 @@ def list_tasks(root):
         If there is none.
     """
     root = find_folder(root)
-    found = sorted(path.parent.name for path in root.glob("*/index.csv"))
+    found = [name.partition("/")[0] for name in list_files(root, "*/index.csv")]
     if not found:
         raise CorpusError(f"{root}: found no sub-folder with an index.csv, expected one a task")
     return [t for t in TASKS if t in found] + [t for t in found if t not in TASKS]

@@ -164,10 +164,10 @@ def write_features(
                 part = find_part(path, key)
             if part is None:
                 features = _extract(shard, recipe, None if in_shards else store, keyed, warned, how)
+                if features.errors and on_error == "raise" and not in_shards:
+                    raise _join_errors(_name_errors(shard, features))
                 counts, columns = arrange(shard, shard_labels, features, recipe, reading, types)
                 part = {"key": key, **counts, "about": about}
-                if part["errors"] and on_error == "raise" and not in_shards:
-                    raise _join_errors(part["errors"])
                 _write(path, columns, part, types, in_shards=in_shards, openxbow=openxbow)
             parts.append(part)
             bar.update()
@@ -285,9 +285,6 @@ def arrange(shard, labels, features, recipe, reading, types):
         Columns before the features, names of these, matrix, columns behind.
     """
     files, paths = shard.index["file"].tolist(), shard.paths
-    errors = {
-        files[n]: str(why).removeprefix(f"{paths[n]}: ") for n, why in features.errors.items()
-    }
     good = [n for n in range(len(files)) if n not in features.errors]
     rates = [reading.sr or soundfile.info(paths[n]).samplerate for n in good]
     n_chunks = [len(features.lengths[n]) for n in good]
@@ -327,12 +324,17 @@ def arrange(shard, labels, features, recipe, reading, types):
         "n_clips": len(good),
         "n_rows": len(matrix),
         "n_features": len(names),
-        "errors": errors,
+        "errors": _name_errors(shard, features),
         "rates": {str(sr): n for sr, n in sorted(Counter(rates).items())},
         "leading": list(leading),
         "labels": list(labels),
     }
     return about, (leading, names, matrix, behind)
+
+
+def _name_errors(shard, features):
+    files, paths = shard.index["file"].tolist(), shard.paths
+    return {files[n]: str(e).removeprefix(f"{paths[n]}: ") for n, e in features.errors.items()}
 
 
 def _join(arrays):

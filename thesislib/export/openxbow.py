@@ -208,8 +208,8 @@ def read_codebook(path):
         leading = [len(row) - sum(widths) for row in scaling]
         if leading not in ([1, 1], [2, 2]) or not (scaling[1] > 0).all():
             reader.number = scale_line
-            found = f"{len(scaling[0])} and {len(scaling[1])} values"
-            reader.fail(found, f"1 + {sum(widths)} in each of two lines, the second positive")
+            lengths = f"{len(scaling[0])} and {len(scaling[1])} values"
+            reader.fail(lengths, f"1 + {sum(widths)} in each of two lines, the second positive")
         shift, divisor = (row[-sum(widths) :] for row in scaling)
         if not np.isfinite([shift, divisor]).all():
             reader.number = scale_line
@@ -316,20 +316,20 @@ def bag_csv(
 
 def choose_bag(codebook, norm, parameters):
     """The bag of a codebook file, or an unfitted one with these parameters; see `bag_csv`."""
-    given = {name: value for name, value in parameters.items() if value is not None}
+    chosen = {name: value for name, value in parameters.items() if value is not None}
     unknown = sorted(set(parameters) - set(BagOfFeatures().get_params()))
     if unknown:
         raise ParameterError(f"bag: found unknown parameters {unknown}")
     if codebook is not None:
-        # False is what a flag of the command line says when it is not given.
-        doubled = sorted(name for name, value in given.items() if value is not False)
+        # A flag of the command line that is not set is False.
+        doubled = sorted(name for name, value in chosen.items() if value is not False)
         if doubled:
             raise ParameterError(
                 f"codebook: found beside {', '.join(doubled)}, expected one or the other: the "
                 "file holds the values it was learnt with"
             )
         return read_codebook(codebook).set_params(norm=norm)
-    return BagOfFeatures(norm=norm, **given)
+    return BagOfFeatures(norm=norm, **chosen)
 
 
 class _CodebookReader:
@@ -340,9 +340,9 @@ class _CodebookReader:
         self.lines = lines
         self.number = 0
 
-    def fail(self, found, expected):
+    def fail(self, value, expected):
         raise WeightsError(
-            f"{self.path}, line {self.number}: found {found!s:.60}, expected {expected}"
+            f"{self.path}, line {self.number}: found {value!s:.60}, expected {expected}"
         )
 
     def take(self, expected):

@@ -16,7 +16,7 @@ from sklearn.base import BaseEstimator
 
 from thesislib.errors import ParameterError, check_option
 from thesislib.export.openxbow import read_codebook, write_codebook
-from thesislib.representations.bag_of_features import SAMPLINGS, SCALES, BagOfFeatures
+from thesislib.representations.bag_of_features import BagOfFeatures
 from thesislib.representations.extract import describe
 from thesislib.representations.functionals import FrameFeatures, Functionals
 from thesislib.representations.statistics import BandStatistics
@@ -314,11 +314,9 @@ def _bag(settings, reading, random_state):
 
 
 def _check_bag(bag, width):
-    check_option("sampling", bag.sampling, SAMPLINGS)
-    check_option("scale", bag.scale, SCALES)
     if hasattr(bag, "codebook_") and bag.n_features_in_ != width:
         raise ParameterError(f"codebook: found {bag.n_features_in_} features, expected {width}")
-    bag._check_parameters(bag._sizes(bag.stream_widths or [width]))
+    bag._check_parameters(bag._sizes(bag._widths(width)))
 
 
 def _s2sae(settings, reading, random_state):

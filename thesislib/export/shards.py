@@ -15,13 +15,12 @@ import re
 from pathlib import Path
 
 import numpy as np
-from filelock import FileLock
 
 from thesislib.errors import ParameterError
 from thesislib.export.openxbow import choose_bag
 from thesislib.export.recipe import hash_bag
 from thesislib.export.tables import check_writable, write_table
-from thesislib.store import hash_parameters, write_atomically
+from thesislib.store import hash_parameters, lock, write_atomically
 from thesislib.workers import run_ahead, share
 
 #: Raised whenever the same clips begin to give other files.
@@ -96,7 +95,7 @@ def hold(folder, n_parts):
     """
     folder = Path(folder)
     check_writable(folder / INDEX)
-    with FileLock(folder / "_lock"):
+    with lock(folder / INDEX):
         for path in [*folder.glob(".part-*.parquet"), *folder.glob("._index-*.csv")]:
             path.unlink()
         if beyond := [number for number in _list_numbers(folder) if number >= n_parts]:

@@ -147,7 +147,7 @@ def _quote_name(name):
 
 
 def _quote(text):
-    return "'" + re.sub(r"[\n\r\t\\'\"%]", lambda found: _ESCAPES[found[0]], str(text)) + "'"
+    return "'" + re.sub(r"[\n\r\t\\'\"%]", lambda match: _ESCAPES[match[0]], str(text)) + "'"
 
 
 def _write_parquet(path, leading, columns, matrix, labels, about, types):

@@ -10,16 +10,12 @@ import contextlib
 import glob
 import json
 import os
-import platform
 import shutil
-import tempfile
 from pathlib import Path
-
-import psutil
 
 from thesislib.errors import StoreError
 from thesislib.places import results_folder
-from thesislib.store import lock, write_atomically
+from thesislib.store import lock, make_temporary, write_atomically
 
 
 def find_results(name, parameters):
@@ -44,10 +40,11 @@ def list_folders(place):
 
 
 def read_record(folder):
-    """Contents of ``run.json`` in a folder of results; None if it is absent or damaged."""
+    """Contents of ``run.json`` in a folder of results; None without complete results."""
     folder = Path(folder)
     settle(folder)
-    return _read(folder)
+    record = _read(folder)
+    return record if record.get("status") == "complete" else None
 
 
 def write_record(folder, record):
@@ -88,20 +85,26 @@ def stage(folder):
     >>> (folder / "table.csv").exists()
     True
     """
-    start = f".{folder.name}-{platform.node()[:20]}-"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for path in _list_beside(folder, f"{glob.escape(start)}*-*"):
-            if not psutil.pid_exists(int(path.name.removeprefix(start).split("-")[0])):
-                shutil.rmtree(path, ignore_errors=True)
-        staged = Path(tempfile.mkdtemp(prefix=f"{start}{os.getpid()}-", dir=folder))
+        staged = _make_beside(folder)
         os.chmod(staged, folder.stat().st_mode)
-        with contextlib.suppress(OSError):
-            return staged.rename(folder.with_name(staged.name))
     except OSError as error:
         reason = os.strerror(error.errno)
         raise StoreError(error.errno, f"{folder}: cannot be written ({reason})") from error
     return staged
+
+
+def _make_beside(folder):
+    with contextlib.suppress(OSError):
+        staged = make_temporary(folder, folder=True)
+        with contextlib.suppress(OSError):
+            (folder / staged.name).mkdir()
+            (folder / staged.name).rename(staged / "moved").rmdir()
+            return staged
+        for unused in (staged, folder / staged.name):
+            unused.rmdir()
+    return make_temporary(folder / folder.name, folder=True)
 
 
 def publish(staged, folder):
@@ -145,8 +148,8 @@ def _read(folder):
     try:
         record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return None
-    return record if isinstance(record, dict) else None
+        return {}
+    return record if isinstance(record, dict) else {}
 
 
 def _list_beside(folder, pattern):
@@ -168,8 +171,11 @@ def _move_all(folder):
 
 def _remove_old(folder, record):
     """Remove files of the old results that the new ones do not have."""
-    old = {*((_read(folder) or {}).get("outputs") or ()), "executed.ipynb"}
-    new = {*record["outputs"], *(["executed.ipynb"] if "executed" in record else [])}
+    before = _read(folder)
+    if before.get("notebook") != record.get("notebook"):
+        return  # They share a folder: neither replaces the other's tables.
+    old = {*before.get("outputs", ()), "executed.ipynb"}
+    new = {*record.get("outputs", ()), *(["executed.ipynb"] if "executed" in record else [])}
     for path in (folder / name for name in old - new):
         if path.resolve().is_relative_to(folder.resolve()):
             path.unlink(missing_ok=True)

@@ -49,7 +49,7 @@ NORMS = ("none", "frames", "tf", "l2")
 def _is_codebook(value):
     try:
         words = np.asarray(value, np.float32)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return False
     return words.ndim == 2 and words.size > 0 and np.isfinite(words).all()
 
@@ -299,9 +299,19 @@ class BagOfFeatures(TransformerMixin, BaseEstimator):
         ]
         return np.asarray(names, dtype=object)
 
+    def _widths(self, n_features):
+        """Width of each stream of frames with ``n_features`` columns."""
+        check_parameters(self)
+        widths = [n_features] if self.stream_widths is None else list(self.stream_widths)
+        if sum(widths) != n_features:
+            raise ParameterError(
+                f"stream_widths: found {tuple(widths)}, expected widths that add up to the "
+                f"{n_features} features of X"
+            )
+        return widths
+
     def _sizes(self, widths):
         """Codebook size of each stream."""
-        check_parameters(self)
         if self.codebook is None:
             return _spread("codebook_size", self.codebook_size, len(widths))
         codebooks = _as_codebooks(self.codebook)
@@ -341,14 +351,10 @@ class BagOfFeatures(TransformerMixin, BaseEstimator):
                     )
             return streams
         frames = check_frames(X, "")
-        if self.stream_widths is None:
+        widths = self._widths(frames[0].shape[1])
+        if len(widths) == 1:
             return [frames]
-        edges = np.cumsum([0, *self.stream_widths])
-        if edges[-1] != frames[0].shape[1]:
-            raise ParameterError(
-                f"stream_widths: found {tuple(self.stream_widths)}, expected widths that add up "
-                f"to the {frames[0].shape[1]} features of X"
-            )
+        edges = np.cumsum([0, *widths])
         return [[each[:, a:b] for each in frames] for a, b in itertools.pairwise(edges)]
 
     def _known_streams(self, X):

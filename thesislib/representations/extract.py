@@ -210,7 +210,7 @@ def extract(
         keyed = key_rows(corpus, estimator, spectrum, reading=reading)
     rows, errors = keyed or (list_rows(corpus), {})
     entries, warned, missing = {}, {}, []
-    bar = tqdm(total=len(rows), unit="clip", disable=not progress, leave=False)
+    bar = tqdm(total=len(rows), unit="clip", disable=not progress, leave=False, delay=1)
     for row in rows:
         entry = None if store is None else store.get(row.key)
         if is_complete(entry):

@@ -12,7 +12,7 @@ since its wrapper converts a sample of 1 to -1.
 
 import functools
 import importlib.metadata
-import warnings
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,10 +42,19 @@ LIFTER = 22
 # Floor of energies, so that the logarithm of silence is finite.
 ENERGY_FLOOR = 1e-10
 
-#: Sampling rates in Hz. Outside them openSMILE raises errors or ends the process with a
-#: segmentation fault (tried with opensmile 2.6). Its hop of 10 ms is less than one sample below
-#: 100 Hz: ComParE_2016 crashes at 4 and 20 Hz and fails up to 67 Hz. At 10 MHz it crashes.
+#: Sampling rates in Hz. Outside them openSMILE raises errors or crashes the process (tried in
+#: subprocesses with rates from 4 Hz to 10 MHz). Below 100 Hz its hop of 10 ms is less than a
+#: sample: ComParE_2016 crashes up to 20 Hz and fails up to 67 Hz, IS09 and IS10 fail up to 51 Hz.
+#: At 2 MHz all sets still work, at 10 MHz all crash.
 RATES = integer(100, 1_000_000)
+#: Parts in seconds, each rounded to samples, of the shortest signal that has a frame: the longest
+#: window of the set and, for IS10, a hop. Shorter signals have no features (tried likewise).
+SHORTEST_S = {
+    "ComParE_2016": [0.060],
+    "IS09": [0.025],
+    "IS10": [0.060, 0.010],
+    "MFCC39": [WINDOW_S],
+}
 
 
 class _FromSignals(TransformerMixin, BaseEstimator):
@@ -92,7 +101,14 @@ class _FromSignals(TransformerMixin, BaseEstimator):
                 import soxr
 
                 y, sr = soxr.resample(y, sr, self.sr, quality="HQ"), self.sr
-            yield index, y, round(sr)
+            sr = round(sr)
+            shortest = sum(math.floor(s * sr + 0.5) for s in SHORTEST_S[self.feature_set])
+            if len(y) < shortest:
+                raise AudioError(
+                    f"X[{index}]: found {len(y)} samples at {sr} Hz, expected at least the "
+                    f"{shortest} of one {self.feature_set} frame"
+                )
+            yield index, y, sr
 
     def cache_parameters(self):
         """All values that the features depend on, except the signals."""
@@ -152,8 +168,8 @@ class Functionals(_FromSignals):
         Raises
         ------
         AudioError
-            If a clip is too short for the set (25 to 100 ms are needed), or its samples
-            are not finite; names the clip's index.
+            If a clip is too short for the set (25 to 70 ms are needed, see `SHORTEST_S`), or
+            its samples are not finite; names the clip's index.
         ParameterError
             If a sampling rate is beyond those of `RATES`.
         """
@@ -252,7 +268,7 @@ class FrameFeatures(_FromSignals):
 
     def _frames(self, y, sr, index):
         if self.feature_set == "MFCC39":
-            return _mfcc39(y, sr, self.hop_s, index)
+            return _mfcc39(y, sr, self.hop_s)
         descriptors, deltas = (
             _run_opensmile(self.feature_set, level, y, sr, index)
             for level in ("LowLevelDescriptors", "LowLevelDescriptors_Deltas")
@@ -285,25 +301,18 @@ def _load_opensmile(feature_set, level):
 
 def _run_opensmile(feature_set, level, y, sr, index):
     smile = _load_opensmile(feature_set, level)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Segment too short")
-        values = smile.process_signal(np.clip(y, -1, 32767 / 32768), sr).to_numpy()
+    values = smile.process_signal(np.clip(y, -1, 32767 / 32768), sr).to_numpy()
     if not np.isfinite(values).all():
         raise AudioError(
-            f"X[{index}]: found {len(y)} samples at {sr} Hz ({len(y) / sr:.3f} s), which give no "
-            f"{feature_set} features, expected a longer clip (0.1 s always suffices)"
+            f"X[{index}]: found {len(y)} samples at {sr} Hz, for which openSMILE gives no finite "
+            f"{feature_set} features"
         )
     return values.astype(np.float32)
 
 
-def _mfcc39(y, sr, hop_s, index):
+def _mfcc39(y, sr, hop_s):
     window, hop = round(WINDOW_S * sr), max(1, round(hop_s * sr))
-    if len(y) < window:
-        raise AudioError(
-            f"X[{index}]: found {len(y)} samples at {sr} Hz, expected at least the {window} of "
-            "one window of 25 ms"
-        )
-    frames = np.lib.stride_tricks.sliding_window_view(y, window)[::hop]
+    frames = np.lib.stride_tricks.sliding_window_view(y, window)[::hop]  # (n_frames, window)
     hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(window, dtype=np.float32) / window)
     n_fft = max(512, 2 ** int(np.ceil(np.log2(window))))
     power = np.abs(scipy.fft.rfft(frames * hann, n_fft, axis=1)) ** 2
@@ -312,6 +321,7 @@ def _mfcc39(y, sr, hop_s, index):
     mfcc = scipy.fft.dct(bands, axis=1, norm="ortho")[:, numbers]
     mfcc *= 1 + LIFTER / 2 * np.sin(np.pi * numbers / LIFTER)
     energy = _log(np.einsum("ij,ij->i", frames, frames)[:, None])
+    # Columns: 12 MFCCs with deltas and second deltas, then the energy with its own.
     parts = [each for first in (mfcc, energy) for each in (first, _delta(first), _delta2(first))]
     return np.hstack(parts).astype(np.float32)
 

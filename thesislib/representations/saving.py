@@ -27,6 +27,7 @@ from thesislib.training import hash_tensors, pick_device, read_tensors, seeded, 
 # Of a saved estimator, which somebody else may have written:
 _SIZE_AT_MOST = 10**6  # of any integer among the parameters
 _LENGTH_AT_MOST = 10**4  # of any list
+_WEIGHTS_AT_MOST = 10**9  # of a network to train: 16 GB with gradients and Adam's moments
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -137,6 +138,13 @@ class SavedNetwork:
             seed = int(self.random_state)
         else:
             seed = int(check_random_state(self.random_state).randint(2**31))
+        with torch.device("meta"):  # counts weights without memory
+            n_weights = sum(weights.numel() for weights in self._build().parameters())
+        if n_weights > _WEIGHTS_AT_MOST:
+            raise ParameterError(
+                f"{type(self).__name__}: found parameters and data that need {n_weights} weights, "
+                f"expected at most {_WEIGHTS_AT_MOST}"
+            )
         with seeded(seed):  # on the CPU: the same first weights on every device
             self._place(self._build())
         return seed
