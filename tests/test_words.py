@@ -46,7 +46,7 @@ def find_words(text, kind):
     if kind == "ipynb":
         cells = [(c["cell_type"], "".join(c["source"])) for c in json.loads(text)["cells"]]
         parts = [find_words(source, "py" if cell == "code" else "md") for cell, source in cells]
-        return [sum((part[i] for part in parts), []) for i in (0, 1)]
+        return [[hit for part in parts for hit in part[i]] for i in (0, 1)]
     names, prose = [], [(1, text)]
     if kind == "py":
         nodes = list(ast.walk(ast.parse(text)))
@@ -109,7 +109,7 @@ def test_every_part_has_a_limit():
 
 if __name__ == "__main__":
     for name in sys.argv[1:]:
-        print("\n".join(sum(list_places(name), [])))
+        print("\n".join(place for places in list_places(name) for place in places))
     if len(sys.argv) == 1:
         for name in list_files():
             print(f'    "{name}": {tuple(map(len, list_places(name)))},')
