@@ -205,8 +205,8 @@ class FrameMLP(MLP):
     --------
     >>> rng = np.random.default_rng(0)
     >>> X = [rng.normal(level, 1, (n_frames, 4)) for level, n_frames in ((0, 9), (3, 7)) * 4]
-    >>> FrameMLP(n_units=8, n_epochs=60, dropout=0).fit(X, list("ab") * 4).score(X, list("ab") * 4)
-    1.0
+    >>> FrameMLP(n_units=8, n_epochs=60, dropout=0).fit(X, list("ab") * 4).predict_proba(X).shape
+    (8, 2)
     """
 
     n_units: integer(1, 2**14) = 50
