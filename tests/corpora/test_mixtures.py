@@ -6,6 +6,7 @@ import pytest
 import soundfile
 import yaml
 
+from thesislib.corpora.acoustic_scenes import read_lines
 from thesislib.corpora.event_lists import read_sources, split_sources
 from thesislib.corpora.mixtures import (
     measure_ebr_db,
@@ -13,7 +14,6 @@ from thesislib.corpora.mixtures import (
     read_recipes,
     synthesize_mixtures,
 )
-from thesislib.corpora.tut_2017 import read_lines
 from thesislib.errors import CorpusError, ParameterError, ThesisError
 
 SR = 8000

@@ -13,8 +13,8 @@ import zipfile
 import numpy as np
 import pytest
 
-from thesislib.corpora.download import DownloadError, fetch_archives, fetch_file, unpack_archive
 from thesislib.errors import CorpusError, ParameterError, StoreError
+from thesislib.export.download import DownloadError, fetch_archives, fetch_file, unpack_archive
 
 CONTENT = np.random.default_rng(0).bytes(300_000)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
