@@ -109,7 +109,9 @@ def test_extraction_gives_the_bytes_of_the_local_run(cluster, locally, tmp_path)
 @pytest.mark.slow
 def test_shards_and_bags_give_the_bytes_of_the_local_run(cluster, locally, tmp_path):
     root = write_clips(tmp_path / "in", 12).root
-    options = {"frames": "mfcc39", "codebook_size": 9, "n_assign": 2, "shards": 3, "n_jobs": 2}
+    training = {"codebook_size": 9, "n_assign": 2, "save_codebook": tmp_path / "codebook"}
+    write_features([root], tmp_path / "a.csv", "bag", frames="mfcc39", **training)
+    options = {"frames": "mfcc39", "codebook": tmp_path / "codebook", "shards": 3, "n_jobs": 2}
 
     def run(name):
         write_features([root], tmp_path / name, "bag", **options)

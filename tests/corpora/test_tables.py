@@ -5,7 +5,6 @@ import unicodedata
 import numpy as np
 import pytest
 import soundfile
-from thesislib.corpora.annotations import read_events
 
 from thesislib.cli import main
 from thesislib.corpora import folder, load_any
@@ -53,10 +52,6 @@ def test_delimiter_encoding_and_blanks_are_found_out(tmp_path, content):
     assert any("Windows-1252" in remark for remark in corpus.remarks) == (b"T\xfcr;" in content)
     columns, _ = read_labels(["a.wav", "b.wav"], tmp_path, labels=tmp_path / "index.csv")
     assert columns["label"] == ["Tür", "NA"]
-    events, _ = read_events(
-        ["a.wav"], tmp_path, write(tmp_path, "file;label;onset_s;offset_s\n./a.wav;x;0,5;1\n;;;\n")
-    )
-    assert events == [[(0.5, 1.0, "x")]]
 
 
 def write(root, text, name="table.csv"):

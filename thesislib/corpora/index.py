@@ -28,7 +28,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import takewhile
-from pathlib import Path, PureWindowsPath
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -404,7 +404,7 @@ def _probe_files(corpus, problems):
             return str(error).removeprefix(f"{corpus.root / name}: "), 0
 
     def is_elsewhere(name):
-        is_absolute = Path(name).is_absolute() or PureWindowsPath(name).is_absolute()
+        is_absolute = name[:1] in ("/", "\\") or name[1:2] == ":"
         return is_absolute and not os.path.exists(name)
 
     elsewhere = first_rows[first_rows.map(is_elsewhere)]
