@@ -15,7 +15,6 @@ import json
 import os
 import re
 import zipfile
-import zlib
 from functools import partial
 from pathlib import Path
 
@@ -23,7 +22,7 @@ from thesislib.corpora import FETCHABLE, load_corpus
 from thesislib.corpora.folder import DESCRIPTION, list_files
 from thesislib.corpora.records import FILES, RECORDS, find_place
 from thesislib.errors import CorpusError, ParameterError, WeightsError, check_option
-from thesislib.export.download import fetch_archives, fetch_file, fetch_unlocked
+from thesislib.export.download import DAMAGED, fetch_archives, fetch_file
 from thesislib.places import data_folder, weights_folder
 from thesislib.store import hash_file, lock, write_atomically
 
@@ -77,7 +76,14 @@ def fetch_corpus(
         rows = [row | {"url": None} for row in rows]
     if not record.files:
         return fetch_archives(rows, root, base_url, progress=progress)
-    _fetch_checked(record, rows, root, base_url.rstrip("/"), progress)
+    if _find_missing(record, root):
+        if record.sums:
+            rows = [row | {"sha256": _fetch_sum(record, base_url, row, root)} for row in rows]
+        rows = [row | {"check": partial(check_archive, record)} for row in rows]
+        how = {"is_complete": lambda: not _find_missing(record, root), "progress": progress}
+        fetch_archives(rows, root, base_url, **how)
+        if problem := _find_missing(record, root):
+            raise CorpusError(f"{root}: {problem}")
     for view, target in record.views.items():
         write_view(load_corpus(corpus, root, target=target), root / "views" / view)
     return root
@@ -115,43 +121,24 @@ def list_archives(corpus, parts=None):
     ]
 
 
-def _fetch_checked(record, rows, root, base_url, progress):
-    """Fetch archives unless all files are there, and check the files."""
-
-    def find_missing():
-        place = find_place(root, record)
-        return find_problem(record, [] if place is None else list_files(place, "*/*"))
-
-    if find_missing() is None:
-        return
-    with lock(root):
-        # Another process may have fetched them while this one waited.
-        if find_missing() is None:
-            return
-        # Files that were fetched once and have gone since are to be fetched again.
-        for row in rows:
-            (root / ".fetched" / f"{row['name']}.done").unlink(missing_ok=True)
-            row["check"] = partial(check_archive, record)
-            if record.sums:
-                row["sha256"] = _fetch_sum(f"{base_url}/{record.sums}", row["name"], root, progress)
-        fetch_unlocked(rows, root, base_url, progress=progress)
-    if problem := find_missing():
-        raise CorpusError(f"{root}: {problem}")
+def _find_missing(record, root):
+    place = find_place(root, record)
+    return find_problem(record, [] if place is None else list_files(place, "*/*"))
 
 
-def _fetch_sum(url, name, root, progress):
+def _fetch_sum(record, base_url, row, root):
     """SHA-256 of an archive in the list that is published beside it."""
+    line = re.compile(rf"^([0-9a-f]{{64}}) [ *]*{re.escape(row['name'])}\s*$", re.M)
 
     def read_sum(path):
-        text = path.read_text(encoding="utf-8", errors="replace")
-        return re.search(rf"^([0-9a-f]{{64}}) [ *]*{re.escape(name)}\s*$", text, re.M)
+        return line.search(path.read_text(encoding="utf-8", errors="replace"))
 
     def check(path):
-        absent = f"found no checksum of {name}, expected a line for it"
+        absent = f"found no checksum of {row['name']}, expected a line for it"
         return None if read_sum(path) else absent
 
-    sums = root / ".fetched" / url.rpartition("/")[2]
-    return read_sum(fetch_file(url, sums, check=check, progress=progress))[1]
+    url, sums = f"{base_url.rstrip('/')}/{record.sums}", root / ".fetched" / record.sums
+    return read_sum(fetch_file(url, sums, check=check, progress=False))[1]
 
 
 def find_problem(record, names):
@@ -204,7 +191,7 @@ def check_archive(record, path):
                 return f"found a wrong checksum in {damaged}"
             place, names = _find_members(record, archive.namelist())
             return find_problem(record, names) or _compare_contents(record, archive, place, names)
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
+    except DAMAGED as error:
         return f"found no readable zip archive ({error})"
 
 
