@@ -12,7 +12,11 @@ import pytest
 import soundfile
 
 from thesislib.cli import main
-from thesislib.corpora import emo_db, fetch_corpus
+from thesislib.corpora.records import RECORDS
+from thesislib.export import fetch as fetching
+from thesislib.export.fetch import fetch_corpus
+
+RECORD = RECORDS["emo_db"]
 
 NAMES = sorted(f"{s}a01{e}a.wav" for s in ("03", "08", "12", "14", "15", "16") for e in "WTF")
 
@@ -31,20 +35,20 @@ def server(monkeypatch):
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
             requests.append(self.path)
-            found = self.path == "/download.zip"
-            self.send_response(200 if found else 404)
-            self.send_header("Content-Length", str(len(content) if found else 0))
+            body = content if self.path == "/download.zip" else b""
+            self.send_response(200 if body else 404)
+            self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            self.wfile.write(content if found else b"")
+            self.wfile.write(body)
 
         def log_message(self, *args):
             pass
 
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     digest = hashlib.sha256("\n".join(NAMES).encode()).hexdigest()
-    monkeypatch.setattr(emo_db, "NAMES_SHA256", digest)
+    monkeypatch.setattr(RECORD, "names_sha256", digest)
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as httpd:
-        monkeypatch.setattr(emo_db, "BASE_URL", f"http://127.0.0.1:{httpd.server_port}")
+        monkeypatch.setattr(RECORD, "base_url", f"http://127.0.0.1:{httpd.server_port}")
         threading.Thread(target=httpd.serve_forever, args=(0.01,), daemon=True).start()
         yield requests
         httpd.shutdown()
@@ -58,7 +62,7 @@ def test_without_consent_the_licence_is_printed_and_nothing_is_fetched(server, t
     assert fetch("emo-db", "--folder", tmp_path / "e") == 2
     printed = capsys.readouterr()
     assert printed.out == ""
-    assert emo_db.LICENCE in printed.err
+    assert RECORD.licence in printed.err
     assert server == []
     assert not (tmp_path / "e").exists()
 
@@ -87,7 +91,7 @@ def test_of_four_at_once_one_fetches(server, tmp_path):
 def test_unknown_names_and_absent_archives_end_with_code_2(server, tmp_path, capsys, monkeypatch):
     assert fetch("emodb", "--accept-licence") == 2
     assert "did you mean 'emo-db'?" in capsys.readouterr().err
-    monkeypatch.setattr(emo_db, "ARCHIVE", "moved.zip")
+    monkeypatch.setattr(fetching, "list_archives", lambda *arguments: [{"name": "moved.zip"}])
     assert fetch("emo-db", "--folder", tmp_path / "e", "--accept-licence") == 2
     assert "moved.zip" in capsys.readouterr().err
     assert not list(tmp_path.rglob("*.wav"))

@@ -257,7 +257,7 @@ def _corpus_check(options):
 
 
 def _corpus_fetch(options):
-    from thesislib.corpora import fetch_corpus
+    from thesislib.export.fetch import fetch_corpus
 
     print(fetch_corpus(options.name, options.folder, accept_licence=options.accept_licence))
 
@@ -272,8 +272,8 @@ def _add_weights(commands):
 
 
 def _weights_fetch(options):
+    from thesislib.export.fetch import fetch_weights
     from thesislib.places import weights_folder
-    from thesislib.representations.weights import fetch_weights
 
     for path in fetch_weights(options.names, options.folder or weights_folder()):
         print(path)

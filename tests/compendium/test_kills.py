@@ -50,8 +50,9 @@ run.finish()
 CODE = """\
 import sys
 from thesislib.cli import main
-from thesislib.corpora import emo_db
-emo_db.BASE_URL, emo_db.NAMES_SHA256 = sys.argv.pop(1), sys.argv.pop(1)
+from thesislib.corpora.records import RECORDS
+emo_db = RECORDS["emo_db"]
+emo_db.base_url, emo_db.names_sha256 = sys.argv.pop(1), sys.argv.pop(1)
 sys.exit(main())
 """
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from thesislib.corpora import heart, load_any, snore
+from thesislib.corpora import load_any, load_corpus
+from thesislib.corpora.records import RECORDS
 from thesislib.errors import CorpusError
 
 
@@ -23,16 +24,16 @@ def package(tmp_path):
 
 
 def test_a_package_is_read_where_it_stands(package):
-    corpus = snore.load(package)
+    corpus = load_corpus("snore", package)
     assert corpus.partitions == ["devel", "test", "train"]
     assert corpus.classes == ["E", "O", "T", "V"]
     assert corpus.index.loc[corpus.index["partition"] == "test", "label"].isna().all()
     assert len(corpus.rows("test")) == 0
-    assert load_any(package).name == snore.NAME
+    assert load_any(package).name == RECORDS["snore"].name
 
 
 def test_counts_that_differ_make_a_stand_in_and_are_remarked(package):
-    corpus = snore.load(package)
+    corpus = load_corpus("snore", package)
     assert corpus.kind == "stand-in"
     assert "train: clips of V: found 1, published 168" in corpus.remarks
 
@@ -43,7 +44,7 @@ def test_every_fault_of_a_package_is_listed(package):
     table.write_text(text + "absent_0001.wav\tV\ntrain_0002.wav\tO\n")
     (package / "wav" / "train_0003.wav").rename(package / "wav" / "trial_0003.wav")
     with pytest.raises(CorpusError) as caught:
-        snore.load(package)
+        load_corpus("snore", package)
     message = str(caught.value)
     assert "line 2: label 'X', expected V, O, T, E or ?" in message
     assert "wav/absent_0001.wav is missing" in message
@@ -57,12 +58,16 @@ def test_heart_labels_are_a_parameter(package):
     )
     (package / "lab" / "ComParE2018_Heartbeat.tsv").write_text(text)
     (package / "lab" / "ComParE2017_Snore.tsv").unlink()
-    assert heart.load(package).classes == ["mild", "moderate/severe", "normal"]
-    assert heart.load(package, labels={"0": "a", "1": "b", "2": "c"}).classes == ["a", "b", "c"]
+    assert load_corpus("heart", package).classes == ["mild", "moderate/severe", "normal"]
+    assert load_corpus("heart", package, labels={"0": "a", "1": "b", "2": "c"}).classes == [
+        "a",
+        "b",
+        "c",
+    ]
 
 
 def test_a_wrong_header_is_named(package):
     table = package / "lab" / "ComParE2017_Snore.tsv"
     table.write_text(table.read_text().replace("file_name", "file"))
     with pytest.raises(CorpusError, match="found the columns file, label, expected file_name and"):
-        snore.load(package)
+        load_corpus("snore", package)

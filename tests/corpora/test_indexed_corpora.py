@@ -7,17 +7,16 @@ import pandas as pd
 import pytest
 import soundfile
 
-from thesislib.corpora import (
-    game_genre,
-    load_any,
-    open_corpus,
-    open_tasks,
-    sentiment,
-    vocalisations,
-)
+from thesislib.corpora import load_any, load_corpus, open_corpus, open_tasks
+from thesislib.corpora.indexed import list_tasks
+from thesislib.corpora.records import RECORDS
 from thesislib.corpora.synthetic import make_corpus
 from thesislib.errors import CorpusError, ParameterError
 from thesislib.reporting.published import load_published
+
+GENRES = RECORDS["game_genre"].counts[0]["numbers"]
+REVIEWS = RECORDS["sentiment"].counts[0]["numbers"]
+TASKS = RECORDS["vocalisations"].values["tasks"]
 
 
 def write_index(root, rows, **description):
@@ -39,7 +38,7 @@ def g2ame(n_chunks=1):
             "start_s": 5 * chunk,
             "end_s": 5 * chunk + 5,
         }
-        for label, n in game_genre.EXPECTED_COUNTS.items()
+        for label, n in GENRES.items()
         for i in range(n)
         for chunk in range(n_chunks)
     ]
@@ -48,7 +47,8 @@ def g2ame(n_chunks=1):
 def reviews():
     return [
         {"file": f"{part}-{label}-{i}.wav", "label": label, "partition": part}
-        for (part, label), n in sentiment.EXPECTED_COUNTS.items()
+        for part, counts in REVIEWS.items()
+        for label, n in counts.items()
         for i in range(n)
     ]
 
@@ -56,7 +56,7 @@ def reviews():
 def coughs(**changed):
     rows = []
     for part in ("train", "evaluation"):
-        n, ratio, *_ = vocalisations.EXPECTED_COUNTS["coughing", part]
+        n, ratio, *_ = TASKS["coughing"][part]
         n_target = changed.get("n_target", round(n * ratio / (1 + ratio)))
         rows += [
             {
@@ -71,70 +71,68 @@ def coughs(**changed):
 
 def test_expected_counts_are_those_of_the_printed_tables():
     genre = load_published("8.8").set_index("genre")
-    assert genre["n_clips"].drop("total").to_dict() == game_genre.EXPECTED_COUNTS
-    chunks = {g: n * game_genre.CHUNKS_PER_CLIP for g, n in game_genre.EXPECTED_COUNTS.items()}
+    assert genre["n_clips"].drop("total").to_dict() == GENRES
+    # A clip of one minute is cut into chunks of 5 s.
+    chunks = {g: n * 12 for g, n in GENRES.items()}
     assert genre["n_chunks"].drop("total").to_dict() == chunks
 
     reviewed = load_published("9.4").set_index("partition")
     for printed, partition in (("Train", "train"), ("Devel.", "devel"), ("Test", "test")):
         for label in ("positive", "negative"):
-            expected = sentiment.EXPECTED_COUNTS[partition, label]
-            assert reviewed.loc[printed, f"n_{label}"] == expected
+            assert reviewed.loc[printed, f"n_{label}"] == REVIEWS[partition][label]
 
     columns = ["n_clips", "class_ratio", "total_min", "min_s", "max_s", "n_segments"]
     voiced = load_published("9.1")
     voiced = voiced[voiced["task"] != "total"]
-    found = {
-        (row["task"].lower(), row["partition"].lower()): tuple(row[columns])
-        for _, row in voiced.iterrows()
-    }
-    assert found == vocalisations.EXPECTED_COUNTS
+    assert len(voiced) == sum(map(len, TASKS.values()))
+    for _, row in voiced.iterrows():
+        assert list(row[columns]) == TASKS[row["task"].lower()][row["partition"].lower()]
 
 
 @pytest.mark.parametrize("n_chunks", [1, 12])
 def test_g2ame_is_known_by_its_clips_whether_cut_into_chunks_or_not(tmp_path, n_chunks):
-    corpus = game_genre.load(write_index(tmp_path, g2ame(n_chunks)))
+    corpus = load_corpus("game_genre", write_index(tmp_path, g2ame(n_chunks)))
     assert len(corpus) == 1566 * n_chunks
     assert (corpus.kind, corpus.name, corpus.remarks) == ("thesis", "G2AME", ())
 
 
 def test_a_missing_clip_makes_a_stand_in_and_is_named(tmp_path):
-    corpus = game_genre.load(write_index(tmp_path, g2ame()[1:]))
+    corpus = load_corpus("game_genre", write_index(tmp_path, g2ame()[1:]))
     assert corpus.kind == "stand-in"
     assert corpus.remarks == ("clips of ACS: found 257, published 258",)
 
 
 def test_other_folds_and_lost_games_are_noticed(tmp_path):
     rows = [row | {"fold": 1 + i % 9} for i, row in enumerate(g2ame())]
-    remarks = game_genre.load(write_index(tmp_path / "a", rows)).remarks
+    remarks = load_corpus("game_genre", write_index(tmp_path / "a", rows)).remarks
     assert remarks[0] == "folds: found 9, published 10"
     assert remarks[1].startswith("games of a genre in a fold: found ")
     rows = [{key: row[key] for key in ("file", "label")} for row in g2ame()]
-    corpus = game_genre.load(write_index(tmp_path / "b", rows))
+    corpus = load_corpus("game_genre", write_index(tmp_path / "b", rows))
     assert corpus.remarks == ("no column group: nothing keeps a game in one fold",)
 
 
 def test_reviews_are_compared_with_table_9_4(tmp_path):
-    assert sentiment.load(write_index(tmp_path / "a", reviews())).kind == "thesis"
-    corpus = sentiment.load(write_index(tmp_path / "b", reviews()[:-2]))
+    assert load_corpus("sentiment", write_index(tmp_path / "a", reviews())).kind == "thesis"
+    corpus = load_corpus("sentiment", write_index(tmp_path / "b", reviews()[:-2]))
     assert corpus.kind == "stand-in"
     assert corpus.remarks == ("test: clips of negative: found 28, published 30",)
 
 
 @pytest.mark.parametrize("kind", ["stand-in", "synthetic"])
 def test_corpus_json_has_the_last_word(tmp_path, kind):
-    corpus = sentiment.load(write_index(tmp_path, reviews(), kind=kind, name="mine"))
+    corpus = load_corpus("sentiment", write_index(tmp_path, reviews(), kind=kind, name="mine"))
     assert (corpus.kind, corpus.name) == (kind, "mine")
 
 
 def test_vocalisations_are_known_by_clips_and_class_ratio(tmp_path):
     write_index(tmp_path / "a" / "coughing", coughs())
-    corpus = vocalisations.load(tmp_path / "a", "coughing")
+    corpus = load_corpus("vocalisations", tmp_path / "a" / "coughing")
     assert (corpus.kind, corpus.name) == ("thesis", "CAS2T vocalisations: coughing")
     assert all("were not compared" in remark for remark in corpus.remarks)
 
     write_index(tmp_path / "b" / "coughing", coughs(n_target=100))
-    corpus = vocalisations.load(tmp_path / "b", "coughing")
+    corpus = load_corpus("vocalisations", tmp_path / "b" / "coughing")
     assert corpus.kind == "stand-in"
     assert corpus.remarks[0].startswith("train: target clips for one of speech: found 0.05")
 
@@ -142,7 +140,7 @@ def test_vocalisations_are_known_by_clips_and_class_ratio(tmp_path):
 def test_lengths_and_segments_are_notes_that_do_not_decide(tmp_path):
     rows = [row | {"duration_s": 1.2} for row in coughs()]
     write_index(tmp_path / "coughing", rows)
-    corpus = vocalisations.load(tmp_path, "coughing")
+    corpus = load_corpus("vocalisations", tmp_path / "coughing")
     assert corpus.kind == "thesis"
     # 2 088 clips of 1.2 s hold two whole half seconds each.
     assert "train: segments of 0.5 s: found 4176, published 10336" in corpus.remarks
@@ -152,12 +150,12 @@ def test_lengths_and_segments_are_notes_that_do_not_decide(tmp_path):
 def test_tasks_come_in_the_order_of_the_thesis_and_must_exist(tmp_path):
     for task in ("laughing", "sneezing", "freezing"):
         write_index(tmp_path / task, [{"file": "a.wav", "label": task, "partition": "train"}])
-    assert vocalisations.list_tasks(tmp_path) == ["freezing", "sneezing", "laughing"]
-    assert "not one of Table 9.1" in vocalisations.load(tmp_path, "laughing").remarks[0]
+    assert list_tasks(tmp_path, RECORDS["vocalisations"]) == ["freezing", "sneezing", "laughing"]
+    assert "not one of Table 9.1" in load_corpus("vocalisations", tmp_path / "laughing").remarks[0]
     with pytest.raises(ParameterError, match=r"task: found 'sneezin', .*did you mean 'sneezing'"):
-        vocalisations.load(tmp_path, "sneezin")
+        open_corpus("vocalisations", tmp_path, task="sneezin")
     with pytest.raises(CorpusError, match=r"found no sub-folder with an index.csv"):
-        vocalisations.list_tasks(tmp_path / "laughing")
+        list_tasks(tmp_path / "laughing", RECORDS["vocalisations"])
     with pytest.raises(CorpusError, match="freezing, laughing, sneezing are corpora: name one"):
         load_any(tmp_path)
 
@@ -180,14 +178,13 @@ def test_files_beside_the_tasks_are_found(tmp_path):
 
 
 def test_synthetic_ones_stay_synthetic(tmp_path):
-    for module in (game_genre, sentiment):
-        name = module.__name__.rpartition(".")[2]
+    for name in ("game_genre", "sentiment"):
         root = make_corpus(name, tmp_path / name, size="tiny", n_per_class=2, clip_s=0.1)
-        corpus = module.load(root).check()
+        corpus = load_corpus(name, root).check()
         assert (corpus.kind, corpus.remarks) == ("synthetic", ())
     root = make_corpus("vocalisations", tmp_path / "v", size="tiny", n_per_class=2, clip_s=0.1)
     tasks = open_tasks("vocalisations", root)
-    assert tuple(tasks) == vocalisations.TASKS
+    assert list(tasks) == list(TASKS)
     assert all(corpus.kind == "synthetic" and not corpus.remarks for corpus in tasks.values())
 
 

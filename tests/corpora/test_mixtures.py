@@ -6,15 +6,25 @@ import pytest
 import soundfile
 import yaml
 
-from thesislib.corpora.event_lists import read_sources, split_sources
-from thesislib.corpora.mixtures import (
-    measure_ebr_db,
-    read_background,
-    read_recipes,
-    synthesize_mixtures,
-)
-from thesislib.corpora.tut_2017 import read_lines
+from thesislib.corpora.acoustic_scenes import read_lines
+from thesislib.corpora.event_lists import read_recipes, read_sources, split_sources
+from thesislib.corpora.mixtures import read_background, synthesize_mixtures
 from thesislib.errors import CorpusError, ParameterError, ThesisError
+
+
+def measure_ebr_db(mixture, background, *, sr, onset_s, offset_s):
+    """Event-to-background ratio of a finished mixture, from the audio alone.
+
+    The background's gain is measured outside the event; what is left inside is the event.
+    """
+    inside = slice(round(onset_s * sr), round(offset_s * sr))
+    outside = np.ones(len(mixture), dtype=bool)
+    outside[inside] = False
+    gain = np.dot(mixture[outside], background[outside]) / np.sum(background[outside] ** 2)
+    under = gain * background[inside]
+    event = mixture[inside] - under
+    return float(10 * np.log10(np.sum(event**2) / np.sum(under**2)))
+
 
 SR = 8000
 RECIPE_KEYS = {

@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 import soundfile
 
-from thesislib.corpora import acoustic_scenes, download, rare_events
+from thesislib.corpora import acoustic_scenes, load_corpus, rare_events
 from thesislib.corpora.event_lists import read_sources
 from thesislib.corpora.mixtures import synthesize_mixtures
+from thesislib.corpora.records import RECORDS
 from thesislib.corpora.synthetic import make_corpus
-from thesislib.corpora.tut_2017 import list_archives
 from thesislib.errors import CorpusError, ParameterError
+from thesislib.export import download, fetch
+from thesislib.export.fetch import fetch_corpus, list_archives
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +56,7 @@ def edit(path, old, new):
 
 
 def test_synthetic_scenes_load_with_folds_apart_in_place(made):
-    corpus = acoustic_scenes.load(made / "scenes").check()
+    corpus = load_corpus("acoustic_scenes", made / "scenes").check()
     assert (corpus.kind, corpus.remarks) == ("synthetic", ())
     assert tuple(corpus.classes) == acoustic_scenes.LABELS
     for fold, (train, test) in corpus.folds().items():
@@ -66,7 +68,7 @@ def test_synthetic_scenes_load_with_folds_apart_in_place(made):
 def test_an_unpacked_archive_is_found_in_its_own_folder(scenes, tmp_path_factory):
     root = tmp_path_factory.mktemp("fetched")
     scenes.rename(root / "TUT-acoustic-scenes-2017-development")
-    corpus = acoustic_scenes.load(root)
+    corpus = load_corpus("acoustic_scenes", root)
     assert corpus.root == root / "TUT-acoustic-scenes-2017-development"
     assert corpus.kind == "stand-in"
     assert "clips of beach: found 4, published 312" in corpus.remarks
@@ -79,7 +81,7 @@ def test_files_tested_twice_are_kept_in_both_folds_and_counted(scenes):
     for name, line in (("evaluate", f"{file}\tbeach\n"), ("test", f"{file}\n")):
         with open(scenes / "evaluation_setup" / f"fold2_{name}.txt", "a") as stream:
             stream.write(line)
-    corpus = acoustic_scenes.load(scenes)
+    corpus = load_corpus("acoustic_scenes", scenes)
     tested = {
         fold: list(corpus.index["file"].iloc[test]) for fold, (_, test) in corpus.splits.items()
     }
@@ -91,20 +93,16 @@ def test_files_tested_twice_are_kept_in_both_folds_and_counted(scenes):
 
 
 def test_recordings_on_both_sides_of_a_fold_are_remarked(scenes):
-    remarks = acoustic_scenes.load(scenes).remarks
+    remarks = load_corpus("acoustic_scenes", scenes).remarks
     # rows[fold::4] tests one clip of a recording and trains on its other one.
     assert "fold 1: 15 recordings are on both sides" in remarks
 
 
 def test_the_published_counts_are_those_of_the_shipped_lists():
-    expected = acoustic_scenes.EXPECTED_COUNTS
-    assert sum(n for what, n in expected.items() if what.startswith("clips of")) == 4680
-    assert sum(n for what, n in expected.items() if what.endswith("to test")) == 4686
-    for fold in "1234":
-        assert (
-            expected[f"fold {fold}: clips to train"] + expected[f"fold {fold}: clips to test"]
-            == 4680
-        )
+    labels, folds = (count["numbers"] for count in RECORDS["acoustic_scenes"].counts)
+    assert sum(labels.values()) == 4680
+    assert sum(fold["test"] for fold in folds.values()) == 4686
+    assert {sum(fold.values()) for fold in folds.values()} == {4680}
 
 
 def test_every_contradiction_of_the_lists_is_named(scenes):
@@ -116,7 +114,7 @@ def test_every_contradiction_of_the_lists_is_named(scenes):
     with open(setup / "fold4_train.txt", "a") as stream:
         stream.write("audio/b000_10_20.wav\tbeach\n")
     with pytest.raises(CorpusError, match="problems") as caught:
-        acoustic_scenes.load(scenes)
+        load_corpus("acoustic_scenes", scenes)
     for problem in (
         r"audio/b014_10_20.wav has the label 'trolley', expected one of the 15",
         r"fold1_train.txt: audio/a000_10_20.wav is 'bus', 'beach' in meta.txt",
@@ -130,26 +128,26 @@ def test_every_contradiction_of_the_lists_is_named(scenes):
 def test_a_broken_line_is_named(scenes):
     edit(scenes / "meta.txt", "audio/a001_0_10.wav\tbus\ta001", "audio/a001_0_10.wav bus a001")
     with pytest.raises(CorpusError, match=r"meta\.txt line 5: found 1 fields, expected 3"):
-        acoustic_scenes.load(scenes)
+        load_corpus("acoustic_scenes", scenes)
 
 
 def test_faulty_recordings_stay_and_are_counted(scenes):
     (scenes / "error.txt").write_text("audio/a000_0_10.wav\t1.0\t2.0\taudible click\n")
-    corpus = acoustic_scenes.load(scenes)
+    corpus = load_corpus("acoustic_scenes", scenes)
     assert "1 files have recording errors (error.txt)" in corpus.remarks
     assert "audio/a000_0_10.wav" in set(corpus.index["file"])
 
 
-@pytest.mark.parametrize("module", [acoustic_scenes, rare_events])
-def test_a_users_index_is_read_and_an_empty_folder_refused(tmp_path, module):
+@pytest.mark.parametrize("name", ["acoustic_scenes", "rare_events"])
+def test_a_users_index_is_read_and_an_empty_folder_refused(tmp_path, name):
     with pytest.raises(CorpusError, match=r"found no .*thesis corpus fetch tut-"):
-        module.load(tmp_path)
+        load_corpus(name, tmp_path)
     (tmp_path / "index.csv").write_text("file,label\na.wav,yes\n")
-    assert module.load(tmp_path).classes == ["yes"]
+    assert load_corpus(name, tmp_path).classes == ["yes"]
 
 
 def test_synthetic_sources_load_as_events_and_backgrounds(made):
-    corpus = rare_events.load(made / "rare").check()
+    corpus = load_corpus("rare_events", made / "rare").check()
     assert (corpus.kind, corpus.remarks) == ("synthetic", ())
     assert corpus.classes == ["babycry", "background", "glassbreak", "gunshot"]
     events = corpus.index[corpus.index["label"] != "background"]
@@ -164,7 +162,7 @@ def test_counts_of_sources_decide_the_kind(made, tmp_path):
     root = tmp_path / "copy"
     (root / "data").mkdir(parents=True)
     (root / "data" / "source_data").symlink_to(made / "rare" / "data" / "source_data")
-    corpus = rare_events.load(root)
+    corpus = load_corpus("rare_events", root)
     assert corpus.kind == "stand-in"
     assert "devtrain: background: found 15, published 844" in corpus.remarks
 
@@ -254,11 +252,11 @@ def test_lists_of_archives_agree_with_the_reference(reference_data):
 
 
 def test_licences_are_accepted_before_anything_is_fetched(tmp_path):
-    for module in (acoustic_scenes, rare_events):
+    for name in ("tut-acoustic-scenes-2017", "tut-rare-sound-events-2017"):
         with pytest.raises(ParameterError, match=r"accept_licence: .*academic"):
-            module.fetch(tmp_path / "x", base_url="http://127.0.0.1:9")
+            fetch_corpus(name, tmp_path / "x", base_url="http://127.0.0.1:9")
     with pytest.raises(ParameterError, match="parts: found 'all'"):
-        acoustic_scenes.fetch(tmp_path / "x", parts=["all"], accept_licence=True)
+        fetch_corpus(name, tmp_path / "x", parts=["all"], accept_licence=True)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -272,15 +270,16 @@ def test_a_fetched_corpus_can_be_loaded(scenes, tmp_path_factory, monkeypatch):
     content = stream.getvalue()
     md5 = hashlib.md5(content).hexdigest()
     row = {"name": "meta.zip", "size": len(content), "md5": md5, "url": "https://zenodo.org/x"}
-    monkeypatch.setattr("thesislib.corpora.tut_2017.list_archives", lambda *args: [row])
-    asked = []
+    monkeypatch.setattr(fetch, "list_archives", lambda *arguments: [row])
+    addresses = []
 
     def deliver(url, part, size, progress):
-        asked.append(url)
+        addresses.append(url)
         part.write_bytes(content)
 
     monkeypatch.setattr(download, "_fetch_rest", deliver)
     root = tmp_path_factory.mktemp("fetched")
-    acoustic_scenes.fetch(root, accept_licence=True, base_url="http://127.0.0.1:9/mirror")
-    assert asked == ["http://127.0.0.1:9/mirror/meta.zip"]
-    assert len(acoustic_scenes.load(root)) == 60
+    mirror = "http://127.0.0.1:9/mirror"
+    fetch_corpus("tut-acoustic-scenes-2017", root, accept_licence=True, base_url=mirror)
+    assert addresses == ["http://127.0.0.1:9/mirror/meta.zip"]
+    assert len(load_corpus("acoustic_scenes", root)) == 60

@@ -17,10 +17,10 @@ from thesislib.store import FeatureStore, hash_parameters
 
 @pytest.fixture(scope="module")
 def trial(tmp_path_factory):
-    from thesislib.corpora import heart
+    from thesislib.corpora import load_corpus
 
     folder = tmp_path_factory.mktemp("trial")
-    corpus = heart.load(make_corpus("heart", folder / "heart", size="tiny", clip_s=1.0))
+    corpus = load_corpus("heart", make_corpus("heart", folder / "heart", size="tiny", clip_s=1.0))
     spectrum = Spectrum(window_s=0.16, hop_s=None, n_mels=8, scale="unit", transpose=True)
     return AutoencoderTrial(
         corpus,
@@ -80,10 +80,10 @@ def test_impossible_sets_are_refused(trial):
 
 
 def test_a_trial_over_folds_trains_in_each_training_part(tmp_path):
-    from thesislib.corpora import acoustic_scenes
+    from thesislib.corpora import load_corpus
 
     root = make_corpus("acoustic_scenes", tmp_path / "scenes", n_per_class=4, clip_s=0.5)
-    corpus = acoustic_scenes.load(root)
+    corpus = load_corpus("acoustic_scenes", root)
     corpus = corpus.select(corpus.index["label"].isin(["beach", "home", "tram"]))
     store = FeatureStore(tmp_path / "store")
     trial = FoldTrial(

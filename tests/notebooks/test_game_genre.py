@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.model_selection import StratifiedKFold
 
-from thesislib.corpora import game_genre
+from thesislib.corpora import load_corpus
 from thesislib.corpora.splits import take_slice
 from thesislib.corpora.synthetic import make_corpus
 from thesislib.evaluation.fusion import vote_chunks
@@ -21,7 +21,7 @@ MACHINE = {"class_weight": "balanced", "scale": "standard"}
 def make_games(folder, seed):
     """A corpus of six genres, and the log-mel statistics of its chunks."""
     root = make_corpus("game_genre", folder, n_per_class=16, clip_s=2.0, seed=seed)
-    games = game_genre.load(root)
+    games = load_corpus("game_genre", root)
     bands = Spectrum("mel", window_s=0.032, hop_s=0.016, n_mels=64, reference=1.0)
     reading = Reading(sr=16000, chunk_s=1.0, last="drop")
     chunks = extract(games, BandStatistics(n_bands=64), bands, reading=reading, progress=False)

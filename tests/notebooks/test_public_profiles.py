@@ -6,7 +6,8 @@ import pytest
 import yaml
 
 from thesislib.compendium.runner import check_parameters, list_notebooks, read_profile
-from thesislib.corpora import FETCHABLE, esc_50
+from thesislib.corpora import FETCHABLE
+from thesislib.corpora.records import RECORDS
 from thesislib.places import data_folder
 
 EXPERIMENTS = [name for name in list_notebooks() if name[:3] in ("08_", "09_", "10_")]
@@ -24,7 +25,7 @@ def test_its_corpus_is_one_that_can_be_fetched(name):
     corpus = Path(read_profile(name, "public")["corpus"]).relative_to(data_folder())
     assert corpus.parts[0] in FETCHABLE.values()
     if len(corpus.parts) > 1:
-        views = {("views", *Path(view).parts) for view in esc_50.VIEWS}
+        views = {("views", *Path(view).parts) for view in RECORDS["esc_50"].views}
         assert corpus.parts[0] == "esc_50"
         assert any(view[: len(corpus.parts) - 1] == corpus.parts[1:] for view in views)
     assert f"data/{corpus.as_posix()}" in PAGE

@@ -6,8 +6,9 @@ import pytest
 from thesislib.audio import chunk
 from thesislib.compendium.runner import check_parameters, read_profile
 from thesislib.corpora import open_tasks
+from thesislib.corpora.indexed import SEGMENT_S
+from thesislib.corpora.records import RECORDS
 from thesislib.corpora.synthetic import make_corpus
-from thesislib.corpora.vocalisations import EXPECTED_COUNTS, SEGMENT_S
 from thesislib.errors import CorpusError
 from thesislib.evaluation.validation import evaluate_folds
 from thesislib.reporting.published import load_published
@@ -57,7 +58,7 @@ def test_permuted_labels_score_at_chance_and_true_ones_above(seeds, tmp_path):
 
 
 def test_every_task_has_its_own_target_and_both_parts(tasks):
-    assert list(tasks) == [name for name, part in EXPECTED_COUNTS if part == "train"]
+    assert list(tasks) == list(RECORDS["vocalisations"].values["tasks"])
     for task, corpus in tasks.items():
         assert corpus.classes == sorted([task, "normal"])
         assert set(corpus.partitions) == {"train", "evaluation"}
@@ -84,7 +85,8 @@ def test_segments_of_a_corpus_are_those_that_extraction_finds(tasks):
 
 
 def test_a_hop_of_half_a_second_fits_the_printed_segments_and_a_quarter_does_not():
-    for n_clips, _, minutes, *_, n_segments in EXPECTED_COUNTS.values():
+    tasks = RECORDS["vocalisations"].values["tasks"].values()
+    for n_clips, _, minutes, *_, n_segments in (row for task in tasks for row in task.values()):
         whole = 60 * minutes / SEGMENT_S
         # Each clip loses less than a segment; minutes are printed with one decimal.
         slack = 0.05 * 60 / SEGMENT_S

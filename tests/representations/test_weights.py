@@ -15,12 +15,12 @@ import safetensors
 import safetensors.torch
 import torch
 
-from thesislib.corpora.download import DownloadError
 from thesislib.errors import ParameterError, WeightsError
+from thesislib.export.download import DownloadError
+from thesislib.export.fetch import fetch_weights
 from thesislib.representations import weights as weights_module
 from thesislib.representations.network_table import find_weights
 from thesislib.representations.weights import (
-    fetch_weights,
     hash_weights,
     load_weights,
     network_names,

@@ -10,7 +10,6 @@ import math
 import os
 import shutil
 import tempfile
-from importlib import import_module
 from pathlib import Path
 
 import yaml
@@ -180,11 +179,12 @@ def _check_corpus(name, values, problems):
 
 def _open_corpus(root, need, values):
     from thesislib.corpora import NEEDS, load_any, read_corpora
+    from thesislib.corpora.records import RECORDS
     from thesislib.corpora.splits import adapt
 
     name = need.get("corpus")
     if not Path(root).is_dir():
-        how = import_module(f"thesislib.corpora.{name}").HOW_TO_GET if name in NEEDS else ""
+        how = RECORDS[name].how_to_get if name in NEEDS else ""
         raise CorpusError(f"corpus: found no folder {root}, expected one. {how}".rstrip(". "))
     if name is None:  # a notebook of the user's own, which may read its corpus in any way
         return

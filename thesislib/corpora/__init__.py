@@ -1,29 +1,20 @@
 """Stage 1: labelled audio as tables."""
 
+from importlib import import_module
 from pathlib import Path
 
-#: Corpora that anyone may download: name at the command line to module.
-FETCHABLE = {
-    "emo-db": "emo_db",
-    "esc-50": "esc_50",
-    "physionet-2016": "physionet_2016",
-    "ravdess": "ravdess",
-    "tut-acoustic-scenes-2017": "acoustic_scenes",
-    "tut-rare-sound-events-2017": "rare_events",
-}
+from thesislib.corpora.records import FETCHABLE, NEEDS, RECORDS, find_place
+from thesislib.errors import CorpusError, ParameterError, check_option
 
-_PARTITIONS = ("train", "devel", "test")
-#: What the experiment on a corpus needs: a number of folds, or partitions (see
-#: :func:`thesislib.corpora.splits.adapt`).
-NEEDS = {
-    "acoustic_scenes": 4,
-    "game_genre": 10,
-    "heart": _PARTITIONS,
-    "rare_events": (),
-    "sentiment": _PARTITIONS,
-    "snore": _PARTITIONS,
-    "vocalisations": ("train", "evaluation"),
-}
+__all__ = [
+    "FETCHABLE",
+    "NEEDS",
+    "load_any",
+    "load_corpus",
+    "open_corpus",
+    "open_tasks",
+    "read_corpora",
+]
 
 
 def load_any(root):
@@ -50,6 +41,49 @@ def load_any(root):
         return native
     _require_index(root)
     return folder.load(root)
+
+
+def load_corpus(name, root, **options):
+    """Read a corpus in its own layout, or any folder with an ``index.csv``.
+
+    Parameters
+    ----------
+    name : str
+        Such as ``snore`` or ``esc_50``.
+    root : str or Path
+        Folder of the corpus, or the one that its archive was unpacked into. Of ``vocalisations``,
+        the sub-folder of a task.
+    **options
+        ``labels`` of a ComParE package (``heart``, ``snore``); ``target`` of ``emo_db``,
+        ``ravdess`` and ``esc_50``: see `load` in the corpus's module.
+
+    Returns
+    -------
+    Corpus
+
+    Raises
+    ------
+    CorpusError
+        If the folder does not hold the corpus, or lists what is wrong with its tables.
+
+    Examples
+    --------
+    >>> load_corpus("snores", ".")
+    Traceback (most recent call last):
+    ...
+    thesislib.errors.ParameterError: name: found 'snores', expected one of heart, snore, ...
+    """
+    from thesislib.corpora import folder
+
+    record, place = RECORDS[check_option("name", name, RECORDS)], folder.find_folder(root)
+    if record.markers:
+        place = _find_native(root, record)
+        if place is None and (Path(root) / "index.csv").is_file():
+            return folder.load(root)
+        if place is None:
+            wanted = f"no {record.markers[0]}, expected {record.name}; {record.how_to_get}"
+            raise CorpusError(f"{root}: found {record.missing or wanted}")
+    return import_module(f"thesislib.corpora.{record.reader}").load(place, record, **options)
 
 
 def open_corpus(name, root="", *, task=None, labels=None, n_folds=None, seed=0, **size):
@@ -88,13 +122,12 @@ def open_corpus(name, root="", *, task=None, labels=None, n_folds=None, seed=0, 
         Lists every problem.
     """
     from thesislib.corpora.splits import adapt
-    from thesislib.errors import ParameterError, check_option
 
-    module, root = _find_corpus(name, root, seed, size)
-    if task is not None and not hasattr(module, "list_tasks"):
+    has_tasks = "tasks" in RECORDS[name].values
+    if task is not None and not has_tasks:
         raise ParameterError(f"task: found {task!r}, expected none ({name} has no tasks)")
-    corpora = read_corpora(name, root, labels=labels)
-    if hasattr(module, "list_tasks"):
+    corpora = read_corpora(name, root or _make_corpus(name, seed, size), labels=labels)
+    if has_tasks:
         check_option("task", task, corpora)
     return adapt(corpora[task or ""], n_folds or NEEDS[name], seed=seed).check()
 
@@ -114,8 +147,7 @@ def open_tasks(name, root="", *, seed=0, **size):
     """
     from thesislib.corpora.splits import adapt
 
-    _, root = _find_corpus(name, root, seed, size)
-    corpora = read_corpora(name, root)
+    corpora = read_corpora(name, root or _make_corpus(name, seed, size))
     return {task: adapt(each, NEEDS[name], seed=seed).check() for task, each in corpora.items()}
 
 
@@ -138,94 +170,40 @@ def read_corpora(name, root, *, labels=None):
     CorpusError
         If the folder holds no corpus.
     """
-    from importlib import import_module
+    from thesislib.corpora import indexed
 
-    module, root = import_module(f"thesislib.corpora.{name}"), Path(root)
-    has_tasks = hasattr(module, "list_tasks")
-    own = root.resolve()
-    native = _load_native(root, labels=labels)
-    if native is not None:
-        return {own.name if has_tasks else "": native}
-    _require_index(root, sub_folders=has_tasks)
-    if not has_tasks:
-        return {"": module.load(root)}
-    if (root / "index.csv").is_file():
-        return {own.name: module.load(own.parent, own.name)}
-    return {task: module.load(root, task) for task in module.list_tasks(root)}
+    record, root = RECORDS[name], Path(root)
+    has_tasks, own = "tasks" in record.values, root.resolve().name
+    corpus = _load_native(root, labels=labels)
+    if corpus is None:
+        _require_index(root, sub_folders=has_tasks)
+        if has_tasks and not (root / "index.csv").is_file():
+            tasks = indexed.list_tasks(root, record)
+            return {task: load_corpus(name, root / task) for task in tasks}
+        corpus = load_corpus(name, root)
+    return {own if has_tasks else "": corpus}
 
 
-def fetch_corpus(name, root=None, *, accept_licence=False, progress=True):
-    """Download a corpus that anyone may have.
-
-    Parameters
-    ----------
-    name : str
-        One of ``FETCHABLE``.
-    root : str or Path, optional
-        Its folder; default: ``data/<module>``.
-    accept_licence : bool
-        That you have read the module's ``LICENCE``.
-    progress : bool
-
-    Returns
-    -------
-    Path
-        The folder.
-
-    Raises
-    ------
-    ParameterError
-        For an unknown name, or unless the licence was accepted (the message holds it).
-    DownloadError, CorpusError
-        If the download fails or is not what it should be.
-    """
-    from importlib import import_module
-
-    from thesislib.errors import check_option
-    from thesislib.places import data_folder
-
-    module = FETCHABLE[check_option("name", name, FETCHABLE)]
-    fetch = import_module(f"thesislib.corpora.{module}").fetch
-    return fetch(root or data_folder() / module, accept_licence=accept_licence, progress=progress)
+def _find_native(root, record):
+    """Folder in the corpus's layout, or None; an ``index.csv`` may take precedence."""
+    if record.index_first and (Path(root) / "index.csv").is_file():
+        return None
+    return find_place(root, record)
 
 
 def _load_native(root, *, labels=None):
     """A corpus in a layout of its own, or None; ``labels`` as in :func:`open_corpus`."""
-    from thesislib.corpora import (
-        acoustic_scenes,
-        emo_db,
-        esc_50,
-        folder,
-        heart,
-        physionet_2016,
-        rare_events,
-        ravdess,
-        snore,
-    )
-    from thesislib.corpora.compare import is_compare
-    from thesislib.corpora.tut_2017 import find_unpacked
+    from thesislib.corpora import folder
 
     root = folder.find_folder(root)
-    if is_compare(root, heart.LABEL_FILES):
-        return heart.load(root, labels=labels)
-    for module, is_native in (
-        (snore, lambda: is_compare(root, snore.LABEL_FILES)),
-        (acoustic_scenes, lambda: find_unpacked(root, acoustic_scenes.MARKER)),
-        (rare_events, lambda: find_unpacked(root, rare_events.MARKER)),
-        (emo_db, lambda: emo_db.is_emo_db(root)),
-        (ravdess, lambda: ravdess.is_ravdess(root)),
-        (physionet_2016, lambda: physionet_2016.is_physionet_2016(root)),
-        (esc_50, lambda: esc_50.is_esc_50(root)),
-    ):
-        if is_native():
-            return module.load(root)
+    for name, record in RECORDS.items():
+        if _find_native(root, record):
+            return load_corpus(name, root, **({"labels": labels} if name == "heart" else {}))
     return None
 
 
 def _require_index(root, *, sub_folders=False):
     """Raise a :class:`CorpusError` that says how to make the index if there is none."""
-    from thesislib.errors import CorpusError
-
     tasks = sorted(path.parent.name for path in Path(root).glob("*/index.csv"))
     if (Path(root) / "index.csv").is_file() or (sub_folders and tasks):
         return
@@ -235,18 +213,13 @@ def _require_index(root, *, sub_folders=False):
     raise CorpusError(f"{root}: found no index.csv and no known layout, expected one; {hint}")
 
 
-def _find_corpus(name, root, seed, size):
-    """Module and folder of a corpus; the synthetic one is written if no folder is given."""
-    from importlib import import_module
+def _make_corpus(name, seed, size):
+    """Folder of the synthetic corpus, which is written if needed."""
+    from thesislib.corpora.synthetic import identify_corpus, make_corpus
+    from thesislib.places import data_folder
+    from thesislib.store import hash_parameters
 
-    module = import_module(f"thesislib.corpora.{name}")
-    if not root:
-        from thesislib.corpora.synthetic import identify_corpus, make_corpus
-        from thesislib.places import data_folder
-        from thesislib.store import hash_parameters
-
-        # Named by its content, so that a later version's recipe makes a corpus of its own.
-        content = hash_parameters(identify_corpus(name, seed=seed, **size)[1])[:8]
-        folder = data_folder() / "synthetic" / f"{name}-seed-{seed}-{content}"
-        root = make_corpus(name, folder, seed=seed, **size)
-    return module, root
+    # Named by its content, so that a later version's recipe makes a corpus of its own.
+    content = hash_parameters(identify_corpus(name, seed=seed, **size)[1])[:8]
+    folder = data_folder() / "synthetic" / f"{name}-seed-{seed}-{content}"
+    return make_corpus(name, folder, seed=seed, **size)

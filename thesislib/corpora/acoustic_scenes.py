@@ -7,103 +7,26 @@ files are tested twice. The folds are kept as shipped (``Corpus.splits``) and a 
 counts the files; only where every file is tested once does the index have a column ``fold``.
 """
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 
 from thesislib.corpora import folder
-from thesislib.corpora.counts import list_differences
-from thesislib.corpora.tables import Problems
-from thesislib.corpora.tut_2017 import fetch_parts, find_unpacked, read_lines
+from thesislib.corpora.records import RECORDS, compare_counts
+from thesislib.corpora.tables import Problems, read_rows
 from thesislib.errors import CorpusError
 
-NAME = "TUT Acoustic Scenes 2017, development"
-CITATION = (
-    "A. Mesaros, T. Heittola and T. Virtanen: TUT Database for Acoustic Scene Classification and "
-    "Sound Event Detection. EUSIPCO 2016"
-)
-LICENCE = (
-    "End-user licence agreement of Tampere University of Technology (EULA.pdf in the package): "
-    "academic, non-commercial use"
-)
-HOW_TO_GET = "thesis corpus fetch tut-acoustic-scenes-2017 (10.7 GB)"
-MARKER = "evaluation_setup/fold1_train.txt"
-LABELS = (
-    "beach",
-    "bus",
-    "cafe/restaurant",
-    "car",
-    "city_center",
-    "forest_path",
-    "grocery_store",
-    "home",
-    "library",
-    "metro_station",
-    "office",
-    "park",
-    "residential_area",
-    "train",
-    "tram",
-)
+LABELS = tuple(RECORDS["acoustic_scenes"].counts[0]["numbers"])
 FOLDS = ("1", "2", "3", "4")
-#: Clips of each class, and of the train and test list of each fold.
-EXPECTED_COUNTS = {f"clips of {label}": 312 for label in LABELS} | {
-    f"fold {fold}: clips to {what}": count
-    for what, counts in {
-        "train": (3510, 3507, 3507, 3510),
-        "test": (1170, 1173, 1173, 1170),
-    }.items()
-    for fold, count in zip(FOLDS, counts)
-}
 
 
-def fetch(root, *, accept_licence=False, parts=("development",), base_url=None, progress=True):
-    """Download the archives from Zenodo, check and unpack them.
+def load(place, record):
+    """Read the lists of clips and of folds.
 
     Parameters
     ----------
-    root : str or Path
-        Folder of the corpus. What is there is not fetched again, and a transfer that
-        broke off goes on where it stopped.
-    accept_licence : bool
-        That you have read ``LICENCE``.
-    parts : sequence of {"development", "evaluation"}
-        The thesis uses the development set alone.
-    base_url : str, optional
-        Address of a mirror, without the archives' names.
-    progress : bool
-
-    Returns
-    -------
-    Path
-        ``root``.
-
-    Raises
-    ------
-    ParameterError
-        Unless the licence was accepted.
-    DownloadError, CorpusError
-        If an archive cannot be fetched or is not what it should be.
-    """
-    return fetch_parts(
-        "acoustic_scenes",
-        Path(root),
-        parts,
-        licence=f"{NAME}: {LICENCE}",
-        accept_licence=accept_licence,
-        base_url=base_url,
-        progress=progress,
-    )
-
-
-def load(root):
-    """Read the native layout, or any folder with an ``index.csv``.
-
-    Parameters
-    ----------
-    root : str or Path
-        Folder that holds ``meta.txt``, or the one that :func:`fetch` filled.
+    place : Path
+        Folder that holds ``meta.txt``.
+    record : Record
 
     Returns
     -------
@@ -115,47 +38,39 @@ def load(root):
     CorpusError
         Lists every unknown label, unknown file and contradiction among the lists.
     """
-    found = find_unpacked(root, MARKER)
-    if found is None and (Path(root) / "index.csv").is_file():
-        return folder.load(root)
-    if found is None:
-        raise CorpusError(f"{root}: found no {MARKER}, expected {NAME}; {HOW_TO_GET}")
     problems = Problems()
-    rows = read_lines(found / "meta.txt", (3,))
-    index = pd.DataFrame(rows, columns=["file", "label", "group"])
+    index = pd.DataFrame(read_lines(place / "meta.txt", (3,)), columns=["file", "label", "group"])
     for file in index.loc[index["file"].duplicated(), "file"]:
         problems.add("meta.txt", f"{file} stands there twice", kind="twice")
     for file, label in index.loc[~index["label"].isin(LABELS), ["file", "label"]].to_numpy():
-        what = f"{file} has the label {label!r}, expected one of the 15"
+        what = f"{file} has the label {label!r}, expected one of the {len(LABELS)}"
         problems.add("meta.txt", what, kind="label")
-    splits = {fold: _read_fold(found, fold, index, problems) for fold in FOLDS}
-    problems.raise_if_any(found)
-    remarks = _describe_folds(index, splits) + _list_errors(found)
-    n_tests = np.zeros(len(index), dtype=int)
-    for _, test in splits.values():
-        n_tests[test] += 1
+    splits = {fold: _read_fold(place, fold, index, problems) for fold in FOLDS}
+    problems.raise_if_any(place)
+    n_tests = np.bincount(np.concatenate([t for _, t in splits.values()]), minlength=len(index))
     if (n_tests == 1).all():
         for fold, (_, test) in splits.items():
             index.loc[test, "fold"] = fold
-    counts = index["label"].value_counts()
-    numbers = {f"clips of {label}": n for label, n in counts.items()}
-    for fold, sides in splits.items():
-        for what, side in zip(("train", "test"), sides):
-            numbers[f"fold {fold}: clips to {what}"] = len(side)
+    rows = [
+        (fold, side)
+        for fold, sides in splits.items()
+        for side, part in zip(("train", "test"), sides)
+        for _ in part
+    ]
     return folder.describe(
         index,
-        found,
-        name=NAME,
-        licence=LICENCE,
-        mismatches=list_differences(numbers, EXPECTED_COUNTS),
-        notes=remarks,
+        place,
+        name=record.name,
+        licence=record.licence,
+        mismatches=compare_counts(record, index, pd.DataFrame(rows, columns=["fold", "side"])),
+        notes=_describe_folds(index, splits, n_tests) + _list_errors(place),
         splits=splits,
     )
 
 
-def _read_fold(found, fold, index, problems):
+def _read_fold(folder, fold, index, problems):
     """Train and test rows of a fold; what contradicts ``meta.txt`` goes to ``problems``."""
-    setup = found / "evaluation_setup"
+    setup = folder / "evaluation_setup"
     labels = dict(zip(index["file"], index["label"]))
     place = {file: row for row, file in enumerate(index["file"])}
     lists = {}
@@ -181,12 +96,9 @@ def _read_fold(found, fold, index, problems):
     )
 
 
-def _describe_folds(index, splits):
+def _describe_folds(index, splits, n_tests):
     """Remarks on files that are tested twice or never, and on recordings on both sides."""
     remarks = []
-    n_tests = np.zeros(len(index), dtype=int)
-    for _, test in splits.values():
-        n_tests[test] += 1
     for what, rows in (("in two or more folds", n_tests > 1), ("in no fold", n_tests == 0)):
         if rows.any():
             listed = ", ".join(index.loc[rows, "file"].head(6))
@@ -198,8 +110,39 @@ def _describe_folds(index, splits):
     return tuple(remarks)
 
 
-def _list_errors(found):
+def _list_errors(folder):
     """Remark on recordings with faults that ``error.txt`` names; they stay in the corpus."""
-    path = found / "error.txt"
+    path = folder / "error.txt"
     files = {row[0] for row in read_lines(path, range(1, 9))} if path.is_file() else ()
     return (f"{len(files)} files have recording errors (error.txt)",) if files else ()
+
+
+def read_lines(path, widths):
+    """Fields of a tab-separated file without a header.
+
+    Parameters
+    ----------
+    path : Path
+    widths : collection of int
+        Numbers of fields that a line may have.
+
+    Returns
+    -------
+    list of list of str
+        Empty lines are left out.
+
+    Raises
+    ------
+    CorpusError
+        If the file is missing or a line has another number of fields; names the line.
+    """
+    rows = []
+    for number, fields in read_rows(path, delimiter="\t")[0]:
+        fields = "\t".join(fields).rstrip("\t ").split("\t")
+        if len(fields) not in widths:
+            wanted = " or ".join(map(str, widths))
+            raise CorpusError(
+                f"{path} line {number}: found {len(fields)} fields, expected {wanted}"
+            )
+        rows.append(fields)
+    return rows

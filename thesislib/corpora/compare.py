@@ -1,4 +1,8 @@
-"""The layout of the ComParE challenges' packages (snoring 2017, heart sounds 2018).
+"""The layout of the ComParE challenges' packages: snoring (2017), heart sounds (2018).
+
+The Munich-Passau Snore Sound Corpus (thesis 10.2.1.1) says where in the airway a snore arises:
+velum, oropharyngeal lateral walls, tongue base, epiglottis. Heart Sounds Shenzhen (10.1.1.1) says
+how severe a heart disease is.
 
 ``wav/*.wav`` holds the audio, ``lab/<name>.tsv`` (tab-separated, with a header
 ``file_name``, ``label``) the labels; a file name's prefix is its partition
@@ -9,55 +13,42 @@ label was withheld. The packages name no speakers; if ``lab/groups.tsv``
 
 import pandas as pd
 
-from thesislib.corpora.counts import list_differences
-from thesislib.corpora.folder import describe, find_folder, list_files
+from thesislib.corpora.folder import describe, list_files
+from thesislib.corpora.records import compare_counts
 from thesislib.corpora.tables import Problems, read_table
-from thesislib.errors import CorpusError
 
 PARTITIONS = ("train", "devel", "test")
 
 
-def is_compare(root, label_files):
-    """Whether a folder holds the layout with one of these label files."""
-    return any((root / "lab" / name).is_file() for name in label_files)
-
-
-def load_compare(root, *, name, label_files, labels, expected, licence):
+def load(place, record, *, labels=None):
     """Read a ComParE package where it stands.
 
     Parameters
     ----------
-    root : str or Path
+    place : Path
         Folder that holds ``wav`` and ``lab``.
-    name : str
-        Name of the corpus.
-    label_files : sequence of str
-        Names that the label file may have, in order of preference.
-    labels : dict of str to str
-        The closed label set: label in the file to class name.
-    expected : dict of (str, str) to int
-        Published number of clips by partition and class; a corpus is the
-        thesis's own only if it has these.
-    licence : str
+    record : Record
+        Its markers are the label files, in order of preference.
+    labels : dict of str to str, optional
+        The closed label set: label in the file to class name. By default the record's; what 0, 1
+        and 2 mean in the heart sounds' package, no public source confirms.
 
     Returns
     -------
     Corpus
-        Rows sorted by file name; ``label`` missing where it was withheld.
+        Rows sorted by file name; ``label`` missing where it was withheld. Of kind ``thesis`` only
+        if all counts fit.
 
     Raises
     ------
     CorpusError
         Lists every unknown label, unknown prefix, double or orphaned row.
     """
-    root = find_folder(root)
-    path = next((root / "lab" / n for n in label_files if (root / "lab" / n).is_file()), None)
-    if path is None:
-        listed = " or ".join(f"lab/{n}" for n in label_files)
-        raise CorpusError(f"{root}: {listed} is missing; expected a ComParE package")
+    labels = record.labels if labels is None else labels
+    path = next(place / name for name in record.markers if (place / name).is_file())
     table, notes = read_table(path, needs=("file_name", "label"))
     table["file_name"] = table["file_name"].str.strip()
-    files = [name.removeprefix("wav/") for name in list_files(root, "wav/*.wav")]
+    files = [name.removeprefix("wav/") for name in list_files(place, "wav/*.wav")]
     problems, labelled = Problems(), table["file_name"]
     for line, file in labelled[labelled.duplicated()].items():
         problems.add(f"{path.name} line {line}", f"{file} stands there twice", kind="twice")
@@ -73,9 +64,9 @@ def load_compare(root, *, name, label_files, labels, expected, licence):
         problems.add(f"wav/{file}", f"prefix {partition!r}, expected {wanted}")
     if not files:
         problems.add("wav", "found no .wav file")
-    problems.raise_if_any(root)
+    problems.raise_if_any(place)
     index["label"] = index["file_name"].map(table.set_index("file_name")["label"]).map(labels)
-    groups = root / "lab" / "groups.tsv"
+    groups = place / "lab" / "groups.tsv"
     if groups.is_file():
         table, others = read_table(groups, needs=("file_name", "group"))
         index["group"] = index["file_name"].map(table.set_index("file_name")["group"])
@@ -83,26 +74,9 @@ def load_compare(root, *, name, label_files, labels, expected, licence):
     index["file"] = "wav/" + index["file_name"]
     return describe(
         index.drop(columns="file_name"),
-        root,
-        name=name,
-        licence=licence,
-        mismatches=compare_counts(index, expected),
+        place,
+        name=record.name,
+        licence=record.licence,
+        mismatches=compare_counts(record, index),
         notes=notes,
     )
-
-
-def compare_counts(index, expected):
-    """Remarks on where the numbers of clips differ from the published ones.
-
-    Examples
-    --------
-    >>> index = pd.DataFrame({"partition": ["train"], "label": ["V"]})
-    >>> compare_counts(index, {("train", "V"): 168})
-    ('train: clips of V: found 1, published 168',)
-    """
-    counts = index.groupby(["partition", "label"]).size() if "partition" in index else {}
-    found, published = (
-        {f"{partition}: clips of {label}": n for (partition, label), n in numbers.items()}
-        for numbers in (counts, expected)
-    )
-    return list_differences(found, published)

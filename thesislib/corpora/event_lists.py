@@ -140,7 +140,7 @@ def split_sources(table, *, share=0.2, seed=0):
 
     Returns
     -------
-    kept, held_out : DataFrame
+    training, held_out : DataFrame
 
     Raises
     ------

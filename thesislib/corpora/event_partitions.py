@@ -84,15 +84,7 @@ def split_partitions(sources, *, validation_share=0.2, seed=0):
 
 
 def mix_partitions(
-    sources,
-    parts,
-    root,
-    *,
-    n_mixtures,
-    presence,
-    ready_root=None,
-    seed=0,
-    **settings,
+    sources, parts, root, *, n_mixtures, presence, ready_root=None, seed=0, **settings
 ):
     """Mixtures of each partition, drawn from its own sources.
 
@@ -157,11 +149,11 @@ def _find_ready(root, part):
     if root is None or part not in ("development", "evaluation"):
         return None
     try:
-        found = load_mixtures(root, subset)
+        mixtures = load_mixtures(root, subset)
     except CorpusError:
         return None
-    published = found.index["parameters"] == PUBLISHED_MIXTURES[subset]
-    return found.select(published) if published.any() else None
+    published = mixtures.index["parameters"] == PUBLISHED_MIXTURES[subset]
+    return mixtures.select(published) if published.any() else None
 
 
 def describe_durations(parts):

@@ -32,14 +32,6 @@ from thesislib.errors import CorpusError, ParameterError, check_number
 from thesislib.store import hash_parameters, write_atomically
 from thesislib.workers import Parallel, delayed
 
-__all__ = [
-    "index_recipes",
-    "measure_ebr_db",
-    "read_background",
-    "read_recipes",
-    "synthesize_mixtures",
-]
-
 ANTI_CLIPPING = 0.2  # the published factor for every mixture, so that levels stay comparable
 QUIETEST_RMS = 1e-4  # below, 24 bits no longer hold an event at -6 dB to 0.1 dB
 FADE_S = 0.1  # where a short background is looped
@@ -124,10 +116,8 @@ def synthesize_mixtures(
     ebr_db = [float(check_number("ebr_db", ebr)) for ebr in ebr_db]
     if not ebr_db:
         raise ParameterError("ebr_db: found no value, expected at least one ratio in dB")
-    events, backgrounds = (
-        _check_sources("events", events),
-        _check_sources("backgrounds", backgrounds),
-    )
+    events = _check_sources("events", events)
+    backgrounds = _check_sources("backgrounds", backgrounds)
     settings = {
         "subset": subset,
         "n_mixtures": n_mixtures,
@@ -363,44 +353,3 @@ def read_background(path, *, sr, duration_s, start_s=None, end_s=None):
         n_periods = -(-n_samples // len(period))
         y = np.concatenate([y[:n_fade], np.tile(period, n_periods)])
     return y[:n_samples].copy()
-
-
-def measure_ebr_db(mixture, background, *, sr, onset_s, offset_s):
-    """Event-to-background ratio of a finished mixture, from the audio alone.
-
-    The background's gain is measured outside the event; what is left inside is the event.
-
-    Parameters
-    ----------
-    mixture, background : ndarray, shape (n_samples,)
-        The mixture and the background that it was made from (`read_background`).
-    sr : float
-        Sampling rate in Hz.
-    onset_s, offset_s : float
-        Where the event is.
-
-    Returns
-    -------
-    float
-        Ratio of root mean squares in dB.
-
-    Examples
-    --------
-    >>> rng = np.random.default_rng(0)
-    >>> background, event = rng.normal(size=800), np.zeros(800)
-    >>> event[200:400] = background[200:400] * 2
-    >>> round(measure_ebr_db(0.1 * (background + event), background, sr=100, onset_s=2,
-    ...     offset_s=4), 3)
-    6.021
-    """
-    if mixture.shape != background.shape:
-        raise ParameterError(f"mixture: {mixture.shape}, expected {background.shape} as background")
-    inside = slice(round(onset_s * sr), round(offset_s * sr))
-    outside = np.ones(len(mixture), dtype=bool)
-    outside[inside] = False
-    power = np.dot(background[outside], background[outside])
-    if not power > 0:
-        raise ParameterError("background: silent outside the event, so its gain cannot be measured")
-    gain = np.dot(mixture[outside], background[outside]) / power
-    under = gain * background[inside]
-    return float(20 * np.log10(_rms(mixture[inside] - under) / _rms(under)))

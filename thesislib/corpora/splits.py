@@ -102,7 +102,7 @@ def _derive_folds(corpus, n_folds, seed):
     rows = np.flatnonzero(corpus.index["label"].notna().to_numpy())
     labels, groups = corpus.labels[rows], corpus.groups[rows]
     # The nested choice takes two groups of each class in every training part.
-    check_units(labels, groups, 3, what=_unit(corpus), where=corpus.name, parts="folds")
+    _check_rows(corpus, rows, 3, "folds")
     n_folds = min(n_folds, _fewest(labels, groups))
     fold = pd.Series(None, index=corpus.index.index, dtype=object)
     parts = draw_parts(labels, groups, n_folds, seed=seed, where=corpus.name)
@@ -132,22 +132,17 @@ def _derive_partitions(corpus, needs, seed):
             part[part == spare[0]] = scored
             remarks.append(f"{spare[0]} serves as {scored}")
     missing = [name for name in needs[:0:-1] if name not in set(part[labelled])]
-    train, what = np.flatnonzero(labelled & (part == "train")), _unit(corpus)
+    train = np.flatnonzero(labelled & (part == "train"))
     parts = ", ".join(["train", *missing[::-1]])
-    check_units(
-        corpus.labels[train],
-        corpus.groups[train],
-        1 + len(missing),
-        what=what,
-        where=corpus.name,
-        parts=f"partitions ({parts})",
-    )
+    _check_rows(corpus, train, 1 + len(missing), f"partitions ({parts})")
     for name in missing:
         labels, groups = corpus.labels[train], corpus.groups[train]
         n_parts = min(ONE_IN[name], _fewest(labels, groups))
         cut = draw_parts(labels, groups, n_parts, seed=seed, where=corpus.name) == 0
         part.iloc[train[cut]] = name
-        remarks.append(f"{cut.sum()} clips are cut off train as {name}, drawn by {what[:-1]}")
+        remarks.append(
+            f"{cut.sum()} clips are cut off train as {name}, drawn by {_unit(corpus)[:-1]}"
+        )
         train = train[~cut]
     return part, tuple(remarks)
 
@@ -174,15 +169,13 @@ def _check_nested(corpus, needs):
     else:
         return
     for name, rows in training.items():
-        check_units(
-            corpus.labels[rows],
-            corpus.groups[rows],
-            2,
-            classes=corpus.classes,
-            what=_unit(corpus),
-            where=f"{corpus.name}, training part of {name}",
-            parts="inner folds",
-        )
+        where = f", training part of {name}"
+        _check_rows(corpus, rows, 2, "inner folds", where, classes=corpus.classes)
+
+
+def _check_rows(corpus, rows, n_parts, parts, where="", classes=None):
+    how = {"what": _unit(corpus), "where": corpus.name + where, "parts": parts, "classes": classes}
+    check_units(corpus.labels[rows], corpus.groups[rows], n_parts, **how)
 
 
 def _unit(corpus):

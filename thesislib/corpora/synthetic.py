@@ -33,6 +33,7 @@ import json
 import os
 import shutil
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from zlib import crc32
 
@@ -149,12 +150,12 @@ def _is_complete(folder, parameters):
     if not folder.is_dir() or not any(folder.iterdir()):
         return False
     try:
-        found = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))["generator"]
+        generator = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))["generator"]
     except (OSError, ValueError, KeyError, TypeError):
-        found = "other files"
-    if found != parameters:
+        generator = "other files"
+    if generator != parameters:
         raise CorpusError(
-            f"{folder}: found {found}, expected an empty folder or the synthetic corpus "
+            f"{folder}: found {generator}, expected an empty folder or the synthetic corpus "
             f"{parameters}; name another folder or remove this one"
         )
     return True
@@ -247,14 +248,6 @@ def _write_compare(recipe, folder, seed, *, name):
     # Not in the real packages, which name no speakers.
     groups = clips[["file_name", "group"]].sort_values("file_name")
     _write_table(folder / "lab" / "groups.tsv", groups)
-
-
-def _write_snore(recipe, folder, seed):
-    _write_compare(recipe, folder, seed, name="ComParE2017_Snore.tsv")
-
-
-def _write_heart(recipe, folder, seed):
-    _write_compare(recipe, folder, seed, name="ComParE2018_Heartbeat.tsv")
 
 
 def _write_index(recipe, folder, seed):
@@ -351,8 +344,8 @@ def _write_yaml(path, content):
 
 
 _LAYOUTS = {
-    "snore": _write_snore,
-    "heart": _write_heart,
+    "snore": partial(_write_compare, name="ComParE2017_Snore.tsv"),
+    "heart": partial(_write_compare, name="ComParE2018_Heartbeat.tsv"),
     "acoustic_scenes": _write_scenes,
     "rare_events": _write_rare_events,
     "game_genre": _write_index,

@@ -1,4 +1,4 @@
-"""ImageNet weights: where they are, how they are read, how they are fetched (thesis 4.2.2).
+"""ImageNet weights: where they are and how they are read (thesis 4.2.2).
 
 A file of weights is data, and is read as data: safetensors, or torch's own format with
 ``weights_only``, which runs no code. The networks' weights are those that torchvision names;
@@ -18,13 +18,11 @@ import safetensors
 import safetensors.torch
 import torch
 
-from thesislib.corpora.download import fetch_file
 from thesislib.errors import WeightsError, check_option
-from thesislib.places import weights_folder
 from thesislib.representations.network_table import CAFFE_GOOGLENET
 from thesislib.representations.torchvision_guard import torchvision
-from thesislib.store import hash_file, lock
-from thesislib.training import check_readable, read_tensors, write_tensors
+from thesislib.store import hash_file
+from thesislib.training import check_readable, read_tensors
 
 _SUFFIXES = (".safetensors", ".pth", ".pt")
 _REAL = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
@@ -82,66 +80,6 @@ def weights_address(name):
         )
     url = published_weights(name).url
     return url, re.search(r"-([0-9a-f]{8,64})\.pth$", url).group(1)
-
-
-def fetch_weights(names, folder=None, *, base_url=None, progress=True):
-    """Fetch ImageNet weights, check them, and keep them as safetensors.
-
-    Parameters
-    ----------
-    names : list of str
-        Networks, by torchvision's names.
-    folder : str or Path, optional
-        The weights folder by default.
-    base_url : str, optional
-        Address of a folder that holds the same files, in place of torchvision's.
-    progress : bool
-        Show a progress bar.
-
-    Returns
-    -------
-    list of Path
-        ``NAME.safetensors``, one a network, whole and checked. A file that an earlier call
-        fetched from the same address is kept.
-
-    Raises
-    ------
-    ParameterError, WeightsError
-        If a name is unknown or has no address; before the first transfer.
-    DownloadError
-        If the file cannot be fetched or is not the one torchvision names; nothing stays.
-    """
-    folder = Path(folder) if folder is not None else weights_folder()
-    addresses = {name: weights_address(name) for name in names}
-    paths = []
-    for name, (url, sha256_prefix) in addresses.items():
-        target = folder / f"{name}.safetensors"
-        file_name = url.rpartition("/")[2]
-        with lock(target):
-            if _source(target) != file_name:
-                if base_url is not None:
-                    url = f"{base_url.rstrip('/')}/{file_name}"
-                download = fetch_file(
-                    url, folder / file_name, sha256_prefix=sha256_prefix, progress=progress
-                )
-                try:
-                    state = read_weights(download)
-                except WeightsError:
-                    download.unlink()
-                    raise
-                # If the disk is full, the download stays for the next call.
-                write_tensors(target, state, {"source": file_name})
-                download.unlink()
-        paths.append(target)
-    return paths
-
-
-def _source(path):
-    """File that ``path`` was converted from; None if it is absent or damaged."""
-    try:
-        return read_tensors(path)[1]["source"]
-    except (WeightsError, KeyError):
-        return None
 
 
 def hash_weights(path):

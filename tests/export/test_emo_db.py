@@ -5,12 +5,17 @@ import io
 import zipfile
 
 import numpy as np
+import pandas as pd
 import pytest
 import soundfile
 
-from thesislib.corpora import emo_db, fetch_corpus, load_any, open_corpus
-from thesislib.corpora.download import DownloadError
+from thesislib.corpora import load_any, load_corpus, open_corpus
+from thesislib.corpora.records import RECORDS, find_place
 from thesislib.errors import CorpusError, ParameterError
+from thesislib.export.download import DownloadError
+from thesislib.export.fetch import fetch_corpus
+
+RECORD = RECORDS["emo_db"]
 
 NAMES = sorted(
     f"{s}a0{i}{e}a.wav" for s in "03 08 12 14 15 16".split() for e in "WTFN" for i in (1, 2)
@@ -34,14 +39,14 @@ def make_archive(names=NAMES, *, extra=()):
 @pytest.fixture
 def server(file_server, monkeypatch):
     digest = hashlib.sha256("\n".join(NAMES).encode()).hexdigest()
-    monkeypatch.setattr(emo_db, "NAMES_SHA256", digest)
-    monkeypatch.setattr(emo_db, "BASE_URL", file_server.url)
+    monkeypatch.setattr(RECORD, "names_sha256", digest)
+    monkeypatch.setattr(RECORD, "base_url", file_server.url)
     file_server.files["download.zip"] = make_archive()
     return file_server
 
 
 def fetch(root):
-    return emo_db.fetch(root, accept_licence=True, progress=False)
+    return fetch_corpus("emo-db", root, accept_licence=True, progress=False)
 
 
 def test_the_licence_comes_first(server, tmp_path):
@@ -67,10 +72,10 @@ def test_it_arrives_once_and_what_was_lost_is_fetched_again(server, tmp_path):
 def test_a_broken_transfer_goes_on(server, tmp_path):
     server.n_cuts = 1
     fetch(tmp_path / "e")
-    asked = [wanted for _, wanted in server.requests]
-    assert asked[0] is None
-    assert asked[1].startswith("bytes=") and asked[1] != "bytes=0-"
-    assert len(emo_db.load(tmp_path / "e")) == 36
+    ranges = [wanted for _, wanted in server.requests]
+    assert ranges[0] is None
+    assert ranges[1].startswith("bytes=") and ranges[1] != "bytes=0-"
+    assert len(load_corpus("emo_db", tmp_path / "e")) == 36
 
 
 def test_a_killed_transfer_is_taken_up_from_its_part(server, tmp_path):
@@ -84,8 +89,8 @@ def test_a_killed_transfer_is_taken_up_from_its_part(server, tmp_path):
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lambda content: make_archive(NAMES[1:]), "found 47 .wav files .*expected the 535"),
-        (lambda content: make_archive([*NAMES[1:], "03z01Wa.wav"]), "found 48 .wav files"),
+        (lambda content: make_archive(NAMES[1:]), "found 47 files .*expected the 535"),
+        (lambda content: make_archive([*NAMES[1:], "03z01Wa.wav"]), "found 48 files"),
         (lambda content: b"<html>moved</html>", "no readable zip archive"),
         (lambda content: content.replace(b"data", b"dat\0", 3), "wrong checksum in wav/"),
     ],
@@ -116,24 +121,24 @@ def test_names_tell_speaker_emotion_and_sentiment(server, tmp_path):
     assert (corpus.kind, corpus.classes) == ("stand-in", ["negative", "positive"])
     assert "speaker 09: clips of anger: found 0, published 13" in corpus.remarks
     assert load_any(root).fingerprint == corpus.fingerprint
-    emotions = emo_db.load(root, target="emotion")
+    emotions = load_corpus("emo_db", root, target="emotion")
     assert len(emotions) == len(NAMES)
     assert emotions.classes == ["anger", "happiness", "neutral", "sadness"]
 
 
 def test_partitions_hold_every_speaker_once_and_both_sexes():
-    speakers = [speaker for row in emo_db.PARTITIONS.values() for speaker in row]
-    assert sorted(speakers) == sorted({speaker for speaker, _ in emo_db.EXPECTED_COUNTS})
+    speakers = [speaker for row in RECORD.partitions.values() for speaker in row]
+    assert sorted(speakers) == sorted(RECORD.counts[0]["numbers"])
     assert len(set(speakers)) == len(speakers) == 10
     men = {"03", "10", "11", "12", "15"}
-    for row in emo_db.PARTITIONS.values():
+    for row in RECORD.partitions.values():
         assert 2 * len(men & set(row)) == len(row)
 
 
 def test_published_counts_add_up():
-    counts = emo_db.EXPECTED_COUNTS
-    assert sum(counts.values()) == 535
-    by_emotion = {e: sum(n for (_, x), n in counts.items() if x == e) for _, e in counts}
+    counts = pd.DataFrame(RECORD.counts[0]["numbers"])
+    assert counts.to_numpy().sum() == 535
+    by_emotion = counts.sum(axis=1).to_dict()
     # Burkhardt et al. 2005 and the corpus's own site.
     assert by_emotion == {
         "anger": 127,
@@ -148,33 +153,33 @@ def test_published_counts_add_up():
 
 def test_strange_files_and_empty_folders_are_named(tmp_path):
     with pytest.raises(CorpusError, match=r"found no .wav file, expected names such as 03a01Fa"):
-        emo_db.load(tmp_path)
+        load_corpus("emo_db", tmp_path)
     (tmp_path / "wav").mkdir()
     for name in ("03a01Fa.wav", "99a01Fa.wav", "noise.wav"):
         (tmp_path / "wav" / name).touch()
-    with pytest.raises(CorpusError, match=r"found 99a01Fa.wav, noise.wav, expected names"):
-        emo_db.load(tmp_path)
+    with pytest.raises(CorpusError, match=r"found wav/99a01Fa.wav, wav/noise.wav, expected names"):
+        load_corpus("emo_db", tmp_path)
     with pytest.raises(ParameterError, match="target: found 'mood'"):
-        emo_db.load(tmp_path, target="mood")
+        load_corpus("emo_db", tmp_path, target="mood")
 
 
 def test_an_index_of_the_users_own_wins(tmp_path):
     (tmp_path / "wav").mkdir()
     (tmp_path / "wav" / "03a01Fa.wav").touch()
-    assert emo_db.is_emo_db(tmp_path)
+    assert find_place(tmp_path, RECORD) == tmp_path
+    assert load_any(tmp_path).name.startswith(RECORD.name)
     (tmp_path / "index.csv").write_text("file,label\nwav/03a01Fa.wav,joy\n")
-    assert not emo_db.is_emo_db(tmp_path)
-    assert emo_db.load(tmp_path).classes == ["joy"]
+    assert load_any(tmp_path).classes == ["joy"]
+    assert load_corpus("emo_db", tmp_path).classes == ["joy"]
 
 
 def test_clips_at_hand_have_names_and_labels_of_emo_db(reference_data):
-    import pandas as pd
-
     table = pd.read_csv(reference_data / "corpora" / "sentiment" / "index.csv")
     table = table[table["file"].str.contains("emodb")]
     names = table["file"].str.extract(r"__(\d\d\w+)\.flac$")[0]
-    found = names.str[5].map(emo_db.SENTIMENTS)
+    emotions = names.str[5].map(RECORD.values["emotions"])
     assert len(table) == 148
-    assert (found == table["label"]).all()
-    counts = names.groupby([names.str[:2], names.str[5].map(emo_db.EMOTIONS)]).size()
-    assert all(n <= emo_db.EXPECTED_COUNTS[key] for key, n in counts.items())
+    assert (emotions.map(RECORD.values["sentiments"]) == table["label"]).all()
+    counts = names.groupby([names.str[:2], emotions]).size()
+    published = RECORD.counts[0]["numbers"]
+    assert all(n <= published[s][e] for (s, e), n in counts.items())

@@ -14,7 +14,6 @@ import lzma
 import os
 import shutil
 import stat
-import tarfile
 import time
 import zipfile
 import zlib
@@ -24,34 +23,22 @@ import pooch
 import requests
 from tqdm.auto import tqdm
 
-from thesislib.errors import CorpusError, ParameterError, StoreError, ThesisError
+from thesislib.errors import CorpusError, ParameterError, StoreError, ThesisError, check_option
 from thesislib.store import lock, make_temporary, write_atomically
 
 _BLOCK = 1 << 16  # what a broken connection loses at most
 _N_ATTEMPTS = 4  # in a row without a single new byte
 _TIMEOUT_S = (15, 60)
-_NO_ADDRESS = (
-    requests.exceptions.InvalidURL,
-    requests.exceptions.MissingSchema,
-    requests.exceptions.InvalidSchema,
-)
+#: What reading a damaged zip archive raises; OSError without a number.
+_UNREADABLE = (EOFError, RuntimeError, ValueError, OSError)
+DAMAGED = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, *_UNREADABLE)
 
 
 class DownloadError(ThesisError, OSError):
-    """A file cannot be fetched, or what came is not what was asked for."""
+    """A file cannot be fetched, or is not the expected one."""
 
 
-def fetch_file(
-    url,
-    target,
-    *,
-    sha256=None,
-    md5=None,
-    sha256_prefix=None,
-    size=None,
-    check=None,
-    progress=True,
-) -> Path:
+def fetch_file(url, target, *, size=None, check=None, progress=True, **sums) -> Path:
     """Fetch a file over HTTP, going on with a partial one, and check it.
 
     Parameters
@@ -61,10 +48,6 @@ def fetch_file(
     target : str or Path
         Where the finished file shall stand. The partial file beside it,
         ``.<name>.part``, outlives a broken connection and a killed process.
-    sha256, md5, sha256_prefix : str, optional
-        Expected checksums in hexadecimal; at least one is compulsory (unless there is
-        a ``check``), all given ones are compared. ``sha256_prefix`` is the beginning of
-        the SHA-256.
     size : int, optional
         Expected size in bytes; a server that offers another is refused at once.
     check : callable, optional
@@ -72,6 +55,9 @@ def fetch_file(
         sources that publish no checksum.
     progress : bool
         Show a progress bar if a terminal is there.
+    **sums : str
+        Expected checksums in hexadecimal: ``sha256``, ``md5`` or ``sha256_prefix`` (the first
+        digits of the SHA-256). Without a ``check`` at least one is needed.
 
     Returns
     -------
@@ -93,58 +79,53 @@ def fetch_file(
     Traceback (most recent call last):
     ...
     thesislib.errors.ParameterError: https://example.org/a.zip: found no checksum, expected
-    sha256, md5 or sha256_prefix
+    sha256, md5, sha256_prefix
     """
     target = Path(target)
-    sums = {"sha256": sha256, "md5": md5, "sha256_prefix": sha256_prefix}
-    wanted = _check_sums(url, optional=check is not None, **sums)
-    if target.is_file() and _mismatch(target, wanted, check) is None:
-        return target
+    _check_sums(url, sums, optional=check is not None)
     part = target.with_name(f".{target.name}.part")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with lock(target):
             # Another process may have fetched it while this one waited.
-            if target.is_file() and _mismatch(target, wanted, check) is None:
+            if target.is_file() and _mismatch(target, sums, check) is None:
                 return target
-            resumed = part.exists()
-            _fetch_rest(url, part, size, progress)
-            problem = _mismatch(part, wanted, check)
-            if problem and resumed:
-                # The server's file may have changed since: once more, from the first byte.
-                part.unlink()
+            while True:
+                resumed = part.exists()
                 _fetch_rest(url, part, size, progress)
-                problem = _mismatch(part, wanted, check)
-            if problem:
+                problem = _mismatch(part, sums, check)
+                if problem is None:
+                    break
                 part.unlink()
-                raise DownloadError(f"{url}: not kept as {target}: {problem}")
+                # The server's file may have changed since: once more, from the first byte.
+                if not resumed:
+                    raise DownloadError(f"{url}: not kept as {target}: {problem}")
             os.replace(part, target)
+    except DownloadError:
+        raise
     except OSError as error:
-        if isinstance(error, DownloadError):
-            raise
         raise DownloadError(f"{url}: cannot be written to {target} ({error})") from error
     return target
 
 
-def _check_sums(url, *, optional, **sums):
-    wanted = {name: value.lower() for name, value in sums.items() if value}
-    if not wanted and not optional:
-        raise ParameterError(f"{url}: found no checksum, expected sha256, md5 or sha256_prefix")
-    shortest = {"sha256": 64, "md5": 32, "sha256_prefix": 8}
-    for name, value in wanted.items():
-        if set(value) - set("0123456789abcdef") or len(value) < shortest[name]:
-            raise ParameterError(
-                f"{url}: {name}: found {value!r}, expected {shortest[name]} hexadecimal digits"
-            )
-    return wanted
+def _check_sums(url, sums, *, optional):
+    lengths = {"sha256": 64, "md5": 32, "sha256_prefix": 8}
+    if not sums and not optional:
+        raise ParameterError(f"{url}: found no checksum, expected {', '.join(lengths)}")
+    for name, value in sums.items():
+        n = lengths[check_option("checksum", name, lengths)]
+        if set(value.lower()) - set("0123456789abcdef") or len(value) < n:
+            what = f"found {value!r}, expected {n} hexadecimal digits"
+            raise ParameterError(f"{url}: {name}: {what}")
 
 
-def _mismatch(path, wanted, check=None):
+def _mismatch(path, sums, check):
     """What is wrong with the file's checksums or content, in words; None if nothing."""
-    for name, value in wanted.items():
-        found = pooch.file_hash(str(path), alg=name.removesuffix("_prefix"))
-        if not (found.startswith(value) if name == "sha256_prefix" else found == value):
-            return f"{name}: found {found} ({path.stat().st_size} bytes), expected {value}"
+    for name, value in sums.items():
+        digest = pooch.file_hash(str(path), alg=name.removesuffix("_prefix"))
+        n = len(value) if name == "sha256_prefix" else None
+        if digest[:n] != value.lower():
+            return f"{name}: found {digest} ({path.stat().st_size} bytes), expected {value.lower()}"
     return check(path) if check else None
 
 
@@ -152,18 +133,18 @@ def _fetch_rest(url, part, size, progress):
     """Bring ``part`` to its full length, however often the connection breaks off."""
     failures = 0
     while True:
-        have = part.stat().st_size if part.exists() else 0
+        before = part.stat().st_size if part.exists() else 0
         try:
-            return _stream(url, part, have, size, progress)
-        except _NO_ADDRESS as error:
+            return _stream(url, part, before, size, progress)
+        except ValueError as error:
             raise DownloadError(f"{url}: not an http(s) address ({error})") from error
         except requests.RequestException as error:
             reason = error
-        kept = part.stat().st_size if part.exists() else 0
-        failures = 0 if kept > have else failures + 1
+        after = part.stat().st_size if part.exists() else 0
+        failures = 0 if after > before else failures + 1
         if failures == _N_ATTEMPTS:
             raise DownloadError(
-                f"{url}: no connection in {failures} attempts ({reason}); {kept} bytes are kept "
+                f"{url}: no connection in {failures} attempts ({reason}); {after} bytes are kept "
                 f"in {part}, the next call goes on from there"
             )
         time.sleep(0.1 * 4**failures)
@@ -185,7 +166,7 @@ def _stream(url, part, have, size, progress):
             have = 0  # a server without Range sends everything again
         elif not response.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
             part.unlink()
-            raise requests.ConnectionError("the server answered with another range")
+            raise requests.ConnectionError("the server sent another range")
         rest = response.headers.get("Content-Length")
         total = have + int(rest) if rest else None
         if size is not None and total is not None and total != size:
@@ -206,12 +187,11 @@ def _stream(url, part, have, size, progress):
 
 
 def unpack_archive(path, folder) -> Path:
-    """Unpack a zip or tar archive, after looking at every member.
+    """Unpack a zip archive, after looking at every member.
 
     Parameters
     ----------
     path : str or Path
-        ``.zip``, ``.tar``, ``.tar.gz``, ``.tar.bz2`` or ``.tar.xz``, told by content.
     folder : str or Path
         Where the members go; other files in it stay (archives of one corpus
         share a folder). Members are unpacked aside and moved into place one
@@ -230,22 +210,14 @@ def unpack_archive(path, folder) -> Path:
         the sizes are beyond belief; nothing is unpacked then.
     """
     path, folder, aside = Path(path), Path(folder), None
-    is_zip = zipfile.is_zipfile(path)
-    if not is_zip and not _is_tar(path):
-        raise CorpusError(f"{path}: found no such archive, expected zip or tar")
-    opener, members, options = (
-        (zipfile.ZipFile, _zip_members, {})
-        if is_zip
-        else (tarfile.open, _tar_members, {"filter": "data"})
-    )
+    if not zipfile.is_zipfile(path):
+        raise CorpusError(f"{path}: found no zip archive, expected one")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with opener(path) as archive:
-            _check_members(path, members(archive), folder)
+        with zipfile.ZipFile(path) as archive:
+            _check_members(path, archive.infolist(), folder)
             aside = make_temporary(folder / "unpack", folder=True)
-            archive.extractall(aside, **options)
-            while not is_zip and archive.fileobj.read(_BLOCK):
-                pass  # up to the checksum at the end of gz, bz2 and xz
+            archive.extractall(aside)
         for source in sorted(aside.rglob("*")):
             place = folder / source.relative_to(aside)
             if source.is_dir():
@@ -254,12 +226,10 @@ def unpack_archive(path, folder) -> Path:
                 os.replace(source, place)
     except CorpusError:
         raise
-    except _DAMAGED as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            reason = os.strerror(error.errno)
-            raise StoreError(
-                error.errno, f"{path}: cannot be unpacked into {folder} ({reason})"
-            ) from error
+    except DAMAGED as error:
+        if code := getattr(error, "errno", None):
+            what = f"{path}: cannot be unpacked into {folder} ({os.strerror(code)})"
+            raise StoreError(code, what) from error
         raise CorpusError(f"{path}: damaged or unsafe archive ({error})") from error
     finally:
         if aside is not None:
@@ -267,58 +237,24 @@ def unpack_archive(path, folder) -> Path:
     return folder
 
 
-_DAMAGED = (
-    zipfile.BadZipFile,
-    tarfile.TarError,
-    zlib.error,
-    lzma.LZMAError,
-    EOFError,
-    RuntimeError,
-    ValueError,
-    OSError,  # of bz2, without a number
-)
-
-
-def _is_tar(path):
-    try:
-        return path.is_file() and tarfile.is_tarfile(path)
-    except _DAMAGED:
-        return False
-
-
-def _zip_members(archive):
-    """Yield name, size in bytes and kind (of `stat`) of each member."""
-    for info in archive.infolist():
-        # zipfile would write a link or device as a plain file, which no corpus wants either.
-        kind = stat.S_IFMT(info.external_attr >> 16)
-        if kind in (0, stat.S_IFREG, stat.S_IFDIR):
-            kind = stat.S_IFDIR if info.is_dir() else stat.S_IFREG
-        yield info.orig_filename, info.file_size, kind
-
-
-def _tar_members(archive):
-    for info in archive:
-        kind = stat.S_IFREG if info.isfile() else stat.S_IFDIR if info.isdir() else 0
-        yield info.name, info.size, kind
-
-
 def _check_members(path, members, folder):
     # Audio compresses little; deflate reaches 1000:1, which only a bomb comes near.
     limit = max(100 * path.stat().st_size, 50 << 20)
     limit = min(limit, shutil.disk_usage(folder).free)
     total, files, folders = 0, set(), {()}
-    for name, size, kind in members:
-        pieces = name.replace("\\", "/").split("/")
+    for info in members:
+        name, pieces = info.orig_filename, info.orig_filename.replace("\\", "/").split("/")
         if pieces[0] == "" or ":" in pieces[0] or ".." in pieces or "\0" in name:
             raise CorpusError(f"{path}: member {name!r} leaves the folder, nothing was unpacked")
-        if kind not in (stat.S_IFREG, stat.S_IFDIR):
+        # zipfile would write a link or device as a plain file, which no corpus wants either.
+        if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):
             raise CorpusError(f"{path}: member {name!r} is a link or device, nothing was unpacked")
         if max(len(os.fsencode(piece)) for piece in pieces) > 255:
             raise CorpusError(f"{path}: member {name:.80}... has a name of over 255 bytes")
         pieces = tuple(piece for piece in pieces if piece not in ("", "."))
-        (files if kind == stat.S_IFREG else folders).add(pieces)
+        (folders if info.is_dir() else files).add(pieces)
         folders.update(pieces[:n] for n in range(1, len(pieces)))
-        total += size
+        total += info.file_size
         if total > limit:
             raise CorpusError(f"{path}: found {total} bytes of content, expected at most {limit}")
     for pieces in files & folders:
@@ -326,27 +262,27 @@ def _check_members(path, members, folder):
     for pieces in files | folders:
         place = folder.joinpath(*pieces)
         if place.exists() and place.is_dir() != (pieces in folders):
-            raise CorpusError(
-                f"{place}: found a {'folder' if place.is_dir() else 'file'}, "
-                f"expected a {'folder' if pieces in folders else 'file'}"
-            )
+            kinds = ("folder", "file") if place.is_dir() else ("file", "folder")
+            raise CorpusError("{}: found a {}, expected a {}".format(place, *kinds))
 
 
-def fetch_archives(files, folder, base_url=None, *, keep=False, progress=True) -> Path:
+def fetch_archives(files, folder, base_url=None, *, is_complete=None, progress=True) -> Path:
     """Fetch the files of a corpus and unpack those that are archives.
 
     Parameters
     ----------
     files : list of dict
-        ``name``; ``url`` unless ``base_url`` is given; ``md5``, ``sha256`` or ``check``
+        ``name``; ``url`` unless there is a ``base_url``; ``md5``, ``sha256`` or ``check``
         (see `fetch_file`); optional ``size`` in bytes.
     folder : str or Path
         Folder of the corpus. What is finished is noted in ``.fetched/``: a
         second call, or one after a kill, does the rest only.
     base_url : str, optional
         Address that ``name`` is appended to.
-    keep : bool
-        Keep the archives (in ``.fetched/``) after unpacking.
+    is_complete : callable, optional
+        Whether nothing is missing in the folder, in place of these notes. It is called while no
+        other process works on the folder.
+    progress : bool
 
     Returns
     -------
@@ -359,40 +295,33 @@ def fetch_archives(files, folder, base_url=None, *, keep=False, progress=True) -
         As `fetch_file` and `unpack_archive`, and before the first transfer if
         the disk is too small for what is missing.
     """
-    with lock(folder):
-        return fetch_unlocked(files, folder, base_url, keep=keep, progress=progress)
-
-
-def fetch_unlocked(files, folder, base_url=None, *, keep=False, progress=True):
-    """`fetch_archives` for a caller that holds the lock of the folder."""
     folder = Path(folder)
-    notes = folder / ".fetched"
-    notes.mkdir(parents=True, exist_ok=True)
-    rows = []
-    for row in files:
-        sums = {key: row[key] for key in ("sha256", "md5") if row.get(key)}
-        done = notes / f"{row['name']}.done"
-        if not (done.is_file() and done.read_text() == repr(sums)):
-            rows.append((row, sums, done))
-    # Unpacked content is at least as large as the archive, of which one exists at a time.
-    missing = sum(int(row.get("size") or 0) for row, _, _ in rows)
-    free = shutil.disk_usage(folder).free
-    if missing > free:
-        raise DownloadError(f"{folder}: found {free} bytes free on disk, expected {missing}")
-    for row, sums, done in rows:
-        name = row["name"]
-        if Path(name).name != name:
-            raise ParameterError(f"name: found {name!r}, expected a file name without folders")
-        url = row.get("url") or f"{(base_url or '').rstrip('/')}/{name}"
-        size = int(row["size"]) if row.get("size") else None
-        check = row.get("check")
-        archive = fetch_file(url, notes / name, size=size, check=check, progress=progress, **sums)
-        if zipfile.is_zipfile(archive) or _is_tar(archive):
-            unpack_archive(archive, folder)
-            if not keep:
+    notes, rows = folder / ".fetched", []
+    with lock(folder):
+        if is_complete is not None and is_complete():
+            return folder
+        notes.mkdir(parents=True, exist_ok=True)
+        for row in files:
+            sums = {key: row[key] for key in ("sha256", "md5") if row.get(key)}
+            done = notes / f"{row['name']}.done"
+            if is_complete or not done.is_file() or done.read_text() != repr(sums):
+                rows.append((row, sums, done))
+        # Unpacked content is at least as large as the archive, of which one exists at a time.
+        missing = sum(row.get("size") or 0 for row, _, _ in rows)
+        free = shutil.disk_usage(folder).free
+        if missing > free:
+            raise DownloadError(f"{folder}: found {free} bytes free on disk, expected {missing}")
+        for row, sums, done in rows:
+            name, how = row["name"], {"check": row.get("check"), "progress": progress}
+            if Path(name).name != name:
+                raise ParameterError(f"name: found {name!r}, expected a file name without folders")
+            url = row.get("url") or f"{(base_url or '').rstrip('/')}/{name}"
+            archive = fetch_file(url, notes / name, size=row.get("size") or None, **how, **sums)
+            if zipfile.is_zipfile(archive):
+                unpack_archive(archive, folder)
                 archive.unlink()
-        else:
-            os.replace(archive, folder / name)
-        with write_atomically(done) as temporary:
-            temporary.write_text(repr(sums))
+            else:
+                os.replace(archive, folder / name)
+            with write_atomically(done) as temporary:
+                temporary.write_text(repr(sums))
     return folder
