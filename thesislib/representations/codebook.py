@@ -61,7 +61,7 @@ def minimum_width(stream):
     return minimum, np.where(maximum > minimum, maximum - minimum, np.float32(1))
 
 
-def mean_deviation(stream):
+def mean_std(stream):
     """Mean and standard deviation (ddof 1, or 1 where constant) of each feature."""
     minimum, maximum = _extremes(stream)
     n_frames = sum(map(len, stream))

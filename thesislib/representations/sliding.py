@@ -93,8 +93,28 @@ def predict_ensemble(detectors, X, *, sliding=True):
     if not len(detectors):
         raise ParameterError("detectors: found none, expected at least one")
     each = [predict_sliding(d, X) if sliding else d.predict_proba(X) for d in detectors]
-    means = [np.mean(clip, axis=0, dtype=np.float64).astype(np.float32) for clip in zip(*each)]
+    means = average_clips(each)
     return np.stack(means) if isinstance(X, np.ndarray) else means
+
+
+def average_clips(members):
+    """Mean of several detectors' probabilities, clip by clip (Table 8.5).
+
+    Parameters
+    ----------
+    members : sequence of list of ndarray, shape (time,)
+
+    Returns
+    -------
+    list of ndarray, shape (time,), float32
+
+    Examples
+    --------
+    >>> average_clips([[np.array([0.0, 1.0])], [np.array([1.0, 1.0])]])
+    [array([0.5, 1. ], dtype=float32)]
+    """
+    means = (np.mean(clip, axis=0, dtype=np.float64) for clip in zip(*members, strict=True))
+    return [mean.astype(np.float32) for mean in means]
 
 
 def check_clips(X, name, *, min_frames=1, n_columns=None):
