@@ -40,7 +40,7 @@ from thesislib.errors import (
     option,
 )
 from thesislib.representations.autoencoder import CELLS, DECODER_INPUTS, Autoencoder, buckets, pad
-from thesislib.representations.saving import SavedNetwork, check_spectrogram
+from thesislib.representations.saving import SIZE, SavedNetwork, check_spectrogram
 from thesislib.training import checkpoint_file, train
 
 # Batches between two losses with permuted codes, which take another decoder pass: a quarter of
@@ -118,7 +118,7 @@ class S2SAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, SavedNetwork, Bas
     (3, 6)
     """
 
-    _fitted = ("n_features_in_",)
+    _fitted = {"n_features_in_": SIZE}  # noqa: RUF012
 
     n_layers: integer(1, 64) = 2
     n_units: integer(1, 2**14) = 256
