@@ -94,9 +94,9 @@ class BagGrid:
             try:
                 bag.fit(training)
             except TooFewFramesError as error:
-                self._most[train.tobytes()] = error.n_found
-                if pair[0] > error.n_found:
-                    raise TooFewFramesError(pair[0], error.n_found) from error
+                self._most[train.tobytes()] = error.n_distinct
+                if pair[0] > error.n_distinct:
+                    raise TooFewFramesError(pair[0], error.n_distinct) from error
                 continue
             if whole:
                 sizes = [s for s in self.codebook_sizes if s <= size]
