@@ -25,7 +25,7 @@ from timing import row, run_script
 
 from thesislib.corpora.index import Corpus
 from thesislib.representations.deep_spectrum import DeepSpectrum
-from thesislib.representations.extract import extract
+from thesislib.representations.extraction import extract
 from thesislib.representations.networks import build_network, input_size
 from thesislib.spectra.plot import AudioPlot
 from thesislib.spectra.spectrogram import Spectrum

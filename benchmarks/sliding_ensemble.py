@@ -20,8 +20,8 @@ def predict_chunk_by_chunk(detector, clip):
     for start in range(len(clip) - length + 1):
         x = gather_chunks(
             network,
-            [clip],
-            [(0, start)],
+            clip,
+            [start],
             n_frames=length,
             convolution_context=detector.convolution_context,
         )

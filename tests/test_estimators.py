@@ -23,12 +23,12 @@ from thesislib.representations.end_to_end import WaveformClassifier
 from thesislib.representations.functionals import FrameFeatures, Functionals
 from thesislib.representations.reduction import Reduction
 from thesislib.representations.s2sae import S2SAE
-from thesislib.representations.statistics import BandStatistics
+from thesislib.representations.statistics import LogMelStatistics
 
 #: Estimators whose X is a matrix; the others take lists of spectra, signals or pictures.
 PLAIN = [TrainingSpan(), Reduction(), MLP(n_epochs=30)]
 LEARNING = [BagOfFeatures(), CRNN(), FFNN(), DCGAN(), WaveformClassifier(), S2SAE(), FrameMLP()]
-STATELESS = [DeepSpectrum(), Functionals(), FrameFeatures(), BandStatistics()]
+STATELESS = [DeepSpectrum(), Functionals(), FrameFeatures(), LogMelStatistics()]
 
 
 @parametrize_with_checks(PLAIN)

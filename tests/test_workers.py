@@ -17,7 +17,7 @@ from thesislib.evaluation.validation import evaluate_folds
 from thesislib.export.features import write_features
 from thesislib.export.shards import list_parts
 from thesislib.representations.deep_spectrum import DeepSpectrum
-from thesislib.representations.extract import Reading, extract
+from thesislib.representations.extraction import Reading, extract
 from thesislib.spectra.plot import AudioPlot
 from thesislib.spectra.spectrogram import Spectrum
 from thesislib.store import FeatureStore

@@ -18,9 +18,9 @@ from thesislib.export.features import write_features
 from thesislib.export.openxbow import bag_csv
 from thesislib.export.recipe import REPRESENTATIONS
 from thesislib.representations.deep_spectrum import DeepSpectrum
-from thesislib.representations.extract import Reading
+from thesislib.representations.extraction import Reading
 from thesislib.representations.functionals import FrameFeatures, Functionals
-from thesislib.representations.statistics import BandStatistics
+from thesislib.representations.statistics import LogMelStatistics
 from thesislib.spectra.plot import AudioPlot
 from thesislib.spectra.spectrogram import Spectrum
 from thesislib.store import FeatureStore
@@ -90,7 +90,7 @@ def test_good_files_are_in_the_table_and_bad_ones_in_the_outcome(mixed, tmp_path
     spectrum = Spectrum.thesis("mel", hop_s=None, **BANDS)
     for name, *found in table.drop(columns="label").itertuples(index=False):
         y, sr = read_audio(mixed / name)
-        expected = BandStatistics(8).transform([spectrum(y, sr=sr)])[0]
+        expected = LogMelStatistics(8).transform([spectrum(y, sr=sr)])[0]
         assert np.array_equal(np.float32(found), expected)
 
 
@@ -282,7 +282,7 @@ def test_every_representation_gives_finite_features(few, tmp_path, name):
 
 def test_band_statistics_have_the_bands_of_the_control_of_the_notebooks(few, tmp_path):
     outcome = write_features([few], tmp_path / "out.csv", "band-statistics")
-    assert outcome.n_features == len(BandStatistics().get_feature_names_out())
+    assert outcome.n_features == len(LogMelStatistics().get_feature_names_out())
 
 
 @pytest.mark.parametrize("name", ["mfcc39", "band-statistics", "bag", "s2sae", "deep-spectrum"])

@@ -85,7 +85,7 @@ def test_own_fit_learns_what_openxbow_learnt():
     ours = clone(theirs).fit(toy)
     np.testing.assert_array_equal(ours.idf_, theirs.idf_)
     np.testing.assert_allclose(ours.mean_, theirs.mean_, rtol=1e-6)
-    np.testing.assert_allclose(ours.deviation_, theirs.deviation_, rtol=1e-6)
+    np.testing.assert_allclose(ours.std_, theirs.std_, rtol=1e-6)
 
 
 def test_wrong_deviations_of_several_streams_are_read_but_not_learnt():
@@ -96,7 +96,7 @@ def test_wrong_deviations_of_several_streams_are_read_but_not_learnt():
     # Two streams: openXBOW divides the sum by twice the number of frames.
     np.testing.assert_allclose(theirs.mean_, x.mean(axis=0) / 2, rtol=1e-5)
     np.testing.assert_allclose(ours.mean_, x.mean(axis=0), rtol=1e-5)
-    np.testing.assert_allclose(ours.deviation_, x.std(axis=0, ddof=1), rtol=1e-5)
+    np.testing.assert_allclose(ours.std_, x.std(axis=0, ddof=1), rtol=1e-5)
 
 
 @settings(max_examples=40, deadline=None)

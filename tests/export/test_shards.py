@@ -14,7 +14,7 @@ import soundfile
 from thesislib.errors import AudioError, ParameterError
 from thesislib.export.features import write_features
 from thesislib.export.shards import bag_folder, list_parts, read_about
-from thesislib.representations.extract import Reading
+from thesislib.representations.extraction import Reading
 
 BANDS = {"n_mels": 8, "window_s": 0.032}
 BAG = {"frames": "mfcc39", "codebook_size": 12, "n_assign": 3}

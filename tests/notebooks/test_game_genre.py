@@ -10,8 +10,8 @@ from thesislib.corpora.synthetic import make_corpus
 from thesislib.evaluation.fusion import vote_chunks
 from thesislib.evaluation.search import evaluate_chunks
 from thesislib.reporting.tables import describe_selections
-from thesislib.representations.extract import Reading, extract
-from thesislib.representations.statistics import BandStatistics
+from thesislib.representations.extraction import Reading, extract
+from thesislib.representations.statistics import LogMelStatistics
 from thesislib.spectra.spectrogram import Spectrum
 
 CHANCE = 1 / 6
@@ -24,7 +24,7 @@ def make_games(folder, seed):
     games = load_corpus("game_genre", root)
     bands = Spectrum("mel", window_s=0.032, hop_s=0.016, n_mels=64, reference=1.0)
     reading = Reading(sr=16000, chunk_s=1.0, last="drop")
-    chunks = extract(games, BandStatistics(n_bands=64), bands, reading=reading, progress=False)
+    chunks = extract(games, LogMelStatistics(n_bands=64), bands, reading=reading, progress=False)
     return games, chunks
 
 

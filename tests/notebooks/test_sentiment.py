@@ -8,9 +8,9 @@ from thesislib.corpora import open_corpus
 from thesislib.corpora.synthetic import make_corpus
 from thesislib.evaluation.validation import evaluate_partitions
 from thesislib.reporting.published import load_published
-from thesislib.representations.extract import extract
+from thesislib.representations.extraction import extract
 from thesislib.representations.functionals import FrameFeatures
-from thesislib.representations.statistics import BandStatistics
+from thesislib.representations.statistics import LogMelStatistics
 from thesislib.spectra.spectrogram import Spectrum
 
 NAME = "09_2_sentiment"
@@ -21,7 +21,7 @@ def make_reviews(root, seed):
     root = make_corpus("sentiment", root, n_per_class=16, clip_s=1, seed=seed)
     reviews = open_corpus("sentiment", root)
     spectrum = Spectrum("mel", window_s=0.032, hop_s=0.016, n_mels=32)
-    return reviews, extract(reviews, BandStatistics(n_bands=32), spectrum, progress=False).matrix
+    return reviews, extract(reviews, LogMelStatistics(n_bands=32), spectrum, progress=False).matrix
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,8 @@ from thesislib.corpora.synthetic import make_corpus
 from thesislib.errors import CorpusError
 from thesislib.evaluation.validation import evaluate_folds
 from thesislib.reporting.published import load_published
-from thesislib.representations.extract import Reading, extract
-from thesislib.representations.statistics import BandStatistics
+from thesislib.representations.extraction import Reading, extract
+from thesislib.representations.statistics import LogMelStatistics
 from thesislib.spectra.spectrogram import Spectrum
 
 NAME = "09_1_vocalisations"
@@ -42,7 +42,7 @@ def test_permuted_labels_score_at_chance_and_true_ones_above(seeds, tmp_path):
     for seed in seeds:
         rng = np.random.default_rng(seed)
         for corpus in make_tasks(tmp_path / str(seed), seed, n_per_class=20).values():
-            X = extract(corpus, BandStatistics(n_bands=32), spectrum, progress=False).matrix
+            X = extract(corpus, LogMelStatistics(n_bands=32), spectrum, progress=False).matrix
             true.append(score(corpus, X, corpus.labels))
             labels = corpus.labels.copy()
             for name in ("train", "evaluation"):
@@ -78,7 +78,7 @@ def test_segments_of_a_corpus_are_those_that_extraction_finds(tasks):
     reading = Reading(sr=8000, chunk_s=0.3, hop_s=0.2, last="drop")
     spectrum = Spectrum("mel", window_s=0.032, hop_s=0.016, n_mels=16)
     corpus = tasks["coughing"]
-    found = extract(corpus, BandStatistics(n_bands=16), spectrum, reading=reading, progress=False)
+    found = extract(corpus, LogMelStatistics(n_bands=16), spectrum, reading=reading, progress=False)
     silence = np.empty(round(8000 * corpus.lengths_s[0]))
     expected = len(chunk(silence, sr=8000, window_s=0.3, hop_s=0.2, last="drop")[0])
     assert [len(part) for part in found.by_row] == [expected] * len(corpus)

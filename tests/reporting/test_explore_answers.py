@@ -31,7 +31,7 @@ from thesislib.representations.bag_grid import BagGrid
 from thesislib.representations.bag_of_features import BagOfFeatures
 from thesislib.representations.crnn import FFNN
 from thesislib.representations.deep_spectrum import DeepSpectrum
-from thesislib.representations.extract import Reading, extract
+from thesislib.representations.extraction import Reading, extract
 from thesislib.representations.s2sae import S2SAE
 from thesislib.spectra.plot import AudioPlot
 from thesislib.spectra.spectrogram import Spectrum

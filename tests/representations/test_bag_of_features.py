@@ -108,7 +108,7 @@ def test_blocks_do_not_change_bags(monkeypatch):
     np.testing.assert_array_equal(bag.transform(clips), whole)
     zscore = BagOfFeatures(20, 4, scale="zscore").fit(clips)
     x = np.concatenate(clips).astype(np.float64)
-    np.testing.assert_allclose(zscore.deviation_, x.std(axis=0, ddof=1), rtol=1e-6)
+    np.testing.assert_allclose(zscore.std_, x.std(axis=0, ddof=1), rtol=1e-6)
 
 
 def test_memory_does_not_grow_with_frames(monkeypatch, rng):
@@ -223,7 +223,7 @@ def test_zscore_has_one_degree_less_and_keeps_its_digits(rng):
     x = (1e4 + rng.normal(size=(300, 3))).astype(np.float32)
     bag = BagOfFeatures(5, 1, scale="zscore").fit([x[:100], x[100:]])
     np.testing.assert_allclose(bag.mean_, x.astype(np.float64).mean(axis=0), rtol=1e-7)
-    np.testing.assert_allclose(bag.deviation_, x.astype(np.float64).std(axis=0, ddof=1), rtol=1e-6)
+    np.testing.assert_allclose(bag.std_, x.astype(np.float64).std(axis=0, ddof=1), rtol=1e-6)
 
 
 @pytest.mark.parametrize("scale", ["minmax", "zscore"])
@@ -231,7 +231,7 @@ def test_constant_feature_has_width_one_and_changes_no_bag(scale):
     clips = make_clips()
     constant = [np.hstack([frames, np.full((len(frames), 1), 0.1)]) for frames in clips]
     bag = BagOfFeatures(10, 2, scale=scale).fit(constant)
-    assert (bag.width_ if scale == "minmax" else bag.deviation_)[-1] == 1
+    assert (bag.width_ if scale == "minmax" else bag.std_)[-1] == 1
     expected = BagOfFeatures(10, 2, scale=scale).fit_transform(clips)
     np.testing.assert_array_equal(bag.transform(constant), expected)
 

@@ -1,4 +1,4 @@
-"""Features depend on the picture alone: not on its neighbours, its place or the threads."""
+"""Features depend on the image alone: not on its neighbours, its place or the threads."""
 
 import json
 import pickle
@@ -19,7 +19,7 @@ from thesislib.store import hash_parameters
 
 
 @pytest.fixture
-def pictures(rng):
+def images(rng):
     return rng.integers(0, 256, (40, 64, 64, 3), dtype=np.uint8)
 
 
@@ -39,20 +39,20 @@ def threads():
 @pytest.mark.parametrize(
     ("network", "layer"), [("squeezenet1_1", "logits"), ("alexnet", ["fc6", "fc7"])]
 )
-def test_features_do_not_depend_on_batches_order_or_threads(pictures, threads, rng, network, layer):
-    spectrum = DeepSpectrum(network, layer=layer, weights="random", device="cpu").fit(pictures)
+def test_features_do_not_depend_on_batches_order_or_threads(images, threads, rng, network, layer):
+    spectrum = DeepSpectrum(network, layer=layer, weights="random", device="cpu").fit(images)
     threads(1)
-    together = spectrum.transform(pictures)
+    together = spectrum.transform(images)
     assert together.dtype == np.float32 and np.isfinite(together).all()
     assert len(np.unique(together[:, :50], axis=0)) == 40
     order = rng.permutation(40)
-    np.testing.assert_array_equal(spectrum.transform(pictures[order]), together[order])
-    single = np.concatenate([spectrum.transform(pictures[i : i + 1]) for i in range(0, 40, 9)])
+    np.testing.assert_array_equal(spectrum.transform(images[order]), together[order])
+    single = np.concatenate([spectrum.transform(images[i : i + 1]) for i in range(0, 40, 9)])
     np.testing.assert_array_equal(single, together[::9])
     for n_threads in (2, 3):
         threads(n_threads)
-        np.testing.assert_array_equal(spectrum.transform(pictures), together)
-        np.testing.assert_array_equal(spectrum.transform(pictures[35:]), together[35:])
+        np.testing.assert_array_equal(spectrum.transform(images), together)
+        np.testing.assert_array_equal(spectrum.transform(images[35:]), together[35:])
         assert torch.get_num_threads() == n_threads
 
 
@@ -70,24 +70,24 @@ def test_features_do_not_depend_on_batches_order_or_threads(pictures, threads, r
 def test_features_do_not_depend_on_batches_at_the_size_of_the_thesis(
     rng, threads, network, layer, size
 ):
-    pictures = rng.integers(0, 256, (20, size, size, 3), dtype=np.uint8)
+    images = rng.integers(0, 256, (20, size, size, 3), dtype=np.uint8)
     spectrum = DeepSpectrum(network, layer=layer, weights="random", device="cpu")
     threads(1)
-    together = spectrum.transform(pictures)
+    together = spectrum.transform(images)
     threads(2)
-    np.testing.assert_array_equal(spectrum.transform(pictures[::-1]), together[::-1])
-    np.testing.assert_array_equal(spectrum.transform(pictures[13:14]), together[13:14])
+    np.testing.assert_array_equal(spectrum.transform(images[::-1]), together[::-1])
+    np.testing.assert_array_equal(spectrum.transform(images[13:14]), together[13:14])
 
 
-def test_transforms_at_once_in_several_threads_do_not_mix(pictures, threads):
+def test_transforms_at_once_in_several_threads_do_not_mix(images, threads):
     threads(2)
     spectra = [squeezenet(random_state=seed, batch_size=4).fit() for seed in (0, 1)]
-    expected = [spectrum.transform(pictures) for spectrum in spectra]
+    expected = [spectrum.transform(images) for spectrum in spectra]
     found = {}
     # The first estimator answers two threads, so its network is shared.
     jobs = [(0, 0), (1, 1), (2, 0)]
     workers = [
-        threading.Thread(target=lambda j=j, s=s: found.update({j: spectra[s].transform(pictures)}))
+        threading.Thread(target=lambda j=j, s=s: found.update({j: spectra[s].transform(images)}))
         for j, s in jobs
     ]
     for worker in workers:
@@ -99,7 +99,7 @@ def test_transforms_at_once_in_several_threads_do_not_mix(pictures, threads):
     assert torch.get_num_threads() == 2
 
 
-def test_the_threads_are_given_back_after_an_error(pictures, threads, monkeypatch):
+def test_the_threads_are_given_back_after_an_error(images, threads, monkeypatch):
     threads(2)
     spectrum = squeezenet().fit()
 
@@ -109,28 +109,28 @@ def test_the_threads_are_given_back_after_an_error(pictures, threads, monkeypatc
     monkeypatch.setattr(spectrum.network_, "activations", fail)
     for n_pictures in (1, 40):
         with pytest.raises(RuntimeError, match="out of memory"):
-            spectrum.transform(pictures[:n_pictures])
+            spectrum.transform(images[:n_pictures])
         assert torch.get_num_threads() == 2
 
 
-def test_several_layers_come_from_one_pass_in_the_order_asked_for(pictures, monkeypatch):
-    both = DeepSpectrum("alexnet", layer=["fc7", "fc6"], weights="random").fit(pictures)
+def test_several_layers_come_from_one_pass_in_the_order_asked_for(images, monkeypatch):
+    both = DeepSpectrum("alexnet", layer=["fc7", "fc6"], weights="random").fit(images)
     passes = []
     both.network_.model.register_forward_hook(lambda *_: passes.append(1))
-    features = both.transform(pictures[:5])
+    features = both.transform(images[:5])
     assert len(passes) == 1 and features.shape == (5, 8192)
     names = both.get_feature_names_out()
     assert names[0] == "alexnet_fc7_0" and names[-1] == "alexnet_fc6_4095"
-    alone = DeepSpectrum("alexnet", layer="fc6", weights="random").fit_transform(pictures[:5])
+    alone = DeepSpectrum("alexnet", layer="fc6", weights="random").fit_transform(images[:5])
     np.testing.assert_array_equal(features[:, 4096:], alone)
 
 
-def test_features_are_the_network_s_activations(pictures):
+def test_features_are_the_network_s_activations(images):
     network = build_network("squeezenet1_1", weights="random", random_state=4)
     with torch.inference_mode():
-        x = input_convention("squeezenet1_1")(torch.from_numpy(pictures[:3]))
+        x = input_convention("squeezenet1_1")(torch.from_numpy(images[:3]))
         expected = network.model(x)
-    found = squeezenet(random_state=4).fit_transform(pictures[:3])
+    found = squeezenet(random_state=4).fit_transform(images[:3])
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
 
 
@@ -143,36 +143,36 @@ def test_trained_features_are_the_reference(reference_data):
     np.testing.assert_allclose(features, expected, rtol=0, atol=1e-4)
 
 
-def test_the_estimator_is_scikit_learn_s(pictures):
+def test_the_estimator_is_scikit_learn_s(images):
     spectrum = squeezenet(batch_size=3, random_state=2, layer=["logits"])
     twin = clone(spectrum)
     assert twin.get_params() == spectrum.get_params() and twin is not spectrum
     labels = np.arange(8) % 2
-    model = make_pipeline(squeezenet(), LinearSVC(C=1e-6, random_state=0)).fit(pictures[:8], labels)
-    assert set(model.predict(pictures[8:16])) <= {0, 1}
+    model = make_pipeline(squeezenet(), LinearSVC(C=1e-6, random_state=0)).fit(images[:8], labels)
+    assert set(model.predict(images[8:16])) <= {0, 1}
     names = model[:-1].get_feature_names_out()
     assert len(names) == model[0].n_features_ == 1000
     # Parameters set after `fit` count.
-    spectrum.fit(pictures).set_params(random_state=3)
-    changed = spectrum.transform(pictures[:2])
-    expected = squeezenet(batch_size=3, random_state=3).fit_transform(pictures[:2])
+    spectrum.fit(images).set_params(random_state=3)
+    changed = spectrum.transform(images[:2])
+    expected = squeezenet(batch_size=3, random_state=3).fit_transform(images[:2])
     np.testing.assert_array_equal(changed, expected)
 
 
-def test_a_pickle_carries_no_network(pictures):
-    spectrum = squeezenet().fit(pictures)
+def test_a_pickle_carries_no_network(images):
+    spectrum = squeezenet().fit(images)
     content = pickle.dumps(spectrum)
     assert len(content) < 10_000
     twin = pickle.loads(content)
-    np.testing.assert_array_equal(twin.transform(pictures[:2]), spectrum.transform(pictures[:2]))
+    np.testing.assert_array_equal(twin.transform(images[:2]), spectrum.transform(images[:2]))
     assert twin.get_feature_names_out().tolist() == spectrum.get_feature_names_out().tolist()
 
 
-def test_maps_grow_with_the_picture(pictures):
-    spectrum = squeezenet(layer="features.0").fit(pictures)
+def test_maps_grow_with_the_picture(images):
+    spectrum = squeezenet(layer="features.0").fit(images)
     assert spectrum.n_features_ == 64 * 31 * 31 == len(spectrum.get_feature_names_out())
-    assert spectrum.transform(pictures[:1]).shape == (1, 64 * 31 * 31)
-    assert spectrum.transform(pictures[:0]).shape == (0, 64 * 31 * 31)
+    assert spectrum.transform(images[:1]).shape == (1, 64 * 31 * 31)
+    assert spectrum.transform(images[:0]).shape == (0, 64 * 31 * 31)
 
 
 def test_the_key_names_what_the_features_depend_on(tmp_path):
@@ -235,7 +235,7 @@ def test_missing_weights_are_refused_in_fit(monkeypatch, tmp_path):
         (np.zeros((2, 64, 64, 3), np.float32), r"shape \(2, 64, 64, 3\) of float32"),
         (np.zeros((64, 64, 3), np.uint8), r"shape \(64, 64, 3\) of uint8"),
         (np.zeros((2, 3, 64, 64), np.uint8), r"shape \(2, 3, 64, 64\) of uint8"),
-        (np.zeros((2, 9, 9, 3), np.uint8), "pictures of 9 x 9"),
+        (np.zeros((2, 9, 9, 3), np.uint8), "images of 9 x 9"),
         ([np.zeros((64, 64, 3), np.uint8), np.zeros((9, 9, 3), np.uint8)], "several sizes"),
     ],
 )
@@ -245,10 +245,10 @@ def test_what_is_no_picture_is_refused(X, message):
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="bfloat16 requires a GPU")
-def test_half_precision_moves_features_a_little_and_is_part_of_the_key(pictures):
-    exact = squeezenet(device="cuda").fit().transform(pictures[:5])
+def test_half_precision_moves_features_a_little_and_is_part_of_the_key(images):
+    exact = squeezenet(device="cuda").fit().transform(images[:5])
     rounded = squeezenet(device="cuda", precision="bfloat16").fit()
-    found = rounded.transform(pictures[:5])
+    found = rounded.transform(images[:5])
     moved = np.linalg.norm(found - exact, axis=1) / np.linalg.norm(exact, axis=1)
     assert found.dtype == np.float32 and (moved > 0).all() and (moved < 0.1).all()
     assert rounded.cache_parameters()["dtype"] == "bfloat16"
@@ -281,12 +281,12 @@ def test_fully_connected_layers_answer_as_torch_multiplies_and_can_be_differenti
     torch.testing.assert_close(*(torch.autograd.grad(m(x).sum(), x)[0] for m in (fast, layer)))
 
 
-def test_passes_side_by_side_give_the_same_features(pictures, threads):
+def test_passes_side_by_side_give_the_same_features(images, threads):
     threads(2)
     spectrum = squeezenet(batch_size=8).fit()
-    expected = spectrum.transform(pictures)
+    expected = spectrum.transform(images)
     with spectrum.open_passes() as executor:
         starts = range(0, 40, 8)
-        found = list(executor.map(lambda k: spectrum.transform(pictures[k : k + 8]), starts))
+        found = list(executor.map(lambda k: spectrum.transform(images[k : k + 8]), starts))
     assert np.concatenate(found).tobytes() == expected.tobytes()
     assert spectrum.n_passes == torch.get_num_threads() == 2

@@ -70,8 +70,8 @@ def test_what_is_kept_is_not_computed_again(tasks, clips, tmp_path, monkeypatch)
     rates = {"learning_rates": [0.01, 0.001], "n_epochs": 2}
     searches = {"a": (tasks["crnn"][0], clips)}
     table = search_learning_rates(searches, store, **rates)
-    for name in ("_fit", "_predict", "_search"):
-        monkeypatch.setattr(event_training, name, lambda *args: pytest.fail("computed again"))
+    for owner, name in ((CRNN, "fit"), (FFNN, "fit"), (event_training, "_predict")):
+        monkeypatch.setattr(owner, name, lambda *args: pytest.fail("computed again"))
     again = fit_detectors(tasks, store)
     assert weights(again) == weights(first)
     assert [d.history_ for d in again.values()] == [d.history_ for d in first.values()]

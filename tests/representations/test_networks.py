@@ -19,7 +19,7 @@ from thesislib.representations.torchvision_guard import torchvision
 
 
 @pytest.fixture
-def pictures(rng):
+def images(rng):
     return torch.from_numpy(rng.integers(0, 256, (2, 64, 64, 3), dtype=np.uint8))
 
 
@@ -28,9 +28,9 @@ def alexnet():
     return build_network("alexnet", weights="random")
 
 
-def answer(network, pictures, *layers):
+def answer(network, images, *layers):
     with torch.inference_mode():
-        found = network.activations(pictures, layers)
+        found = network.activations(images, layers)
     return found if len(layers) > 1 else found[layers[0]]
 
 
@@ -59,7 +59,7 @@ def test_the_imagenet_file_is_found_in_the_weights_folder(reference_data, monkey
 
 
 @pytest.mark.parametrize("name", ["googlenet", "shufflenet_v2_x0_5", "densenet121"])
-def test_a_torch_file_gives_what_torchvision_gives(tmp_path, pictures, name):
+def test_a_torch_file_gives_what_torchvision_gives(tmp_path, images, name):
     settings = {"init_weights": False, "transform_input": True} if name == "googlenet" else {}
     with torch.random.fork_rng():
         torch.manual_seed(3)
@@ -81,13 +81,13 @@ def test_a_torch_file_gives_what_torchvision_gives(tmp_path, pictures, name):
     network = build_network(name, weights=tmp_path / "net.pth")
     normalise = torchvision.transforms.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
     with torch.inference_mode():
-        expected = model(normalise(pictures.permute(0, 3, 1, 2) / 255))
+        expected = model(normalise(images.permute(0, 3, 1, 2) / 255))
     scale = expected.abs().max().item()
-    np.testing.assert_allclose(answer(network, pictures, "logits"), expected, atol=1e-5 * scale)
+    np.testing.assert_allclose(answer(network, images, "logits"), expected, atol=1e-5 * scale)
 
 
-def test_fully_connected_layers_are_those_after_the_rectifier(alexnet, pictures):
-    found = answer(alexnet, pictures, "fc6", "fc7", "penultimate", "logits")
+def test_fully_connected_layers_are_those_after_the_rectifier(alexnet, images):
+    found = answer(alexnet, images, "fc6", "fc7", "penultimate", "logits")
     linear7, linear8 = alexnet.model.classifier[4], alexnet.model.classifier[6]
     with torch.inference_mode():
         torch.testing.assert_close(found["fc7"], linear7(found["fc6"]).relu())
@@ -103,9 +103,9 @@ def test_vgg_and_googlenet_name_their_layers():
     assert layer_widths("resnet50", ("avgpool", "layer1.0.conv1"), 64, 64) == (2048, 64 * 16 * 16)
 
 
-def test_pool_is_the_average_before_the_classifier(pictures):
+def test_pool_is_the_average_before_the_classifier(images):
     network = build_network("googlenet-bvlc", weights="random")
-    found = answer(network, pictures, "pool", "logits", "inception_5b/pool_proj")
+    found = answer(network, images, "pool", "logits", "inception_5b/pool_proj")
     classifier = network.model._modules["loss3/classifier"]
     with torch.inference_mode():
         torch.testing.assert_close(found["logits"], classifier(found["pool"]))
@@ -114,9 +114,9 @@ def test_pool_is_the_average_before_the_classifier(pictures):
     torch.testing.assert_close(found["pool"][:, -128:], maps)
 
 
-def test_a_layer_before_a_rectifier_in_place_keeps_its_negative_values(alexnet, pictures):
+def test_a_layer_before_a_rectifier_in_place_keeps_its_negative_values(alexnet, images):
     layers = ("features.0", "features.1", "classifier.1", "fc6")
-    found = answer(alexnet, pictures, *layers)
+    found = answer(alexnet, images, *layers)
     for before, after in (layers[:2], layers[2:]):
         assert found[before].min() < 0
         assert torch.equal(found[before].relu(), found[after])
@@ -130,14 +130,14 @@ def test_unknown_layers_are_answered_with_the_known_ones(alexnet):
 
 
 def test_small_pictures_work_and_smaller_ones_are_refused():
-    with pytest.raises(ParameterError, match=r"pictures of 16 x 16.*alexnet.*own size is 227"):
+    with pytest.raises(ParameterError, match=r"images of 16 x 16.*alexnet.*own size is 227"):
         layer_widths("alexnet", ("fc7",), 16, 16)
     with pytest.raises(ParameterError, match=r"64 x 64.*vit_b_32.*own size is 224"):
         layer_widths("vit_b_32", ("logits",), 64, 64)
 
 
 @pytest.mark.parametrize("name", ["mobilenet_v3_small", "convnext_tiny", "googlenet-bvlc"])
-def test_random_weights_depend_on_the_seed_alone(pictures, name):
+def test_random_weights_depend_on_the_seed_alone(images, name):
     torch.manual_seed(5)
     before = torch.random.get_rng_state()
     first = build_network(name, weights="random", random_state=1)
@@ -145,10 +145,10 @@ def test_random_weights_depend_on_the_seed_alone(pictures, name):
     torch.manual_seed(6)
     again = build_network(name, weights="random", random_state=1)
     other = build_network(name, weights="random", random_state=2)
-    logits = answer(first, pictures, "logits")
+    logits = answer(first, images, "logits")
     assert torch.isfinite(logits).all() and logits.std() > 0
-    assert torch.equal(logits, answer(again, pictures, "logits"))
-    assert not torch.equal(logits, answer(other, pictures, "logits"))
+    assert torch.equal(logits, answer(again, images, "logits"))
+    assert not torch.equal(logits, answer(other, images, "logits"))
     assert first.weights_id == "random:1" != other.weights_id
 
 
@@ -190,13 +190,13 @@ def test_conventions_are_those_of_the_weights():
 def test_deepspectrum_inputs_are_those_of_the_tool(reference_data):
     path = reference_data / "deepspectrum" / "net_inputs__mel128_viridis__s000.npz"
     with np.load(path, allow_pickle=False) as inputs:
-        for name, picture, expected in [
+        for name, image, expected in [
             ("alexnet", inputs["plot"], inputs["alexnet_input"][0]),
             ("vgg16", inputs["keras_resized_224_rgb"], inputs["vgg_input"].transpose(2, 0, 1)),
         ]:
-            found = input_convention(name, "deepspectrum")(torch.from_numpy(picture[None]))[0]
+            found = input_convention(name, "deepspectrum")(torch.from_numpy(image[None]))[0]
             np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6)
-            assert picture.shape[0] == input_size(name)
+            assert image.shape[0] == input_size(name)
 
 
 def test_table_4_1_is_what_is_built(alexnet):

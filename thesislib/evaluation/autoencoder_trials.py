@@ -15,8 +15,8 @@ from thesislib.corpora.index import Corpus
 from thesislib.errors import ParameterError
 from thesislib.evaluation.metrics import accuracy, bootstrap_interval, score_folds
 from thesislib.evaluation.validation import evaluate_folds, evaluate_partitions
-from thesislib.representations.extract import Reading, describe, read_items
-from thesislib.representations.learnt import LearntFeatures
+from thesislib.representations.crossfit import CrossFittedFeatures
+from thesislib.representations.extraction import Reading, describe, read_items
 from thesislib.representations.s2sae import S2SAE
 from thesislib.spectra.spectrogram import Spectrum
 from thesislib.store import FeatureStore
@@ -114,7 +114,7 @@ class FoldTrial:
     classifier : classifier
         With ``predict_proba``, unfitted.
     fit_on : {"train", "all"}
-        As in :class:`~thesislib.representations.learnt.LearntFeatures`.
+        As in :class:`~thesislib.representations.crossfit.CrossFittedFeatures`.
     n_resamples, seed : int
         Of the interval over groups.
 
@@ -198,7 +198,7 @@ def learn_setting(corpus, spectrum, estimator, store, parameters, *, reading=Non
 
     Returns
     -------
-    LearntFeatures
+    CrossFittedFeatures
 
     Raises
     ------
@@ -219,7 +219,7 @@ def learn_setting(corpus, spectrum, estimator, store, parameters, *, reading=Non
         )
     estimator.set_params(**parameters)
     items = [parts[0] for parts in read_items(corpus, spectrum, reading=reading)]
-    return LearntFeatures(estimator, items, store, fit_on=fit_on, groups=corpus.groups)
+    return CrossFittedFeatures(estimator, items, store, fit_on=fit_on, groups=corpus.groups)
 
 
 def split_directions(directions):

@@ -26,7 +26,7 @@ from torch import nn
 
 from thesislib.errors import SHARE, ParameterError, integer, number
 from thesislib.representations.crnn import Perceptron
-from thesislib.representations.saving import SavedNetwork
+from thesislib.representations.saving import CLASSES, SIZE, SavedNetwork
 from thesislib.training import checkpoint_file, train
 
 #: Rows classified at once, so that memory does not grow with the number of frames.
@@ -74,7 +74,7 @@ class MLP(ClassifierMixin, SavedNetwork, BaseEstimator):
     ['in', 'out']
     """
 
-    _fitted = ("classes_", "n_features_in_")
+    _fitted = {"classes_": CLASSES, "n_features_in_": SIZE}  # noqa: RUF012
     _version = 2
     context_frames = 1
 

@@ -52,7 +52,7 @@ def _features(options):
 
     from thesislib.errors import AudioError
     from thesislib.export.features import write_features
-    from thesislib.representations.extract import Reading
+    from thesislib.representations.extraction import Reading
     from thesislib.store import lock
     from thesislib.workers import open_cluster
 

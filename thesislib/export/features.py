@@ -25,7 +25,7 @@ from thesislib.export.openxbow import write_frames
 from thesislib.export.recipe import make_recipe
 from thesislib.export.shards import INDEX, VERSION, find_part, hold, part_path, write_index
 from thesislib.export.tables import FORMATS, check_writable, write_table
-from thesislib.representations.extract import Reading, extract, key_rows, warn_together
+from thesislib.representations.extraction import Reading, extract, key_rows, warn_together
 from thesislib.spectra.plot import AudioPlot, write_png
 from thesislib.store import hash_parameters, write_atomically
 from thesislib.workers import Parallel, delayed

@@ -217,7 +217,7 @@ def read_codebook(path):
         if scale == "minmax":
             bag.minimum_, bag.width_ = shift, divisor
         else:
-            bag.mean_, bag.deviation_ = shift, divisor
+            bag.mean_, bag.std_ = shift, divisor
     if idf is not None:
         n_bins = sum(map(len, words))
         if len(idf) != n_bins:
@@ -241,7 +241,7 @@ def write_codebook(path, bag):
         lines += ["1.0;" + _format_rows([bag.width_])[0]]
     elif bag.scale == "zscore":
         lines += ["standardizeInput", "0.0;" + _format_rows([bag.mean_])[0]]
-        lines += ["1.0;" + _format_rows([bag.deviation_])[0]]
+        lines += ["1.0;" + _format_rows([bag.std_])[0]]
     if bag.log:
         lines.append("log")
     if bag.idf:

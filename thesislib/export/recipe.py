@@ -17,9 +17,9 @@ from sklearn.base import BaseEstimator
 from thesislib.errors import ParameterError, check_option
 from thesislib.export.openxbow import read_codebook, write_codebook
 from thesislib.representations.bag_of_features import BagOfFeatures
-from thesislib.representations.extract import describe
+from thesislib.representations.extraction import describe
 from thesislib.representations.functionals import FrameFeatures, Functionals
-from thesislib.representations.statistics import BandStatistics
+from thesislib.representations.statistics import LogMelStatistics
 from thesislib.spectra.plot import STYLES, AudioPlot, own_axis
 from thesislib.spectra.spectrogram import Spectrum
 
@@ -193,7 +193,7 @@ def make_recipe(representation, settings, *, reading, random_state=0):
 
     Examples
     --------
-    >>> from thesislib.representations.extract import Reading
+    >>> from thesislib.representations.extraction import Reading
     >>> make_recipe("IS09", {"n_mels": 64}, reading=Reading())
     Traceback (most recent call last):
     ...
@@ -284,7 +284,7 @@ def _band_statistics(settings, reading, random_state):
     if spectrum.kind == "spectrogram" and reading.sr is None:
         raise ParameterError("kind: found spectrogram, whose bands depend on sr: give sr, too")
     n_bands = {"mel": spectrum.n_mels, "chroma": 12}.get(spectrum.kind)
-    return Recipe(BandStatistics(n_bands or len(spectrum.frequencies_hz(reading.sr))), spectrum)
+    return Recipe(LogMelStatistics(n_bands or len(spectrum.frequencies_hz(reading.sr))), spectrum)
 
 
 def _bag(settings, reading, random_state):

@@ -36,7 +36,7 @@ from thesislib.reporting.figures import (
     plot_detection,
     plot_reconstructions,
 )
-from thesislib.representations.extract import read_items
+from thesislib.representations.extraction import read_items
 from thesislib.representations.sliding import predict_ensemble
 from thesislib.spectra.plot import colour_table
 

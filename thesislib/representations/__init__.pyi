@@ -10,6 +10,9 @@ from .crnn import (
 from .crnn import (
     FFNN as FFNN,
 )
+from .crossfit import (
+    CrossFittedFeatures as CrossFittedFeatures,
+)
 from .dcgan import (
     DCGAN as DCGAN,
 )
@@ -19,15 +22,21 @@ from .deep_spectrum import (
 from .end_to_end import (
     WaveformClassifier as WaveformClassifier,
 )
+from .extraction import (
+    extract as extract,
+)
+from .extraction import (
+    read_items as read_items,
+)
 from .functionals import (
     Functionals as Functionals,
 )
-from .learnt import (
-    LearntFeatures as LearntFeatures,
+from .reading import (
+    Reading as Reading,
 )
 from .s2sae import (
     S2SAE as S2SAE,
 )
 from .statistics import (
-    BandStatistics as BandStatistics,
+    LogMelStatistics as LogMelStatistics,
 )

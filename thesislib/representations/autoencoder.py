@@ -1,7 +1,9 @@
 """Network of the sequence-to-sequence autoencoder (thesis chapter 6, Figure 6.2).
 
-Batches are padded clips, shape (batch, time, frequency), with ``lengths``, an integer
-tensor, shape (batch,), on the CPU. The padding has no effect on codes or losses.
+`thesislib.representations.s2sae` describes the architecture and its choices. Batches are padded
+clips, shape (batch, time, frequency), with ``lengths``, an integer tensor, shape (batch,), on the
+CPU. The padding has no effect on codes or losses: the encoder gets packed sequences, and in the
+decoder the padding comes after the clip's frames and is excluded from the loss.
 """
 
 import torch
@@ -19,7 +21,7 @@ class Autoencoder(nn.Module):
     Parameters
     ----------
     settings : S2SAE
-        Its parameters, ``n_features_in_`` and ``code_size`` are read, not kept.
+        Its parameters, ``n_features_in_`` and ``code_size`` are read.
     """
 
     def __init__(self, settings):
@@ -29,8 +31,8 @@ class Autoencoder(nn.Module):
         self.attention, self.encoder_noise = settings.attention, settings.encoder_noise
         rate = settings.dropout
         self.dropout_in = rate if settings.dropout_on == "inputs_and_outputs" else 0.0
-        # Between two layers, the masks of an output and of the next input act as one mask with
-        # the product of both keep rates.
+        # Between two layers a value passes the dropout of an output, then that of an input. Both
+        # together act as one dropout, whose keep rate is the product of the two keep rates.
         between = 1 - (1 - rate) * (1 - self.dropout_in)
         stack = {
             "hidden_size": n_units,
@@ -51,21 +53,24 @@ class Autoencoder(nn.Module):
             )
             for _ in range(2 if settings.bidirectional_decoder else 1)
         )
+        # Axes of the code, in this order: one initial state for each.
         self.state_shape = (len(self.decoders), n_states, n_layers, n_units)
 
     def encode(self, x, lengths):
         """Codes, shape (batch, code size), and the memory of attention (or None)."""
         x = dropout(x, self.dropout_in, self.training)
         if self.training and self.encoder_noise:
-            keep = torch.rand(x.shape[:2], device=x.device) >= self.encoder_noise
-            x = x * keep[..., None]  # (batch, time, 1)
+            is_clean = torch.rand(x.shape[:2], device=x.device) >= self.encoder_noise
+            x = x * is_clean[..., None]  # (batch, time, frequency) x (batch, time, 1)
         if _differ(lengths):
             packed = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
             out, final = self.encoder(packed)
         else:
             out, final = self.encoder(x)
-        # h or (h, c), each (layers x directions, batch, units)
+        # h (GRU) or (h, c) (LSTM), each (layers x directions, batch, units)
+        # -> (states x layers x directions, batch, units)
         final = torch.cat(final if isinstance(final, tuple) else (final,))
+        # -> (batch, states x layers x directions, units)
         # -> (batch, states x layers x directions x units) -> (batch, code size)
         code = torch.tanh(self.code(final.transpose(0, 1).flatten(1)))
         if not self.attention:
@@ -75,12 +80,14 @@ class Autoencoder(nn.Module):
         return code, (out, _inside(lengths, x))
 
     def decode(self, x, lengths, code, memory, decoder_input=None):
-        """Estimate of the target, shape of ``x``: (batch, time, frequency)."""
+        """Estimate of the target, (batch, time, frequency) as ``x``."""
         target = self.target(x, lengths)
-        # (batch, code size) -> (direction, h or c, layer, batch, unit)
+        # (batch, code size) -> (batch, direction, h or c, layer, unit)
+        # -> (direction, h or c, layer, batch, unit), as torch takes initial states
         states = code.unflatten(1, self.state_shape).permute(1, 2, 3, 0, 4).contiguous()
         estimates = []
         for i, decoder in enumerate(self.decoders):
+            # The second decoder runs in the other direction of time.
             frames = _flip(target, lengths) if i else target
             out = decoder(frames, states[i], memory, decoder_input or self.decoder_input)
             estimates.append(_flip(out, lengths) if i else out)
@@ -113,7 +120,7 @@ class Decoder(nn.Module):
     def forward(self, target, state, memory, decoder_input):
         """Estimate of ``target`` from the state and, depending on ``decoder_input``, its past."""
         state = tuple(state) if isinstance(self.stack, nn.LSTM) else state[0]
-        if decoder_input == "previous":
+        if decoder_input == "previous":  # step by step: (batch, 1, frequency)
             frame, frames = torch.zeros_like(target[:, :1]), []
             for _ in range(target.shape[1]):
                 frame, state = self._run(frame, state, memory)
@@ -122,10 +129,12 @@ class Decoder(nn.Module):
         if decoder_input == "none":
             x = torch.zeros_like(target)
         else:
+            # The target one step later, zeros first: a step sees the frame before its own.
             x = torch.cat([torch.zeros_like(target[:, :1]), target[:, :-1]], 1)
         return self._run(x, state, memory)[0]
 
     def _run(self, x, state, memory):
+        # (batch, time, frequency) -> (batch, time, units)
         out, state = self.stack(dropout(x, self.dropout_in, self.training), state)
         out = dropout(out, self.dropout_out, self.training)
         if self.query is not None:
@@ -133,14 +142,15 @@ class Decoder(nn.Module):
             # (batch, time, width) x (batch, width, encoder time) -> (batch, time, encoder time)
             scores = self.query(out) @ encoded.transpose(1, 2) / encoded.shape[2] ** 0.5
             scores = scores.masked_fill(~inside[:, None], -torch.inf)
-            out = torch.cat([out, scores.softmax(-1) @ encoded], -1)  # (batch, time, 2 widths)
-        return self.project(out), state
+            out = torch.cat([out, scores.softmax(-1) @ encoded], -1)  # (batch, time, units + width)
+        return self.project(out), state  # (batch, time, frequency)
 
 
 def buckets(lengths, batch_size, generator):
-    """Batches of clips of similar length, in random order.
+    """Batches (lists of indices) of clips of similar length, in random order.
 
-    Lengths are changed at random by a tenth, so that batches differ between epochs.
+    Clips are sorted by length after a random change of up to a tenth, so that batches differ
+    between epochs. Clips of equal length are drawn at random.
     """
     blurred = lengths * (0.9 + 0.2 * torch.rand(len(lengths), generator=generator))
     batches = blurred.argsort().split(batch_size)
@@ -150,7 +160,7 @@ def buckets(lengths, batch_size, generator):
 
 
 def pad(clips, device):
-    """Clips as one batch with zeros behind the shorter ones, and their lengths."""
+    """Clips as one batch with zeros after the shorter ones, and their lengths."""
     x = pad_sequence([torch.from_numpy(clip) for clip in clips], batch_first=True)
     return x.to(device), torch.tensor([len(clip) for clip in clips])
 
@@ -160,7 +170,7 @@ def _differ(lengths):
 
 
 def _inside(lengths, x):
-    """False where a frame is padding, shape (batch, time)."""
+    """True for frames of a clip, false for padding: shape (batch, time)."""
     return torch.arange(x.shape[1], device=x.device) < lengths.to(x.device)[:, None]
 
 

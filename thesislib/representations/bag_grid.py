@@ -5,7 +5,6 @@ codebook must not see the clips that it is scored on, so it is learnt anew for e
 part; one pass over the frames then serves the whole grid.
 """
 
-import hashlib
 from functools import partial
 
 import numpy as np
@@ -13,6 +12,7 @@ from sklearn.base import clone
 
 from thesislib.errors import ParameterError
 from thesislib.representations.codebook import TooFewFramesError
+from thesislib.representations.crossfit import Memory, hash_arrays
 from thesislib.store import hash_parameters
 
 
@@ -26,10 +26,10 @@ class BagGrid:
     bag : BagOfFeatures
         Unfitted; its ``codebook_size`` and ``n_assign`` are replaced by the grid's.
     codebook_sizes, n_assigns : sequence of int
-        Pairs with ``n_assign`` above the size are left out. A size that a training part
-        cannot fill is refused when its features are asked for; smaller ones are not.
+        Pairs with ``n_assign`` above the size are left out. Features of a size that a training
+        part cannot fill raise an error; those of smaller sizes do not.
     store : FeatureStore, optional
-        Keeps each training part's bags, so that a search goes on where it stopped.
+        Caches each training part's bags, so that an interrupted search resumes.
 
     Examples
     --------
@@ -43,7 +43,8 @@ class BagGrid:
     """
 
     def __init__(self, frames, bag, codebook_sizes, n_assigns, *, store=None):
-        self.frames, self.bag, self.store = frames, bag, store
+        self.frames, self.bag = frames, bag
+        self.store = Memory() if store is None else store
         self.codebook_sizes, self.n_assigns = sorted(codebook_sizes), sorted(n_assigns)
         self.pairs = [(s, a) for s in self.codebook_sizes for a in self.n_assigns if a <= s]
         if not self.pairs:
@@ -51,8 +52,7 @@ class BagGrid:
                 f"n_assigns: found {self.n_assigns}, expected one at most the codebook size "
                 f"{self.codebook_sizes[-1]}"
             )
-        self._made = {}
-        self._most = {}
+        self._most = {}  # distinct frames of training parts that have fewer than a size
         self._content = None
 
     def features(self, codebook_size, n_assign):
@@ -67,26 +67,20 @@ class BagGrid:
     def _bags(self, pair, train):
         train = np.asarray(train, dtype=int)
         part = train.tobytes()
-        if (pair, part) in self._made:
-            return self._made[pair, part]
         if pair[0] > self._most.get(part, pair[0]):
             raise TooFewFramesError(pair[0], self._most[part])
-        keys = None
-        if self.store is not None:
-            keys = {p: self._key(p, train) for p in self.pairs}
-            entry = self.store.get(keys[pair])
-            if entry is not None and "bags" in entry:
-                return entry["bags"]
-        grid = self._learn(pair, train)
-        for p, bags in grid.items():
-            if self.store is None:
-                self._made[p, part] = bags
-            else:
-                self.store.put(keys[p], {"bags": bags})
-        return grid[pair]
+        return self.store.remember(self._key(pair, train), lambda: self._learn(pair, train))["bags"]
 
     def _learn(self, pair, train):
-        """Bags of every pair that the training part can fill; an error if not the one asked for."""
+        """Bags of ``pair``; those of the other pairs, from the same fit, are stored."""
+        grid = self._learn_grid(pair, train)
+        for other, bags in grid.items():
+            if other != pair:
+                self.store.put(self._key(other, train), {"bags": bags})
+        return {"bags": grid[pair]}
+
+    def _learn_grid(self, pair, train):
+        """Bags of each pair that the training part can fill; raises if it cannot fill ``pair``."""
         bag = clone(self.bag)
         training = [self.frames[row] for row in train]
         # Nested codebooks come from one fit, the largest first; k-means' need one each.
@@ -100,9 +94,9 @@ class BagGrid:
             try:
                 bag.fit(training)
             except TooFewFramesError as error:
-                self._most[train.tobytes()] = error.n_found
-                if pair[0] > error.n_found:
-                    raise TooFewFramesError(pair[0], error.n_found) from error
+                self._most[train.tobytes()] = error.n_distinct
+                if pair[0] > error.n_distinct:
+                    raise TooFewFramesError(pair[0], error.n_distinct) from error
                 continue
             if whole:
                 sizes = [s for s in self.codebook_sizes if s <= size]
@@ -112,12 +106,7 @@ class BagGrid:
 
     def _key(self, pair, train):
         if self._content is None:
-            digest = hashlib.sha256()
-            for frames in self.frames:
-                frames = np.ascontiguousarray(frames)
-                digest.update(f"{frames.shape}{frames.dtype}".encode())
-                digest.update(frames.data)
-            self._content = digest.hexdigest()
+            self._content = hash_arrays(self.frames)
         settings = {k: v for k, v in self.bag.get_params().items() if k != "codebook"}
         del settings["codebook_size"], settings["n_assign"]
         return hash_parameters(

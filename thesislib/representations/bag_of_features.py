@@ -35,7 +35,7 @@ from thesislib.representations.codebook import (
     check_frames,
     iterate_blocks,
     learn_words,
-    mean_deviation,
+    mean_std,
     minimum_width,
     nearest_words,
     weigh_frames,
@@ -112,7 +112,7 @@ class BagOfFeatures(TransformerMixin, BaseEstimator):
         The words in the scaled space, one array for each stream.
     minimum_, width_ : ndarray, shape (n_features,), float32
         With ``scale="minmax"``; streams concatenated.
-    mean_, deviation_ : ndarray, shape (n_features,), float32
+    mean_, std_ : ndarray, shape (n_features,), float32
         With ``scale="zscore"``.
     idf_ : ndarray, shape (n_bins,), float32
         With ``idf=True``.
@@ -372,15 +372,15 @@ class BagOfFeatures(TransformerMixin, BaseEstimator):
             parts = [minimum_width(stream) for stream in streams]
             self.minimum_, self.width_ = (np.concatenate(part) for part in zip(*parts))
         elif self.scale == "zscore":
-            parts = [mean_deviation(stream) for stream in streams]
-            self.mean_, self.deviation_ = (np.concatenate(part) for part in zip(*parts))
+            parts = [mean_std(stream) for stream in streams]
+            self.mean_, self.std_ = (np.concatenate(part) for part in zip(*parts))
 
     def _scalings(self):
         """Pairs of shift and divisor, one for each stream."""
         if self.scale == "minmax":
             shift, divisor = self.minimum_, self.width_
         elif self.scale == "zscore":
-            shift, divisor = self.mean_, self.deviation_
+            shift, divisor = self.mean_, self.std_
         else:
             shift = np.zeros(self.n_features_in_, np.float32)
             divisor = np.ones(self.n_features_in_, np.float32)

@@ -1,9 +1,16 @@
-"""Codebooks: scaling frames, learning words, finding the nearest (thesis 4.2.3).
+"""Codebooks: scale frames, learn words, find the nearest words (thesis 4.2.3).
 
-Used by :class:`~thesislib.representations.bag_of_features.BagOfFeatures`; all
-arithmetic is float32, as in openXBOW. A *stream* is a list of arrays (n_frames,
-n_features), one for each clip; a *scaling* is a pair (shift, divisor), each of
-shape (n_features,).
+The steps of :class:`~thesislib.representations.bag_of_features.BagOfFeatures`, in its order:
+
+1. `check_frames` checks the input, `minimum_width` or `mean_std` learns the *scaling*, a pair
+   (shift, divisor), each of shape (n_features,);
+2. `learn_words` selects or computes the codebook, an array (size, n_features), from scaled frames;
+3. `iterate_blocks` gives all frames, scaled, in blocks of bounded size;
+4. `nearest_words` finds the words of each frame, `weigh_frames` their weights.
+
+A *stream* is a list of arrays (n_frames, n_features), one for each clip. All arithmetic is
+float32 and in openXBOW's order, since the bags must equal openXBOW's: a distance that is rounded
+differently can change which of two words is nearer.
 """
 
 import functools
@@ -21,7 +28,7 @@ BLOCK_VALUES = 2**22
 
 
 def check_frames(items, where):
-    """Frames of each clip as arrays of one width; an error names the clip."""
+    """Frames of each clip as arrays (n_frames, n_features); an error names the clip."""
     frames = []
     for index, item in enumerate(items):
         array = np.asarray(item)
@@ -36,7 +43,7 @@ def check_frames(items, where):
                 f"{name}: found {array.shape[1]} features, expected {frames[0].shape[1]} as in "
                 "item 0"
             )
-        # Minimum and maximum are not finite if any value is not; they need no large array.
+        # Minimum and maximum are not finite if any value is not, and need no copy of the array.
         with np.errstate(over="ignore"):
             if not np.isfinite(np.float32([array.min(), array.max()])).all():
                 row, column = np.argwhere(~np.isfinite(array.astype(np.float32)))[0]
@@ -61,7 +68,7 @@ def minimum_width(stream):
     return minimum, np.where(maximum > minimum, maximum - minimum, np.float32(1))
 
 
-def mean_deviation(stream):
+def mean_std(stream):
     """Mean and standard deviation (ddof 1, or 1 where constant) of each feature."""
     minimum, maximum = _extremes(stream)
     n_frames = sum(map(len, stream))
@@ -71,16 +78,17 @@ def mean_deviation(stream):
     for x, _ in iterate_blocks(stream, (mean, np.float32(1))):
         total = total + x.sum(axis=0, dtype=np.float64)
         squares = squares + np.einsum("ij,ij->j", x, x, dtype=np.float64)
-    # ``total`` corrects for the rounding of the mean to float32.
+    # Scaled frames are centred on the rounded mean; ``total`` corrects for the rounding.
     variance = (squares - total**2 / n_frames) / max(n_frames - 1, 1)
-    deviation = np.sqrt(np.maximum(variance, 0)).astype(np.float32)
-    return mean, np.where((maximum > minimum) & (deviation > 0), deviation, np.float32(1))
+    std = np.sqrt(np.maximum(variance, 0)).astype(np.float32)
+    return mean, np.where((maximum > minimum) & (std > 0), std, np.float32(1))
 
 
 def iterate_blocks(stream, scaling, n_columns=1):
     """Blocks of scaled frames (n_frames, n_features), and the clip of each frame (n_frames,).
 
-    The yielded arrays are overwritten by the next block.
+    A block has frames of several clips, and a clip may be in several blocks. The yielded arrays
+    are overwritten by the next block.
     """
     width = stream[0].shape[1]
     n_rows = max(16, BLOCK_VALUES // max(width, n_columns))
@@ -124,11 +132,12 @@ def learn_words(stream, scaling, size, sampling, rng):
 
 
 def _draw_distinct(stream, scaling, size, rng):
-    """Frames in random order, without duplicates of earlier words."""
+    """Frames in random order, without duplicates of earlier words: the sampling ``random``."""
     starts = np.cumsum([0] + [len(frames) for frames in stream])
     words = np.empty((size, stream[0].shape[1]), np.float32)
     n_words = 0
     for position in rng.permutation(starts[-1]):
+        # Position among the frames of all clips to clip and frame.
         clip = np.searchsorted(starts, position, side="right") - 1
         word = _scale(stream[clip][position - starts[clip]], scaling)
         if _is_new(word, words[:n_words]):
@@ -140,8 +149,10 @@ def _draw_distinct(stream, scaling, size, rng):
 
 
 def _is_new(word, words):
+    """Whether no earlier word is within the tolerance of ``word`` in every dimension."""
     alike = np.arange(len(words))
-    # Most words differ within the first features, so compare a few at a time.
+    # Most words differ within the first features: compare 32 at a time, and only words that
+    # have been alike so far.
     for start in range(0, len(word), 32):
         if len(alike) == 0:
             break
@@ -152,15 +163,20 @@ def _is_new(word, words):
 
 
 def _draw_spread(x, size, rng):
-    """Frames drawn with probability proportional to the squared distance to the nearest word."""
+    """Frames drawn with a probability proportional to the squared distance to the nearest word.
+
+    The sampling ``random++``, and the start of ``kmeans``.
+    """
     squares = np.einsum("ij,ij->i", x, x)
     nearest = np.full(len(x), np.inf, np.float32)
     chosen = [rng.integers(len(x))]
     while len(chosen) < size:
-        # einsum, since the last bits of BLAS depend on the number of threads.
+        # |x - w|^2 = |x|^2 + |w|^2 - 2 x.w of each frame to the last word. einsum, since the last
+        # bits of BLAS depend on the number of threads.
         last = chosen[-1]
         sums = squares + squares[last]
         distances = sums - 2 * np.einsum("ij,j->i", x, x[last])
+        # Where most digits cancel, sum squared differences instead.
         close = np.flatnonzero(distances < 1e-4 * sums)
         distances[close] = squared_differences(x, x, close, np.full_like(close, last))
         distances[last] = 0
@@ -168,27 +184,46 @@ def _draw_spread(x, size, rng):
         total = np.cumsum(nearest, dtype=np.float64)
         if total[-1] == 0:
             raise TooFewFramesError(size, len(chosen))
+        # A uniform number on the cumulative distances selects a frame.
         draw = np.searchsorted(total, rng.random() * total[-1], side="right")
         chosen.append(min(draw, len(x) - 1))
     return x[chosen]
 
 
 class TooFewFramesError(ParameterError):
-    """The training data have fewer distinct frames (``n_found``) than the codebook has words."""
+    """The training data have fewer distinct frames (``n_distinct``) than the codebook has words."""
 
-    def __init__(self, size, n_found):
-        self.n_found = n_found
+    def __init__(self, size, n_distinct):
+        self.n_distinct = n_distinct
         super().__init__(
-            f"codebook_size: found {size}, expected at most {n_found}, the number of distinct "
+            f"codebook_size: found {size}, expected at most {n_distinct}, the number of distinct "
             "frames of the training data"
         )
 
 
 def nearest_words(x, owner, words, wanted):
-    """Indices of the nearest words (n_frames, n_assign) for each (size, n_assign).
+    """Indices of the nearest words for each (size, n_assign) of ``wanted``.
 
-    Distances from the matrix product are rounded differently from sums of squared
-    differences. Where this could change the nearest words, the sums are computed.
+    Parameters
+    ----------
+    x : ndarray, shape (n_frames, n_features)
+        Scaled frames.
+    owner : ndarray, shape (n_frames,)
+        Clip of each frame, for error messages.
+    words : ndarray, shape (n_words, n_features)
+    wanted : list of (int, int)
+        Codebook size (the first words are the smaller codebook) and n_assign.
+
+    Returns
+    -------
+    dict of (int, int) to ndarray, shape (n_frames, n_assign)
+        Words in no particular order. Of words at equal distance the lowest index is taken.
+
+    Notes
+    -----
+    Distances come from one matrix product, which is fast but rounded differently from openXBOW's
+    sums of squared differences. Where the difference could change which words are nearest, the
+    sums are computed, for the words in question only.
     """
     squares = np.einsum("ij,ij->i", x, x)
     if not np.isfinite(squares).all():
@@ -200,14 +235,17 @@ def nearest_words(x, owner, words, wanted):
     word_squares = np.einsum("ij,ij->i", words, words)
     distances = x @ words.T  # (n_frames, n_words)
     distances *= -2  # exact, and cheaper than doubling the words
-    distances += word_squares  # without the frames' squares, which do not change the order
-    # About three times the largest rounding error measured for both computations together.
+    # The frames' squares are left out, since they do not change the order of a frame's words.
+    distances += word_squares
+    # Bound of the rounding error: about three times the largest one that was measured for both
+    # computations together.
     roundings = np.finfo(np.float32).eps * (8 + np.sqrt(x.shape[1]))
     bound = roundings * (squares + word_squares.max())
     nearest = {}
     for size in {size for size, _ in wanted}:
         n_assigns = {n_assign for other, n_assign in wanted if other == size}
         part = distances[:, :size]
+        # One word more than needed: the first that is not assigned.
         first = min(max(n_assigns) + 1, size)
         order = np.argpartition(part, first - 1, axis=1)[:, :first]
         values = np.take_along_axis(part, order, axis=1)
@@ -216,11 +254,14 @@ def nearest_words(x, owner, words, wanted):
         for n_assign in n_assigns:
             chosen = order[:, :n_assign]
             if n_assign < size:
-                last = values[:, n_assign - 1]
+                last = values[:, n_assign - 1]  # distance of the last assigned word
+                # Frames whose next word is too close to the last assigned one to tell them apart.
                 open_rows = np.flatnonzero(values[:, n_assign] - last <= 2 * bound)
                 if len(open_rows):
                     chosen = chosen.copy()
                     gap = part[open_rows] - last[open_rows, None]
+                    # Clearly nearer words first, clearly farther ones last; between them, by the
+                    # exact sums, and by index where these are equal.
                     rank = np.where(gap < 0, -np.inf, np.inf).astype(np.float32)
                     rows, columns = np.nonzero(np.abs(gap) <= 2 * bound[open_rows, None])
                     rank[rows, columns] = squared_differences(x, words, open_rows[rows], columns)
@@ -232,13 +273,14 @@ def nearest_words(x, owner, words, wanted):
 def squared_differences(x, words, rows, columns):
     """Squared distances of pairs (len(rows),), summed feature by feature in float32."""
     result = np.empty(len(rows), np.float32)
-    # Blocks that fit into a core's cache, since they are also transposed.
+    # Blocks that fit into a core's cache, since they are transposed, too.
     step = max(1, BLOCK_VALUES // (64 * x.shape[1]))
     for start in range(0, len(rows), step):
         part = slice(start, start + step)
         difference = x[rows[part]] - words[columns[part]]
         difference *= difference
-        # NumPy sums the first of two axes row by row, and a single axis pairwise.
+        # openXBOW adds feature by feature. NumPy does so along the first of two axes, but sums a
+        # single axis pairwise.
         if len(difference) == 1:
             result[part] = np.cumsum(difference)[-1]
         else:

@@ -1,11 +1,18 @@
 """Convolutional recurrent networks for events in time (thesis chapter 7; 8.2).
 
-Four components (Figure 7.1): log mel chunks of τ frames; a convolution over frequency and time
-and one along frequency, both with max-pooling along frequency only; recurrent layers with an
-output at each time step; a fully connected layer and the output layer.
+The four components of Figure 7.1::
 
-The networks it is compared with are here, too: without recurrent layers (``n_recurrent=0``)
-`CRNN` is Table 8.7's "CNN with a FFNN", and `FFNN` is the challenge's baseline.
+    log mel chunk of τ frames (batch, time, channels x frequency)
+      └─ convolution over frequency and time, convolution along frequency, each with max-pooling
+         along frequency only ─► (batch, time, maps x pooled frequency)
+           └─ recurrent layers, one output per time step ─► (batch, time, units)
+                └─ fully connected layer, output layer ─► logits (batch, time, outputs)
+
+Pooling never includes time, so every frame has its own output.
+
+The module also contains the networks for comparison: `CRNN` without recurrent layers
+(``n_recurrent=0``) is the "CNN with a FFNN" of Table 8.7, and `FFNN` is the challenge's baseline.
+`FrameDetector` trains them, :mod:`thesislib.representations.sliding` applies them.
 """
 
 from dataclasses import KW_ONLY, dataclass
@@ -137,7 +144,7 @@ class CRNNNetwork(nn.Module):
     Parameters
     ----------
     settings : CRNN
-        Its parameters, ``n_columns_`` and ``n_outputs_`` are read, not kept.
+        Its parameters, ``n_columns_`` and ``n_outputs_`` are read.
     """
 
     def __init__(self, settings):
@@ -150,7 +157,7 @@ class CRNNNetwork(nn.Module):
             settings.n_filters, settings.kernel_sizes, settings.pool_sizes, strict=True
         ):
             layers += [
-                # No padding over time: the margins are part of the input.
+                # Frequency is padded to its old size. Time is not: the input has margins.
                 nn.ZeroPad2d((0, 0, (frequency - 1) // 2, frequency // 2)),
                 nn.Conv2d(maps, filters, (frequency, time)),
                 nn.BatchNorm2d(filters),
@@ -158,6 +165,7 @@ class CRNNNetwork(nn.Module):
                 nn.MaxPool2d((pool, 1)),
                 nn.Dropout(dropout),
             ]
+            # A kernel over ``time`` frames needs time // 2 frames on either side.
             maps, n_bands, self.margin = filters, n_bands // pool, self.margin + time // 2
         if rest or not n_bands:
             raise ParameterError(
@@ -181,6 +189,7 @@ class CRNNNetwork(nn.Module):
         self.dense = nn.Linear(width, settings.n_dense)
         self.normalisation = nn.BatchNorm1d(settings.n_dense)
         self.output = nn.Linear(settings.n_dense, settings.n_outputs_)
+        # Of the training frames; `FrameDetector` standardises the input with them.
         self.register_buffer("mean", torch.zeros(n_columns))
         self.register_buffer("scale", torch.ones(n_columns))
 
@@ -191,7 +200,8 @@ class CRNNNetwork(nn.Module):
 
     def convolve(self, x):
         """(batch, time + 2 margins, channels x frequency) to (batch, time, features)."""
-        # -> (batch, time, channel, frequency) -> (batch, channel, frequency, time)
+        # (batch, time, channel x frequency) -> (batch, time, channel, frequency)
+        # -> (batch, channel, frequency, time)
         x = x.unflatten(2, (self.n_channels, -1)).permute(0, 2, 3, 1)
         # (batch, map, frequency, time) -> (batch, map x frequency, time) -> (batch, time, features)
         return self.convolutions(x).flatten(1, 2).transpose(1, 2)
@@ -199,11 +209,13 @@ class CRNNNetwork(nn.Module):
     def decide(self, x):
         """(batch, time, features) to logits (batch, time, outputs)."""
         if self.recurrent is not None:
-            # All layers run backward: the sequence is reversed before and after them.
-            turn = (lambda z: z.flip(1)) if self.direction == "backward" else (lambda z: z)
-            x = self.dropout(turn(self.recurrent(turn(x))[0]))
+            # "backward": the sequence is reversed before and after the layers, all of which
+            # therefore read the future first.
+            x = x.flip(1) if self.direction == "backward" else x
+            x, _ = self.recurrent(x)  # (batch, time, features) -> (batch, time, units)
+            x = self.dropout(x.flip(1) if self.direction == "backward" else x)
         shape = x.shape[:2]
-        # (batch, time, units) -> (batch x time, units), since batch normalisation takes two axes
+        # (batch, time, units) -> (batch x time, units), as batch normalisation over frames needs
         x = torch.relu(self.normalisation(self.dense(x.flatten(0, 1))))
         return self.output(self.dropout(x)).unflatten(0, shape)
 

@@ -36,8 +36,16 @@ from torch import nn
 from torch.nn.functional import adaptive_max_pool2d, pad
 from torch.nn.functional import binary_cross_entropy_with_logits as cross_entropy
 
-from thesislib.errors import BOOLEAN, ParameterError, check_number, integer, number, option
-from thesislib.representations.saving import SavedNetwork, check_spectrogram
+from thesislib.errors import (
+    BOOLEAN,
+    ParameterError,
+    check_number,
+    integer,
+    number,
+    option,
+    sequence,
+)
+from thesislib.representations.saving import SIZE, SavedNetwork, check_spectrogram
 from thesislib.training import checkpoint_file, seeded, train
 
 # Spectrograms whose features are computed at once: the last bits of a network's output depend
@@ -110,7 +118,7 @@ class DCGAN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, SavedNetwork, Bas
     (3, 10, 7)
     """
 
-    _fitted = ("input_shape_",)
+    _fitted = {"input_shape_": sequence(SIZE, 2)}  # noqa: RUF012
 
     n_layers: integer(1, 10) = 2
     n_maps: integer(1, 2**14) = 32

@@ -96,9 +96,9 @@ class DeepSpectrum(TransformerMixin, BaseEstimator):
 
     Examples
     --------
-    >>> pictures = np.zeros((3, 64, 64, 3), np.uint8)
+    >>> images = np.zeros((3, 64, 64, 3), np.uint8)
     >>> spectrum = DeepSpectrum("squeezenet1_1", layer="logits", weights="random", batch_size=4)
-    >>> spectrum.fit_transform(pictures).shape
+    >>> spectrum.fit_transform(images).shape
     (3, 1000)
     >>> spectrum.get_feature_names_out()[:2]
     array(['squeezenet1_1_logits_0', 'squeezenet1_1_logits_1'], dtype=object)
@@ -129,9 +129,9 @@ class DeepSpectrum(TransformerMixin, BaseEstimator):
             If the weights are missing, damaged, or of another network.
         """
         self._check_parameters()
-        size = (input_size(self.network),) * 2 if X is None else _check_pictures(X).shape[1:3]
+        size = (input_size(self.network),) * 2 if X is None else _check_images(X).shape[1:3]
         self.n_features_ = sum(self._widths(*size))
-        self.picture_size_ = tuple(size)
+        self.image_size_ = tuple(size)
         self._built()
         return self
 
@@ -153,7 +153,7 @@ class DeepSpectrum(TransformerMixin, BaseEstimator):
             As `fit`.
         """
         self._check_parameters()
-        X = _check_pictures(X)
+        X = _check_images(X)
         layers = self._layers()
         features = np.empty((len(X), sum(self._widths(*X.shape[1:3]))), np.float32)
         network, device = self._built(), pick_device(self.device)
@@ -197,7 +197,7 @@ class DeepSpectrum(TransformerMixin, BaseEstimator):
     def get_feature_names_out(self, input_features=None):
         """``network_layer_index`` of each feature, for the image size of `fit` if it was called."""
         self._check_parameters()
-        size = getattr(self, "picture_size_", (input_size(self.network),) * 2)
+        size = getattr(self, "image_size_", (input_size(self.network),) * 2)
         return np.array(
             [
                 f"{self.network}_{layer}_{index}"
@@ -281,17 +281,17 @@ class DeepSpectrum(TransformerMixin, BaseEstimator):
         return tags
 
 
-def _check_pictures(X):
+def _check_images(X):
     try:
-        pictures = np.asarray(X)
+        images = np.asarray(X)
     except ValueError as error:
-        raise ParameterError("X: found pictures of several sizes, expected one size") from error
-    if pictures.dtype != np.uint8 or pictures.ndim != 4 or pictures.shape[3] != 3:
+        raise ParameterError("X: found images of several sizes, expected one size") from error
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3:
         raise ParameterError(
-            f"X: found shape {pictures.shape} of {pictures.dtype}, expected pictures "
+            f"X: found shape {images.shape} of {images.dtype}, expected images "
             "(n, height, width, 3) of uint8"
         )
-    return pictures
+    return images
 
 
 class _OneDnnLinear(nn.Linear):

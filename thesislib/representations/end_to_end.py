@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from thesislib.errors import SHARE, ParameterError, integer, number, option
-from thesislib.representations.saving import SavedNetwork
+from thesislib.representations.saving import CLASSES, SavedNetwork
 from thesislib.training import checkpoint_file, limit_threads, train
 
 #: Samples of the first convolution's window, a stride of half of it (5 ms at 16 kHz).
@@ -63,7 +63,7 @@ class WaveformClassifier(ClassifierMixin, SavedNetwork, BaseEstimator):
     (16, 2)
     """
 
-    _fitted = ("classes_",)
+    _fitted = {"classes_": CLASSES}  # noqa: RUF012
 
     n_filters: integer(1, 2**14) = 32
     n_units: integer(1, 2**14) = 64

@@ -1,26 +1,22 @@
-"""Detectors of events trained and asked side by side, each kept in the store (thesis 8.2).
+"""Detectors of events, trained and applied side by side and cached (thesis 8.2).
 
-A detector is small and its steps are short, so a core each serves better than several for one:
-every training and every prediction runs on one thread, in a process of its own, and gives the
-same bits whatever the number of processes.
+Detectors are small, so one core for each is faster than several for one: every training and every
+prediction runs on one thread, in a worker process, and its bits do not depend on the number of
+processes.
 """
 
 import json
-import shutil
-import warnings
 
 import numpy as np
 import pandas as pd
 from sklearn.base import clone
 
-from thesislib.errors import WeightsError
-from thesislib.representations.extract import Reading, read_items
+from thesislib.representations.crossfit import hash_arrays, remember_fit, run_missing
+from thesislib.representations.extraction import Reading, read_items
 from thesislib.representations.frame_detector import label_frames, search_learning_rate
-from thesislib.representations.learnt import hash_arrays
 from thesislib.representations.sliding import predict_sliding
 from thesislib.store import hash_parameters
 from thesislib.training import limit_threads
-from thesislib.workers import Parallel, delayed
 
 
 def read_frames(mixtures, frames, *, sr, n_jobs=1):
@@ -49,19 +45,19 @@ def read_frames(mixtures, frames, *, sr, n_jobs=1):
             X, mixtures.index["onset_s"], mixtures.index["offset_s"], strict=True
         )
     ]
-    alike = len({len(clip) for clip in X}) == 1
-    return (np.stack(X), np.stack(y)) if alike else (X, y)
+    has_one_length = len({len(clip) for clip in X}) == 1
+    return (np.stack(X), np.stack(y)) if has_one_length else (X, y)
 
 
 def fit_detectors(tasks, store, *, n_jobs=1):
-    """Train detectors side by side, unless the store has them already.
+    """Train detectors side by side, except those in the store.
 
     Parameters
     ----------
     tasks : dict of key to (FrameDetector, (X, y), (X, y))
         Unfitted, with an integer as ``random_state``; training and validation clips.
     store : FeatureStore
-        Keeps the networks; a training that was killed goes on from its last epoch.
+        Caches the networks; a training that was killed resumes after its last epoch.
     n_jobs : int
         Processes; the weights do not depend on it.
 
@@ -69,30 +65,24 @@ def fit_detectors(tasks, store, *, n_jobs=1):
     -------
     dict of key to FrameDetector
     """
-    hashes, found, missing = {}, {}, {}
-    for key, (detector, training, validation) in tasks.items():
-        data = [_hash(part, hashes) for part in (*training, *validation)]
-        name = hash_parameters({"detector": clone(detector).cache_parameters(), "data": data})
+    hashes, calls = {}, {}
+    for key, (detector, *parts) in tasks.items():
+        data = [array for part in parts for array in part]
+        hashed = [_hash(array, hashes) for array in data]
+        name = hash_parameters({"detector": clone(detector).cache_parameters(), "data": hashed})
         path = store.path(name, ".safetensors")
-        if path.exists():
-            try:
-                found[key] = type(detector).load(path, device=detector.device)
-                continue
-            except WeightsError as error:
-                warnings.warn(f"{error}; it is trained again", stacklevel=2)
-        missing[key] = (detector, training, validation, path, store.root / "training" / name[:24])
-    fitted = Parallel(n_jobs=n_jobs)(delayed(_fit)(*task) for task in missing.values())
-    found |= dict(zip(missing, fitted, strict=True))
-    return {key: found[key] for key in tasks}
+        calls[key] = (path, remember_fit, store, name, detector, *data)
+    return _run_all(calls, n_jobs)
 
 
-def _fit(detector, training, validation, path, checkpoint):
-    detector = clone(detector).set_params(checkpoint=str(checkpoint))
-    with limit_threads(1):
-        detector.fit(*training, *validation)
-    detector.save(path)
-    shutil.rmtree(checkpoint, ignore_errors=True)
-    return detector
+def _run_all(calls, n_jobs):
+    """Results by key; what has no file is computed first, side by side."""
+    run_missing(calls.values(), n_jobs=n_jobs)
+    return {key: function(*arguments) for key, (_, function, *arguments) in calls.items()}
+
+
+def _remember(store, name, compute, *arguments):
+    return store.remember(name, lambda: compute(*arguments))
 
 
 def search_learning_rates(tasks, store, *, learning_rates, n_epochs, n_jobs=1):
@@ -113,29 +103,25 @@ def search_learning_rates(tasks, store, *, learning_rates, n_epochs, n_jobs=1):
         ``event`` and the columns of `search_learning_rate`; a row a class and rate.
     """
     options = {"learning_rates": list(learning_rates), "n_epochs": n_epochs}
-    keys, found = {}, {}
+    calls = {}
     for label, (detector, data) in tasks.items():
         parts = {"search": detector.cache_parameters(), "data": [hash_arrays(d) for d in data]}
-        keys[label] = hash_parameters(parts | options)
-        entry = store.get(keys[label])
-        if entry is not None:
-            found[label] = json.loads(str(entry["rows"]))
-    missing = [label for label in tasks if label not in found]
-    answers = Parallel(n_jobs=n_jobs)(delayed(_search)(*tasks[m], options) for m in missing)
-    for label, rows in zip(missing, answers, strict=True):
-        store.put(keys[label], {"rows": np.array(json.dumps(rows))})
-        found[label] = rows
-    return pd.DataFrame([{"event": label} | row for label in tasks for row in found[label]])
+        name = hash_parameters(parts | options)
+        calls[label] = (store.path(name), _remember, store, name, _search, detector, data, options)
+    entries = _run_all(calls, n_jobs)
+    rows = {label: json.loads(str(entry["rows"])) for label, entry in entries.items()}
+    return pd.DataFrame([{"event": label} | row for label in tasks for row in rows[label]])
 
 
 def _search(detector, data, options):
     with limit_threads(1):
         table = search_learning_rate(detector, *data, **options)
-    return table.astype({"falls": bool, "chosen": bool}).to_dict("records")
+    rows = table.astype({"falls": bool, "chosen": bool}).to_dict("records")
+    return {"rows": np.array(json.dumps(rows))}
 
 
 def predict_detectors(tasks, store, *, n_jobs=1):
-    """Frame probabilities of detectors, side by side, unless the store has them already.
+    """Frame probabilities of detectors, side by side, except those in the store.
 
     Parameters
     ----------
@@ -149,22 +135,15 @@ def predict_detectors(tasks, store, *, n_jobs=1):
     dict of key to list of ndarray, shape (time,), float32
         One a clip.
     """
-    hashes, found, missing = {}, {}, {}
+    hashes, calls = {}, {}
     for key, (detector, X, sliding) in tasks.items():
         parts = {"detector": detector.cache_parameters(), "data": _hash(X, hashes)}
         name = hash_parameters(parts | {"sliding": bool(sliding)})
-        entry = store.get(name)
-        if entry is None:
-            missing[key] = (name, detector, X, sliding)
-        else:
-            found[key] = entry
-    entries = Parallel(n_jobs=n_jobs)(delayed(_predict)(*t[1:]) for t in missing.values())
-    for (key, task), entry in zip(missing.items(), entries, strict=True):
-        store.put(task[0], entry)
-        found[key] = entry
+        calls[key] = (store.path(name), _remember, store, name, _predict, detector, X, sliding)
+    entries = _run_all(calls, n_jobs)
     return {
-        key: np.split(found[key]["probabilities"], np.cumsum(found[key]["lengths"])[:-1])
-        for key in tasks
+        key: np.split(entry["probabilities"], np.cumsum(entry["lengths"])[:-1])
+        for key, entry in entries.items()
     }
 
 
@@ -175,28 +154,8 @@ def _predict(detector, X, sliding):
     return {"probabilities": np.concatenate([c[:, 0] for c in clips]), "lengths": lengths}
 
 
-def average_clips(members):
-    """Mean of several detectors' probabilities, clip by clip (Table 8.5).
-
-    Parameters
-    ----------
-    members : sequence of list of ndarray, shape (time,)
-
-    Returns
-    -------
-    list of ndarray, shape (time,), float32
-
-    Examples
-    --------
-    >>> average_clips([[np.array([0.0, 1.0])], [np.array([1.0, 1.0])]])
-    [array([0.5, 1. ], dtype=float32)]
-    """
-    means = (np.mean(clip, axis=0, dtype=np.float64) for clip in zip(*members, strict=True))
-    return [mean.astype(np.float32) for mean in means]
-
-
 def _hash(arrays, known):
-    """SHA-256 of clips; each set of them is hashed once."""
+    """SHA-256 of a set of clips, computed once for each set."""
     if id(arrays) not in known:
         known[id(arrays)] = hash_arrays(arrays)
     return known[id(arrays)]

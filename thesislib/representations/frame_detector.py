@@ -22,8 +22,8 @@ import torch
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils.validation import check_is_fitted
 
-from thesislib.errors import SHARE, ParameterError, check_number, integer, number, option
-from thesislib.representations.saving import SavedNetwork
+from thesislib.errors import SHARE, ParameterError, check_number, integer, number, option, sequence
+from thesislib.representations.saving import SIZE, SavedNetwork
 from thesislib.representations.sliding import check_clips, predict_clips
 from thesislib.training import checkpoint_file, train
 
@@ -34,7 +34,11 @@ VALIDATION_CHUNKS = 256
 class FrameDetector(SavedNetwork, BaseEstimator):
     """Base of `CRNN` and `FFNN`: chunks, loss, training and prediction."""
 
-    _fitted = ("n_columns_", "n_outputs_", "positive_share_")
+    _fitted = {  # noqa: RUF012
+        "n_columns_": SIZE,
+        "n_outputs_": SIZE,
+        "positive_share_": sequence(number(0, 1)),
+    }
 
     dropout: SHARE = 0.3
     learning_rate: number(0, open_low=True) = 1e-3

@@ -1,8 +1,8 @@
-"""Names of the networks and of their layers, and where weights are: known without torch.
+"""Names of the networks and their layers, and paths of weights, without importing torch.
 
-``files/networks.csv`` lists all networks; of AlexNet, VGG and GoogLeNet also the layers and the
-side of the smallest input.
-Importing torch takes seconds, which a check before a run does not have.
+``files/networks.csv`` lists all networks; for AlexNet, VGG and GoogLeNet also the layers and the
+side of the smallest input. Parameters are checked against it before a run, since importing torch
+takes seconds.
 """
 
 import csv
@@ -33,7 +33,7 @@ def read_networks():
 
 
 def check_network(name, layers=(), *, size_px=0, key="network"):
-    """Raise if there is no such network or layer, or its input is too small.
+    """Raise if a network or layer is unknown, or the input too small.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def check_network(name, layers=(), *, size_px=0, key="network"):
     Raises
     ------
     ParameterError
-        Names what is wrong, and the nearest name.
+        Names the parameter and the nearest name.
 
     Examples
     --------
@@ -80,7 +80,7 @@ def find_weights(name, weights):
     Raises
     ------
     WeightsError
-        If there is none; says how to get it.
+        If there is none; the message tells how to get it.
     """
     if str(weights) != "imagenet":
         path = Path(weights)

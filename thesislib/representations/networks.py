@@ -1,9 +1,14 @@
-"""Picture classifiers and their named layers (thesis 4.2.2, Table 4.1).
+"""Image classifiers and their named layers (thesis 4.2.2, Table 4.1).
 
 AlexNet, VGG16, VGG19 and GoogLeNet as torchvision builds them, the GoogLeNet of Caffe, and any
-other classifier of torchvision. A :class:`Network` takes pictures as they are drawn, uint8
-RGB, applies the input convention its weights were trained with, and answers the activations of
-named layers, all in one forward pass.
+other classifier of torchvision::
+
+    images (n, height, width, 3), uint8 RGB
+      └─ input convention ─► x (n, 3, height, width), float32
+           └─ one forward pass ─► activations of each named layer (n, n_features)
+
+The input convention is the one that the weights were trained with. The network is never trained
+here: the thesis takes its activations as features.
 
 What the thesis leaves open, and the choice:
 
@@ -11,8 +16,8 @@ What the thesis leaves open, and the choice:
   DeepSpectrum. ``pool`` of GoogLeNet is the last average pooling (1024).
 - ``preprocessing="imagenet"`` is what the weights were trained with; ``"deepspectrum"`` what
   DeepSpectrum 0.6.9 gave its networks.
-- torchvision's AlexNet and GoogLeNet are not those of the papers: ``Network.variant`` says how
-  they differ, `describe_layers` lists what is built.
+- torchvision's AlexNet and GoogLeNet are not those of the papers: ``Network.variant`` names the
+  differences, `describe_layers` lists the layers.
 """
 
 import contextlib
@@ -55,31 +60,31 @@ _ALIASES = {
 
 @dataclass(frozen=True)
 class InputConvention:
-    """What becomes of the bytes of a picture: ``(channel / scale - mean) / deviation``."""
+    """Transformation of the pixels of an image: ``(channel / scale - mean) / std``."""
 
     channels: str = "RGB"
     scale: float = 255.0
     mean: tuple = (0.485, 0.456, 0.406)
-    deviation: tuple = (0.229, 0.224, 0.225)
+    std: tuple = (0.229, 0.224, 0.225)
 
     def __call__(self, images):
-        """Network input, float32 (n, 3, height, width), of pictures uint8 (n, height, width, 3)."""
+        """Network input, float32 (n, 3, height, width), of images uint8 (n, height, width, 3)."""
         if self.channels == "BGR":
             images = images.flip(3)
         n, height, width, _ = images.shape
-        mean, deviation = (
-            torch.tensor(v, device=images.device).repeat(width) for v in (self.mean, self.deviation)
+        mean, std = (  # (3,) -> (width x 3,), as the rows of an image
+            torch.tensor(v, device=images.device).repeat(width) for v in (self.mean, self.std)
         )
-        # On a processor a picture at a time, which its cache holds: three times as fast.
+        # On a processor one image at a time, since its cache holds it: three times as fast.
         rows = images.reshape(n, height, -1).split(1 if images.device.type == "cpu" else n)
-        x = torch.cat([(part / self.scale).sub_(mean).div_(deviation) for part in rows])
+        x = torch.cat([(part / self.scale).sub_(mean).div_(std) for part in rows])
         x = x.view(n, height, width, 3).permute(0, 3, 1, 2)
         return x.contiguous(memory_format=torch.channels_last)
 
 
 _ZERO, _ONE = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
 _CAFFE = InputConvention("BGR", 1.0, (104.0, 117.0, 123.0), _ONE)
-# DeepSpectrum 0.6.9 forgets the normalisation of AlexNet and the mean of VGG.
+# DeepSpectrum 0.6.9 omits the normalisation of AlexNet and the mean of VGG.
 _DEEPSPECTRUM = {
     "alexnet": InputConvention("RGB", 255.0, _ZERO, _ONE),
     "googlenet": InputConvention(),
@@ -121,12 +126,12 @@ def input_convention(name, preprocessing="imagenet"):
     normal = InputConvention()
     return InputConvention(
         mean=tuple(settings.get("mean", normal.mean)),
-        deviation=tuple(settings.get("std", normal.deviation)),
+        std=tuple(settings.get("std", normal.std)),
     )
 
 
 def input_size(name):
-    """Width and height in pixels of the pictures a network was trained on (thesis 4.2.1).
+    """Width and height in pixels of the images a network was trained on (thesis 4.2.1).
 
     Examples
     --------
@@ -142,15 +147,15 @@ def input_size(name):
 
 
 class Network:
-    """A picture classifier with its input convention and its named layers.
+    """An image classifier with its input convention and its named layers.
 
-    Made by `build_network`. Layers are the modules of the model by their path
+    Built by `build_network`. Layers are the modules of the model by their path
     (``features.0``), and these names: ``fc6`` and ``fc7`` of AlexNet and VGG, after the
-    rectifier; ``pool`` of the GoogLeNets; ``penultimate``, what the last fully connected layer of
-    any network receives; ``logits``, the model's answer.
+    rectifier; ``pool`` of the GoogLeNets; ``penultimate``, the input of the last fully connected
+    layer of any network; ``logits``, the output of the model.
 
-    ``variant`` says which of the networks of that name it is, ``weights_id`` is the SHA-256 of the
-    weights file or ``random:<seed>``, ``model`` the torch module in evaluation mode.
+    ``variant`` describes which of the networks of that name it is, ``weights_id`` is the SHA-256
+    of the weights file or ``random:<seed>``, ``model`` the torch module in evaluation mode.
     """
 
     def __init__(self, name, model, *, preprocessing, weights_id):
@@ -160,19 +165,21 @@ class Network:
         self.variant = _VARIANTS.get(name, f"torchvision's {name}")
         self._aliases = _ALIASES.get("vgg" if name.startswith("vgg") else name, {})
         self._modules = dict(model.named_modules())
-        self._lock, self._call = threading.Lock(), threading.local()
-        self._listening = set()
+        # Several threads use one model at the same time: each has the outputs of its own call.
+        self._call = threading.local()
+        for layer in self.layers:
+            self._add_hook(layer)
 
     @property
     def layers(self):
-        """Names of all layers that `activations` answers."""
+        """Names of all layers that `activations` knows."""
         linear = any(isinstance(module, nn.Linear) for module in self._modules.values())
         general = ["penultimate", "logits"] if linear else ["logits"]
         return [*self._aliases, *general, *filter(None, self._modules)]
 
     def to(self, device):
         """Move the model to a device, in place."""
-        # The layout in which convolutions are fastest, on processors too (up to twice as fast).
+        # Convolutions are fastest in this layout, also on processors (up to twice as fast).
         self.model.to(device=device, memory_format=torch.channels_last)
         return self
 
@@ -182,7 +189,7 @@ class Network:
         Raises
         ------
         ParameterError
-            If one is unknown; lists the names there are and the nearest.
+            If one is unknown; lists the known names and the nearest.
         """
         known = self.layers
         for layer in layers:
@@ -203,50 +210,45 @@ class Network:
         Parameters
         ----------
         images : Tensor, shape (n, height, width, 3), uint8
-            RGB pictures, on the model's device.
+            RGB images, on the model's device.
         layers : list of str
-            A layer that a model uses more than once answers its last use.
 
         Returns
         -------
         dict of str to Tensor, shape (n, n_features), float32
-            Maps are flattened in the order channel, frequency, time.
+            Maps are flattened in the order channel, frequency, time. For a module called several
+            times, the output of its last call is returned.
 
         Raises
         ------
         ParameterError
-            If a layer is unknown or does not answer one tensor a batch.
+            If a layer is unknown or its output is not one tensor.
         """
-        for layer in self.check_layers(layers):
-            self._listen(layer)
-        # A call's own: the same modules may answer other threads at this moment.
-        self._call.found, self._call.wanted = {}, set(layers)
+        outputs = self._call.outputs = dict.fromkeys(self.check_layers(layers))
         try:
             self.model(self.convention(images))
-            found = self._call.found
         finally:
-            self._call.found, self._call.wanted = {}, set()
-        for layer in layers:
-            if layer not in found:
-                raise ParameterError(f"layer: found {layer!r}, which answers no tensor")
-        return {layer: found[layer] for layer in layers}
+            del self._call.outputs
+        for layer, output in outputs.items():
+            if output is None:
+                raise ParameterError(f"layer: found {layer!r}, expected one that outputs a tensor")
+        return outputs
 
-    def _listen(self, layer):
-        with self._lock:
-            if layer in self._listening:
-                return
-            if layer == "penultimate":
-                last = [m for m in self._modules.values() if isinstance(m, nn.Linear)][-1]
-                last.register_forward_pre_hook(lambda _, inputs: self._keep(layer, inputs[0]))
-            else:
-                module = self._modules[{"logits": "", **self._aliases}.get(layer, layer)]
-                module.register_forward_hook(lambda _, inputs, output: self._keep(layer, output))
-            self._listening.add(layer)
+    def _add_hook(self, layer):
+        """Let the model store the output of a layer in each call that asks for it."""
 
-    def _keep(self, layer, output):
-        if layer in getattr(self._call, "wanted", ()) and torch.is_tensor(output):
-            # A copy: rectifiers that follow may work in place.
-            self._call.found[layer] = output.flatten(1).float().clone()
+        def store(output):
+            outputs = getattr(self._call, "outputs", ())
+            if layer in outputs and torch.is_tensor(output):
+                # A copy, since rectifiers that follow may work in place.
+                outputs[layer] = output.flatten(1).float().clone()
+
+        if layer == "penultimate":
+            last = [m for m in self._modules.values() if isinstance(m, nn.Linear)][-1]
+            last.register_forward_pre_hook(lambda _, inputs: store(inputs[0]))
+        else:
+            module = self._modules[{"logits": "", **self._aliases}.get(layer, layer)]
+            module.register_forward_hook(lambda _, inputs, output: store(output))
 
 
 def build_network(name, *, weights="imagenet", preprocessing="imagenet", random_state=0):
@@ -259,14 +261,14 @@ def build_network(name, *, weights="imagenet", preprocessing="imagenet", random_
         classifier by torchvision's name.
     weights : {"imagenet", "random"} or path
         ``"imagenet"``: the file in the weights folder that ``thesis weights fetch`` puts there.
-        ``"random"``: the control that every table carries; He's uniform initialisation with zero
+        ``"random"``: the control in every table; He's uniform initialisation with zero
         biases, drawn from ``random_state``, the same on every machine (networks with parameters
         of other kinds, such as transformers, keep torchvision's own initialisation). A path:
         safetensors, or a torch file of tensors.
     preprocessing : {"imagenet", "deepspectrum"}
         Input convention, see `input_convention`.
     random_state : int
-        Seed of random weights. The global generator of torch is left alone.
+        Seed of random weights. The global generator of torch is not changed.
 
     Returns
     -------
@@ -284,8 +286,8 @@ def build_network(name, *, weights="imagenet", preprocessing="imagenet", random_
     >>> network = build_network("squeezenet1_1", weights="random")
     >>> network.weights_id
     'random:0'
-    >>> picture = torch.zeros(1, 64, 64, 3, dtype=torch.uint8)
-    >>> network.activations(picture, ["logits"])["logits"].shape
+    >>> image = torch.zeros(1, 64, 64, 3, dtype=torch.uint8)
+    >>> network.activations(image, ["logits"])["logits"].shape
     torch.Size([1, 1000])
     """
     input_convention(name, preprocessing)  # raises before anything is built
@@ -299,7 +301,7 @@ def build_network(name, *, weights="imagenet", preprocessing="imagenet", random_
 
 
 def identify_weights(name, weights, random_state=0):
-    """What ``Network.weights_id`` will be, without building it; raises as `build_network`."""
+    """``Network.weights_id`` without building the network; raises as `build_network`."""
     check_option("network", name, network_names())
     if str(weights) != "random":
         return hash_weights(find_weights(name, weights))
@@ -312,12 +314,12 @@ def identify_weights(name, weights, random_state=0):
 
 @functools.lru_cache(maxsize=256)
 def layer_widths(name, layers, height, width):
-    """Number of features of each layer for pictures of a size, without weights.
+    """Number of features of each layer for images of a size, without weights.
 
     Raises
     ------
     ParameterError
-        If a layer is unknown, or the network does not take pictures of that size.
+        If a layer is unknown, or the network does not take images of that size.
 
     Examples
     --------
@@ -329,23 +331,23 @@ def layer_widths(name, layers, height, width):
         network = Network(name, model, preprocessing="imagenet", weights_id="none")
         layers = network.check_layers(layers)
         try:
-            picture = torch.zeros(1, height, width, 3, dtype=torch.uint8, device="meta")
-            found = network.activations(picture, layers)
+            image = torch.zeros(1, height, width, 3, dtype=torch.uint8, device="meta")
+            outputs = network.activations(image, layers)
         except (RuntimeError, AssertionError, ZeroDivisionError) as error:
             raise ParameterError(
-                f"X: found pictures of {height} x {width}, which {name} does not take ({error}); "
+                f"X: found images of {height} x {width}, which {name} does not take ({error}); "
                 f"its own size is {input_size(name)}"
             ) from error
-    return tuple(found[layer].shape[1] for layer in layers)
+    return tuple(outputs[layer].shape[1] for layer in layers)
 
 
 def describe_layers(network):
     """Layers of a built network, as Table 4.1 lists them.
 
-    Returns a DataFrame with a row a layer, in order: ``layer`` (path of the module), ``name``
-    (``fc6``, ``fc7``, ``pool``, where it has one), ``kind`` (as printed: conv, maxpooling, fully
-    connected), ``kernel`` (pixels), ``channels`` (of the output; neurons of a fully connected
-    layer), ``stride``. ``attrs["variant"]`` says which network of that name it is.
+    Returns a DataFrame with one row for each layer, in order: ``layer`` (path of the module),
+    ``name`` (``fc6``, ``fc7``, ``pool``, where it has one), ``kind`` (as printed: conv,
+    maxpooling, fully connected), ``kernel`` (pixels), ``channels`` (of the output; neurons of a
+    fully connected layer), ``stride``. ``attrs["variant"]`` is ``Network.variant``.
 
     Examples
     --------
@@ -368,7 +370,7 @@ def describe_layers(network):
                     "stride": _square(getattr(module, "stride", None)),
                 }
             )
-        if path in names:  # the rectifier after a layer answers under the layer's name
+        if path in names:  # the rectifier after a layer has the layer's name
             rows[-1]["name"] = names[path]
     table = pd.DataFrame(rows).astype({"channels": "Int64"})
     table.attrs["variant"] = network.variant
@@ -385,14 +387,14 @@ _KINDS = {
 
 
 def _square(size):
-    """One number for a square kernel, ``h x w`` for another, None where there is none."""
+    """One number for a square kernel, ``h x w`` for another, None for None."""
     if not isinstance(size, tuple):
         return size
     return size[0] if len(set(size)) == 1 else " x ".join(map(str, size))
 
 
 def _constructor(name):
-    """Call that makes a model without drawing its weights where torchvision lets one say so."""
+    """Call that builds a model, without drawing its weights where torchvision has an option."""
     if name == CAFFE_GOOGLENET:
         return CaffeGoogLeNet
     settings = {}
@@ -407,7 +409,7 @@ def _constructor(name):
 
 
 def _make_model(name, device="cpu"):
-    """Model whose parameters are not set yet; on "meta" without memory where that can be had."""
+    """Model whose parameters are not set yet; on "meta" without memory where it is possible."""
     make = _constructor(name)
     # Some constructors compute with tensors, which have no values on "meta".
     with contextlib.suppress(RuntimeError, NotImplementedError), torch.device("meta"):

@@ -13,8 +13,8 @@ def run_network(network, items):
 
     Examples
     --------
-    >>> from thesislib.representations.statistics import BandStatistics
-    >>> [part.shape for part in run_network(BandStatistics(2), [np.ones((2, 3))] * 4)]
+    >>> from thesislib.representations.statistics import LogMelStatistics
+    >>> [part.shape for part in run_network(LogMelStatistics(2), [np.ones((2, 3))] * 4)]
     [(1, 4), (1, 4), (1, 4), (1, 4)]
     """
     alike = len({np.shape(item) for item in items}) == 1

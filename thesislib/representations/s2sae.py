@@ -1,26 +1,33 @@
 """Recurrent sequence-to-sequence autoencoder, S2SAE (thesis chapter 6; auDeep).
 
-::
+The network learns to reconstruct spectrograms from one vector, the *code*. The code of a clip has
+a fixed size whatever the clip's length, and is its representation::
 
     x (batch, time, frequency)
-      └─ encoder: n_layers x n_units GRU or LSTM, U or B
-           └─ final states, concatenated ─ dense, tanh ─► code (batch, code size)
-                └─ initial state of the decoder, which has its own direction
-                     └─ linear projection, shared over time ─► x, backwards in time
+      └─ encoder: n_layers recurrent layers of n_units units
+           └─ final states, concatenated (batch, states x layers x directions x units)
+                └─ dense layer, tanh ─► code (batch, code size)
+                     └─ initial states of the decoder, which is a stack like the encoder
+                          └─ linear projection of each step ─► x, reversed in time
 
-What the thesis leaves open, and the choice:
+This module has the estimator; its network is `thesislib.representations.autoencoder`.
+
+What the thesis leaves open, the choice and the reason:
 
 - *Dropout* is applied to inputs and outputs of recurrent layers (6.2) or to outputs only (8.1,
-  10.1): ``dropout_on``, by default the second. States and the code are never dropped.
-- *Target*: the input reversed in time (``reverse_target``), so that decoding begins where
-  encoding ended.
-- *Decoder input*: the frame before (``teacher``), its own estimate of it (``previous``) or
-  nothing (``none``); zeros first.
-- *Bidirectional decoder*: two independent stacks, one for each direction, averaged after the
-  projection. A shared layer would leak the target frame. Each stack reads the previous frame
-  in its own direction. With ``teacher`` both together still see every other frame, so the
-  code matters less (see ``code_share`` in ``history_``).
+  10.1): ``dropout_on``, by default the second, as in the experiments. States and the code are
+  never dropped.
+- *Target*: the input reversed in time (``reverse_target``). Decoding then begins where encoding
+  ended, so the first frames to decode are those that the encoder read last.
+- *Decoder input*: the previous frame of the target (``teacher``), the decoder's own estimate of
+  it (``previous``) or nothing (``none``); zeros at the first step.
+- *Bidirectional decoder*: two independent stacks, one per direction, averaged after the
+  projection. Sharing a layer would leak the target frame: its second layer would see, through
+  the other direction, the frame that it has to predict. With ``teacher`` both stacks together
+  still see every other frame, so the code matters less. ``code_share`` in ``history_`` measures
+  how much: the loss is computed again with the codes of other clips.
 - *Loss*: RMSE over all frames of a batch, without padding.
+- *Batches* hold clips of similar length (`buckets`), so that little of a batch is padding.
 """
 
 from dataclasses import KW_ONLY, dataclass
@@ -40,14 +47,14 @@ from thesislib.errors import (
     option,
 )
 from thesislib.representations.autoencoder import CELLS, DECODER_INPUTS, Autoencoder, buckets, pad
-from thesislib.representations.saving import SavedNetwork, check_spectrogram
+from thesislib.representations.saving import SIZE, SavedNetwork, check_spectrogram
 from thesislib.training import checkpoint_file, train
 
-# Batches between two losses with permuted codes, which take another decoder pass: a quarter of
-# a step on a CPU.
+# ``permuted_loss`` is computed for one batch of eight, since it needs another decoder pass (a
+# quarter of a training step on a CPU).
 PERMUTED_EVERY = 8
-# Clips of equal length whose codes are computed at once. Rows without a clip are zero: the last
-# bits of a network's output depend on the shape of its input.
+# Clips in a batch of `transform`, all of one length. Incomplete batches are filled with zeros,
+# since the last bits of a network's output depend on the shape of its input.
 ROWS = 16
 
 
@@ -118,7 +125,7 @@ class S2SAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, SavedNetwork, Bas
     (3, 6)
     """
 
-    _fitted = ("n_features_in_",)
+    _fitted = {"n_features_in_": SIZE}  # noqa: RUF012
 
     n_layers: integer(1, 64) = 2
     n_units: integer(1, 2**14) = 256
@@ -145,6 +152,8 @@ class S2SAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, SavedNetwork, Bas
     def code_size(self):
         """Width of the representation: layers x units, twice for a bidirectional decoder,
         twice for LSTM (thesis 6.2): 2 x 256 GRU with a bidirectional decoder gives 1 024.
+
+        These are the numbers of the decoder's initial states, which the code replaces.
         """
         directions = 2 if self.bidirectional_decoder else 1
         return self.n_layers * self.n_units * directions * (2 if self.cell == "LSTM" else 1)
@@ -191,12 +200,14 @@ class S2SAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, SavedNetwork, Bas
 
         def step(batch):
             number, rows = batch
+            # (batch, longest time, frequency), and the number of frames of each clip (batch,)
             x, frames = pad([clips[i] for i in rows], self.device_)
-            code, memory = network.encode(x, frames)
+            code, memory = network.encode(x, frames)  # code: (batch, code size)
             loss = network.loss(x, frames, code, memory)
             if number % PERMUTED_EVERY or len(rows) == 1:
                 return {"loss": loss}
             with torch.no_grad():
+                # Each clip with the code of its neighbour in the batch.
                 permuted = network.loss(x, frames, code.roll(1, 0), memory)
                 return {
                     "loss": loss,
@@ -244,7 +255,7 @@ class S2SAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, SavedNetwork, Bas
         for length in np.unique(lengths):
             rows = np.flatnonzero(lengths == length)
             for block in np.split(rows, range(ROWS, len(rows), ROWS)):
-                x = torch.zeros(ROWS, int(length), self.n_features_in_)
+                x = torch.zeros(ROWS, int(length), self.n_features_in_)  # (batch, time, frequency)
                 x[: len(block)] = torch.from_numpy(np.stack([clips[i] for i in block]))
                 frames = torch.full((ROWS,), int(length))
                 code, _ = self.network_.encode(x.to(self.device_), frames)
@@ -272,7 +283,7 @@ class S2SAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, SavedNetwork, Bas
             check_option("decoder_input", decoder_input, DECODER_INPUTS)
         reconstructed = []
         for clip in _check_clips(X, "X", self.n_features_in_):
-            x, frames = pad([clip], self.device_)
+            x, frames = pad([clip], self.device_)  # (1, time, frequency)
             out = self.network_.decode(x, frames, *self.network_.encode(x, frames), decoder_input)
             out = out.flip(1) if self.reverse_target else out
             reconstructed.append(out[0].float().cpu().numpy())
@@ -302,8 +313,9 @@ class S2SAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, SavedNetwork, Bas
         return -self.evaluate(X)["loss"]
 
     def _losses(self, clips):
+        """`evaluate` of checked clips; neighbours in a batch are similar in length."""
         order = np.argsort([len(clip) for clip in clips], kind="stable")
-        # No batch of one clip, since its code could not be permuted.
+        # No batch of one clip, since it has no neighbour whose code it could take.
         n_batches = max(1, len(clips) // max(2, self.batch_size))
         own, permuted = [], []
         for rows in np.array_split(order, n_batches):
@@ -313,6 +325,7 @@ class S2SAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, SavedNetwork, Bas
             for losses, codes in ((own, code), (permuted, code.roll(1, 0))):
                 loss = float(self.network_.loss(x, frames, codes, memory))
                 losses.append((weight, loss))
+        # RMSE over the frames of all batches
         own, permuted = (
             float(np.sqrt(sum(w * v**2 for w, v in losses) / sum(w for w, _ in losses)))
             for losses in (own, permuted)
@@ -327,6 +340,7 @@ class S2SAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, SavedNetwork, Bas
 
 
 def _check_clips(X, name, n_bands=None):
+    """Spectrograms as float32, all with one number of bands."""
     clips = []
     for i, x in enumerate(X):
         clips.append(check_spectrogram(x, f"{name}[{i}]", n_bands=n_bands))

@@ -1,4 +1,4 @@
-"""What every trained estimator has in common: its key for the store, its file (chapters 5–7)."""
+"""Base of every trained estimator: its key for the store and its file (chapters 5 to 7)."""
 
 import contextlib
 import numbers
@@ -16,32 +16,35 @@ from thesislib.errors import (
     DEVICE,
     PATH,
     SEED,
+    Constraint,
     ParameterError,
     WeightsError,
-    check_number,
     check_option,
     check_parameters,
+    integer,
+    sequence,
 )
 from thesislib.training import hash_tensors, pick_device, read_tensors, seeded, write_tensors
 
-# Of a saved estimator, which somebody else may have written:
-_SIZE_AT_MOST = 10**6  # of any integer among the parameters
-_LENGTH_AT_MOST = 10**4  # of any list
-_WEIGHTS_AT_MOST = 10**9  # of a network to train: 16 GB with gradients and Adam's moments
+#: Constraints on fitted attributes, as files from elsewhere may contain anything.
+SIZE = integer(1, 10**6)
+CLASSES = sequence(Constraint(lambda v: isinstance(v, str | numbers.Real), "text or a number"))
+# Weights of a network to train: 16 GB with gradients and Adam's moments.
+_WEIGHTS_AT_MOST = 10**9
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
 class SavedNetwork:
     """Mixin of an estimator whose fitted state is ``network_``.
 
-    A class names in ``_fitted`` the plain attributes that, with its parameters, determine
-    the network's shapes, offers ``_build()``, which makes the network from them, and raises
-    ``_version`` whenever the same parameters begin to give other features.
+    A class lists in ``_fitted`` the plain attributes that, with its parameters, determine the
+    network's shapes, each with its constraint, and has a method ``_build()`` that builds the
+    network from them. Its ``_version`` increases whenever the same parameters give other features.
     """
 
     _version = 1
-    _fitted = ()
-    # Neither changes a feature; a path would besides tell where somebody keeps their files.
+    _fitted = {}  # noqa: RUF012
+    # Neither changes a feature, and a path is private.
     _without_effect = ("verbose", "checkpoint")
 
     device: DEVICE = "auto"
@@ -57,14 +60,14 @@ class SavedNetwork:
     def cache_parameters(self):
         """Plain values for a store's key (contract 3).
 
-        Before ``fit`` they determine, with the data, what training gives; afterwards they
-        hold the SHA-256 of the weights, and determine the features of a spectrogram.
+        Before ``fit`` they determine, with the data, the result of training; afterwards they
+        contain the SHA-256 of the weights and determine the features of a spectrogram.
 
         Raises
         ------
         ParameterError
-            If it is not fitted and ``random_state`` is no integer: what comes out could not
-            be had twice.
+            If it is not fitted and ``random_state`` is no integer, since its features are not
+            reproducible.
         """
         parameters = self._parameters() | {"device": pick_device(self.device).type}
         key = {
@@ -107,26 +110,21 @@ class SavedNetwork:
             check_option("estimator", metadata["estimator"], [cls.__name__])
             check_option("version", metadata["version"], [cls._version])
             self = cls(**metadata["parameters"] | {"device": device})
-            for name in cls._fitted:
-                value = metadata["fitted"][name]
+            for name, constraint in cls._fitted.items():
+                value = constraint.check(name, metadata["fitted"][name])
                 setattr(self, name, tuple(value) if isinstance(value, list) else value)
-            for name, value in vars(self).items():
-                if name != "random_state":
-                    _check_sizes(name, value)
-            for name in {"n_layers", "n_recurrent"} & vars(self).keys():
-                check_number(name, getattr(self, name), high=len(state))
             self._check()
             self.history_ = metadata["history"]
             with _limit_parameters(state):
                 network = self._build()
             self._place(network, state)
-        except Exception as error:  # whatever impossible values make a class stumble over
+        except Exception as error:  # any, since impossible values cause errors of all kinds
             reason = " ".join(str(error).split())
             raise WeightsError(f"{path}: found no {cls.__name__} ({reason})") from error
         return self
 
     def _place(self, network, state=None):
-        """Keep ``network`` as fitted state, on the device, ready to compute features."""
+        """Set ``network_`` on the device, in evaluation mode."""
         self.device_ = str(pick_device(self.device))
         if state is not None:
             network.load_state_dict(state)
@@ -158,27 +156,18 @@ class SavedNetwork:
         }
 
     def _parameters(self):
-        """Parameters that matter; a random state without a number counts as none."""
+        """Parameters that affect the features; a random state that is no integer counts as None."""
         parameters = self.get_params(deep=False)
         if not isinstance(self.random_state, numbers.Integral):
             parameters["random_state"] = None
         return {k: v for k, v in parameters.items() if k not in self._without_effect}
 
 
-def _check_sizes(name, value):
-    if isinstance(value, list | tuple):
-        check_number(f"length of {name}", len(value), high=_LENGTH_AT_MOST)
-        for part in value:
-            _check_sizes(name, part)
-    elif isinstance(value, numbers.Integral) and not isinstance(value, bool):
-        check_number(name, value, low=-_SIZE_AT_MOST, high=_SIZE_AT_MOST)
-
-
 @contextlib.contextmanager
 def _limit_parameters(state):
-    """Stop building a network in this thread once it has more parameters than ``state``.
+    """Raise as soon as a network built in this thread has a parameter that ``state`` lacks.
 
-    torch calls the hook before a parameter is initialised, so no memory is written.
+    torch calls the hook before a parameter is initialised, so impossible sizes take no memory.
     """
     thread, shapes = threading.get_ident(), [tuple(tensor.shape) for tensor in state.values()]
 
@@ -186,7 +175,7 @@ def _limit_parameters(state):
         if threading.get_ident() == thread and parameter is not None:
             shape = tuple(parameter.shape)
             if shape not in shapes:
-                raise WeightsError(f"its parameters ask for more tensors of shape {shape}")
+                raise WeightsError(f"found too few tensors of shape {shape} for its parameters")
             shapes.remove(shape)
 
     hook = register_module_parameter_registration_hook(count)
@@ -202,7 +191,7 @@ def check_spectrogram(x, name, *, n_bands=None):
     Raises
     ------
     ParameterError
-        Names it, what was found and what was expected.
+        States its name, what was found and what was expected.
 
     Examples
     --------
@@ -219,7 +208,7 @@ def check_spectrogram(x, name, *, n_bands=None):
     if n_bands is not None and x.shape[1] != n_bands:
         raise ParameterError(f"{name}: found {x.shape[1]} bands, expected {n_bands}")
     low, high = x.min(), x.max()
-    # A rounding error is not a mistake; decibels are. The comparison is false for NaN.
+    # Rounding errors are accepted, decibels are not. The comparison is false for NaN.
     if not (low >= -1.001 and high <= 1.001):
         raise ParameterError(
             f"{name}: found values from {low:g} to {high:g}, expected finite ones in [-1, 1]"

@@ -1,11 +1,17 @@
 """Chunks of a recording and the mean of their overlapping predictions (thesis 7.2.1, 8.2.1.3).
 
-Everything goes through one generator, `stream_probabilities`, whole clips too. It works on
-pieces of a fixed number of frames, whatever the blocks are in which frames arrive, so an
-hour of audio needs the memory of a minute, and gives the same bits in any blocks.
+A detector classifies chunks of τ frames. Consecutive chunks begin ``hop`` frames apart::
 
-The convolutions run once over a piece. The recurrent layers then see all of its chunks as one
-batch; a frame's probabilities are the mean over the chunks that hold it.
+    hop = τ            hop = 1 (sliding ensemble)
+    |--0--||--1--|     |--0--|
+                        |--1--|
+                         |--2--|    a frame is in up to τ chunks: the mean of their outputs
+
+Whole clips and live recordings use the same generator, `stream_probabilities`. It works on pieces
+of a fixed number of chunks (`PIECE_FRAMES`), not on the blocks in which frames arrive. Memory
+therefore does not grow with the recording, and the output does not depend on the blocks, to the
+last bit. Within a piece the convolutions are computed once; the recurrent layers then process all
+chunks of the piece as one batch.
 """
 
 import numpy as np
@@ -15,22 +21,23 @@ from sklearn.utils.validation import check_is_fitted
 from thesislib.errors import ParameterError, check_number
 
 PIECE_FRAMES = 1024
-CONVOLUTION_FRAMES = 2048  # at a time, where pieces are convolved for themselves
+CONVOLUTION_FRAMES = 2048  # in one batch, where each chunk is convolved separately
 
 
-def gather_chunks(network, clips, chunks, *, n_frames, convolution_context):
-    """Standardised chunks with what the convolutions see to either side.
+def gather_chunks(network, clip, starts, *, n_frames, convolution_context):
+    """Standardised chunks, each with the margins that the convolutions need on either side.
 
     Parameters
     ----------
     network : nn.Module
         With ``margin``, ``mean`` and ``scale``.
-    clips : sequence of ndarray, shape (time, frequency)
-    chunks : iterable of (clip, first frame)
+    clip : ndarray, shape (time, frequency)
+    starts : sequence of int
+        First frame of each chunk.
     n_frames : int
         Frames of a chunk.
     convolution_context : {"clip", "chunk"}
-        Whether the margins hold the clip's frames or zeros; beyond the clip they are zeros.
+        Whether the margins contain the clip's frames or zeros; beyond the clip they are zeros.
 
     Returns
     -------
@@ -38,12 +45,12 @@ def gather_chunks(network, clips, chunks, *, n_frames, convolution_context):
     """
     margin, mean = network.margin, network.mean.cpu().numpy()
     reach = margin if convolution_context == "clip" else 0
-    x = np.empty((len(chunks), n_frames + 2 * margin, len(mean)), np.float32)
+    x = np.empty((len(starts), n_frames + 2 * margin, len(mean)), np.float32)
     x[:] = mean  # zero, once standardised
-    for row, (i, start) in zip(x, chunks, strict=True):
+    for row, start in zip(x, starts, strict=True):
         first = max(0, start - reach)
-        last = max(first, min(len(clips[i]), start + n_frames + reach))
-        row[first - start + margin : last - start + margin] = clips[i][first:last]
+        last = max(first, min(len(clip), start + n_frames + reach))
+        row[first - start + margin : last - start + margin] = clip[first:last]
     return (torch.from_numpy(x).to(network.mean.device) - network.mean) / network.scale
 
 
@@ -69,8 +76,8 @@ def predict_sliding(detector, X):
     Returns
     -------
     ndarray, shape (n, time, classes), float32, or list
-        The mean, with equal weights (the thesis leaves them open), over all chunks that hold
-        the frame when chunks move on by one frame.
+        The mean, with equal weights (the thesis leaves them open), over all chunks that contain
+        the frame; chunks begin one frame apart.
     """
     return predict_clips(detector, X, hop=1)
 
@@ -93,12 +100,32 @@ def predict_ensemble(detectors, X, *, sliding=True):
     if not len(detectors):
         raise ParameterError("detectors: found none, expected at least one")
     each = [predict_sliding(d, X) if sliding else d.predict_proba(X) for d in detectors]
-    means = [np.mean(clip, axis=0, dtype=np.float64).astype(np.float32) for clip in zip(*each)]
+    means = average_clips(each)
     return np.stack(means) if isinstance(X, np.ndarray) else means
 
 
+def average_clips(members):
+    """Mean of several detectors' probabilities, clip by clip (Table 8.5).
+
+    Parameters
+    ----------
+    members : sequence of list of ndarray, shape (time,)
+
+    Returns
+    -------
+    list of ndarray, shape (time,), float32
+
+    Examples
+    --------
+    >>> average_clips([[np.array([0.0, 1.0])], [np.array([1.0, 1.0])]])
+    [array([0.5, 1. ], dtype=float32)]
+    """
+    means = (np.mean(clip, axis=0, dtype=np.float64) for clip in zip(*members, strict=True))
+    return [mean.astype(np.float32) for mean in means]
+
+
 def check_clips(X, name, *, min_frames=1, n_columns=None):
-    """Clips as float32 arrays (time, frequency), without a copy where they are that already."""
+    """Clips as float32 arrays (time, frequency), copied only if they have another type."""
     clips = [np.asarray(clip) for clip in X]
     if not clips:
         raise ParameterError(f"{name}: found no clip, expected at least one")
@@ -134,8 +161,8 @@ def stream_probabilities(detector, blocks, *, hop=1):
     Yields
     ------
     ndarray, shape (time, classes), float32
-        All together as many frames as came in; a frame goes out when every chunk that holds it
-        has been seen (`PIECE_FRAMES` and a chunk later at most).
+        As many frames in total as the blocks have. A frame is returned once all chunks that
+        contain it are complete: at most `PIECE_FRAMES` and a chunk later.
 
     Raises
     ------
@@ -148,9 +175,9 @@ def stream_probabilities(detector, blocks, *, hop=1):
         hop = length  # a frame's prediction is the same in each chunk
     n_chunks = max(1, PIECE_FRAMES // hop)
     step, margin = n_chunks * hop, network.margin
-    frames = np.empty((0, detector.n_columns_), np.float32)  # from ``origin`` on
+    frames = np.empty((0, detector.n_columns_), np.float32)  # the recording from ``origin`` on
     total = _Total(detector.n_outputs_)
-    origin = start = 0  # first frame kept; first frame of the next chunk
+    origin = start = 0  # first frame in memory; first frame of the next chunk
     for block in blocks:
         block = np.asarray(block, np.float32)
         if block.ndim != 2 or block.shape[1] != detector.n_columns_:
@@ -158,6 +185,7 @@ def stream_probabilities(detector, blocks, *, hop=1):
                 f"blocks: found shape {block.shape}, expected (time, {detector.n_columns_})"
             )
         frames = np.concatenate([frames, block])
+        # The last chunk of a piece begins at start + step - hop; its right margin must be there.
         while origin + len(frames) >= start + step - hop + length + margin:
             starts = np.arange(start, start + step, hop)
             total.add(starts, _predict_chunks(detector, frames, starts - origin))
@@ -175,12 +203,12 @@ def stream_probabilities(detector, blocks, *, hop=1):
             last = np.array([max(0, end - length)])
             probabilities = _predict_chunks(detector, frames, last - origin)
             fresh = total.end - last[0]
-            total.add(last + fresh, probabilities[:, fresh:])
+            total.add(last + fresh, probabilities[:, fresh:])  # frames of no other chunk
         yield total.pop(end)
 
 
 class _Total:
-    """Sums of overlapping predictions, of the frames that are not complete yet."""
+    """Sums of overlapping predictions for the frames that are not complete yet."""
 
     def __init__(self, n_outputs):
         self.first, self.sums = 0, np.zeros((0, n_outputs))
@@ -191,15 +219,17 @@ class _Total:
         return self.first + len(self.sums)
 
     def add(self, starts, probabilities):
+        """Add predictions (chunk, time, classes) of chunks that begin at ``starts``."""
         missing = starts[-1] + probabilities.shape[1] - self.end
         if missing > 0:
             self.sums = np.pad(self.sums, ((0, missing), (0, 0)))
             self.counts = np.pad(self.counts, ((0, missing), (0, 0)))
-        for i in range(probabilities.shape[1]):  # starts differ, so no row is met twice
+        for i in range(probabilities.shape[1]):  # starts differ, so no row occurs twice
             self.sums[starts - self.first + i] += probabilities[:, i]
             self.counts[starts - self.first + i] += 1
 
     def pop(self, stop):
+        """Means of the frames before ``stop``, which are removed."""
         n = min(stop - self.first, len(self.sums))
         mean = (self.sums[:n] / self.counts[:n]).astype(np.float32)
         self.sums, self.counts, self.first = self.sums[n:], self.counts[n:], self.first + n
@@ -213,34 +243,32 @@ def _predict_chunks(detector, frames, starts):
     if alone and length < 2 * margin:
         features = _convolve_alone(network, frames, starts, length)
     else:
-        # One convolution over all: chunk by chunk each frame would be convolved ``length`` times.
+        # One convolution over all chunks: separately, each frame would be convolved τ times.
         span = int(starts[-1] - starts[0]) + length
         piece = gather_chunks(
-            network, [frames], [(0, int(starts[0]))], n_frames=span, convolution_context="clip"
+            network, frames, starts[:1], n_frames=span, convolution_context="clip"
         )
         rows = torch.from_numpy(starts - starts[0])[:, None] + torch.arange(length)
-        features = network.convolve(piece)[0]
-        features = features[rows.to(features.device)]
+        features = network.convolve(piece)[0]  # (span, features)
+        features = features[rows.to(features.device)]  # (chunk, time, features)
         if alone and margin:
-            # Only near the borders of a chunk do convolutions miss the frames beyond.
+            # A chunk that ends in zeros differs only near its borders: compute these again.
             ends, width = starts + length - 2 * margin, 2 * margin
-            first = _convolve_alone(network, frames, starts, width, seen=slice(3 * margin))
-            last = _convolve_alone(network, frames, ends, width, seen=slice(margin, None))
+            first = _convolve_alone(network, frames, starts, width, columns=slice(3 * margin))
+            last = _convolve_alone(network, frames, ends, width, columns=slice(margin, None))
             features[:, :margin], features[:, length - margin :] = first, last
     logits = network.decide(features)
     softmax = detector.output == "softmax"
     return (logits.softmax(-1) if softmax else logits.sigmoid()).cpu().numpy()
 
 
-def _convolve_alone(network, frames, starts, n_frames, seen=slice(None)):
-    """Features of pieces that see nothing but themselves, a few pieces at a time."""
+def _convolve_alone(network, frames, starts, n_frames, columns=slice(None)):
+    """Features of chunks with zeros on either side, a few chunks at a time."""
     n = max(1, CONVOLUTION_FRAMES // n_frames)
-    parts = [
-        [(0, int(start)) for start in starts[begin : begin + n]]
-        for begin in range(0, len(starts), n)
-    ]
     gathered = (
-        gather_chunks(network, [frames], part, n_frames=n_frames, convolution_context="chunk")
-        for part in parts
+        gather_chunks(
+            network, frames, starts[i : i + n], n_frames=n_frames, convolution_context="chunk"
+        )
+        for i in range(0, len(starts), n)
     )
-    return torch.cat([network.convolve(piece[:, seen]) for piece in gathered])
+    return torch.cat([network.convolve(piece[:, columns]) for piece in gathered])

@@ -9,7 +9,7 @@ from thesislib.errors import ParameterError, check_parameters, integer
 
 
 @dataclass(eq=False, repr=False)
-class BandStatistics(TransformerMixin, BaseEstimator):
+class LogMelStatistics(TransformerMixin, BaseEstimator):
     """Mean and standard deviation over time of each band of a spectrum.
 
     A control that is not in the thesis: a representation is worth its cost only if it
@@ -22,7 +22,7 @@ class BandStatistics(TransformerMixin, BaseEstimator):
 
     Examples
     --------
-    >>> BandStatistics(2).fit_transform([np.array([[0.0, 2.0], [1.0, 1.0]])]).tolist()
+    >>> LogMelStatistics(2).fit_transform([np.array([[0.0, 2.0], [1.0, 1.0]])]).tolist()
     [[1.0, 1.0, 1.0, 0.0]]
     """
 
@@ -52,4 +52,5 @@ class BandStatistics(TransformerMixin, BaseEstimator):
 
     def cache_parameters(self):
         """All values that the features depend on, except the spectra."""
-        return {"n_bands": self.n_bands, "version": 1}
+        # The class's earlier name: keys of the store, and features already in it, stay valid.
+        return {"class": "BandStatistics", "n_bands": self.n_bands, "version": 1}

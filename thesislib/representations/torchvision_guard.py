@@ -1,12 +1,11 @@
 """Import torchvision where its compiled operators do not fit torch.
 
-torchvision from one package source beside torch from another (a CUDA build beside a CPU
-build, say) cannot load its compiled operators. It warns of nothing, and then fails at import
-because it describes two of them, non-maximum suppression of boxes, that nobody defined. The
-classifiers of chapter 4 use none of them. So the two are defined here, without a body, and
-torchvision is imported again; any other failure is somebody's to know and passes through.
-Everyone in the package writes ``from thesislib.representations.torchvision_guard import
-torchvision``.
+If torchvision and torch come from different package sources (a CUDA build and a CPU build, say),
+torchvision cannot load its compiled operators. Its import then fails, because it describes two
+operators that do not exist: non-maximum suppression of boxes. The image classifiers of chapter 4
+use neither of them. This module therefore declares both without an implementation and imports
+torchvision again. Any other import error is raised unchanged. All modules of the package import
+torchvision from here.
 
 Examples
 --------
@@ -26,11 +25,11 @@ try:
 except RuntimeError as error:
     if "operator torchvision::nms does not exist" not in str(error):
         raise
-    # The library lives as long as this module: its operators go when it goes.
+    # A module variable, since the operators exist as long as the library object.
     _OPERATORS = torch.library.Library("torchvision", "FRAGMENT")
     for _name in ("nms", "qnms"):
         _OPERATORS.define(f"{_name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-    # The failed attempt leaves submodules behind that the second one would not attach.
+    # Submodules left by the failed import would not be attributes of the new module.
     for _name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
         del sys.modules[_name]
     import torchvision

@@ -5,8 +5,8 @@ import pytest
 from sklearn.base import clone
 
 from thesislib.errors import ParameterError
+from thesislib.representations.crossfit import CrossFittedFeatures, concatenate, learn_all
 from thesislib.representations.dcgan import DCGAN
-from thesislib.representations.learnt import LearntFeatures, concatenate, learn_all
 from thesislib.representations.s2sae import S2SAE
 from thesislib.store import FeatureStore
 
@@ -31,17 +31,17 @@ def tiny(**options):
 def test_it_sees_the_training_rows_alone(clips):
     """Other clips' content moves their own codes and no other; ``fit_on="all"`` tells."""
     changed = [*clips[:5], -clips[5]]
-    before, after = (LearntFeatures(tiny(), x).features(TRAIN) for x in (clips, changed))
+    before, after = (CrossFittedFeatures(tiny(), x).features(TRAIN) for x in (clips, changed))
     assert np.array_equal(before[:5], after[:5])
     assert not np.array_equal(before[5], after[5])
     before, after = (
-        LearntFeatures(tiny(), x, fit_on="all").features(TRAIN) for x in (clips, changed)
+        CrossFittedFeatures(tiny(), x, fit_on="all").features(TRAIN) for x in (clips, changed)
     )
     assert not np.array_equal(before[:5], after[:5])
 
 
 def test_it_equals_the_estimator_fitted_by_hand(clips):
-    learnt = LearntFeatures(tiny(), clips)
+    learnt = CrossFittedFeatures(tiny(), clips)
     fitted = clone(tiny()).fit([clips[i] for i in TRAIN])
     np.testing.assert_allclose(learnt.features(TRAIN), fitted.transform(clips), atol=1e-6)
     assert [row["loss"] for row in learnt.history(TRAIN)] == pytest.approx(
@@ -50,23 +50,23 @@ def test_it_equals_the_estimator_fitted_by_hand(clips):
 
 
 def test_what_was_learnt_is_read_not_learnt_again(clips, store, monkeypatch):
-    first = LearntFeatures(tiny(), clips, store)
+    first = CrossFittedFeatures(tiny(), clips, store)
     features, history = first.features(TRAIN), first.history(TRAIN)
 
     def refuse(*_args, **_options):
         raise AssertionError("trained again")
 
     monkeypatch.setattr(S2SAE, "fit", refuse)
-    again = LearntFeatures(tiny(), clips, store)
+    again = CrossFittedFeatures(tiny(), clips, store)
     assert np.array_equal(again.features(TRAIN[::-1]), features)
     assert again.history(TRAIN) == history
     # The features alone may be lost: the weights give them back.
     store.path(again.key(TRAIN)).unlink()
     assert np.array_equal(again.features(TRAIN), features)
     for other in (
-        LearntFeatures(tiny(n_epochs=3), clips, store),
-        LearntFeatures(tiny(), clips[::-1], store),
-        LearntFeatures(tiny(), clips, store, n_threads=2),
+        CrossFittedFeatures(tiny(n_epochs=3), clips, store),
+        CrossFittedFeatures(tiny(), clips[::-1], store),
+        CrossFittedFeatures(tiny(), clips, store, n_threads=2),
     ):
         with pytest.raises(AssertionError, match="trained again"):
             other.features(TRAIN)
@@ -75,7 +75,7 @@ def test_what_was_learnt_is_read_not_learnt_again(clips, store, monkeypatch):
 
 
 def test_damaged_weights_are_trained_again(clips, store):
-    learnt = LearntFeatures(tiny(), clips, store)
+    learnt = CrossFittedFeatures(tiny(), clips, store)
     features = learnt.features(TRAIN)
     key = learnt.key(TRAIN)
     store.path(key).unlink()
@@ -86,7 +86,7 @@ def test_damaged_weights_are_trained_again(clips, store):
 
 def test_a_killed_training_goes_on(clips, store, tmp_path, monkeypatch):
     """Killed after the second of four epochs, it trains two more and ends with equal bits."""
-    whole = LearntFeatures(tiny(n_epochs=4), clips, FeatureStore(tmp_path / "whole"))
+    whole = CrossFittedFeatures(tiny(n_epochs=4), clips, FeatureStore(tmp_path / "whole"))
     from thesislib import training
 
     written = []
@@ -98,7 +98,7 @@ def test_a_killed_training_goes_on(clips, store, tmp_path, monkeypatch):
             raise KeyboardInterrupt
         return run_epoch(*args, **options)
 
-    killed = LearntFeatures(tiny(n_epochs=4), clips, store)
+    killed = CrossFittedFeatures(tiny(n_epochs=4), clips, store)
     monkeypatch.setattr(training, "_run_epoch", die_in_third)
     with pytest.raises(KeyboardInterrupt):
         killed.features(TRAIN)
@@ -109,7 +109,7 @@ def test_a_killed_training_goes_on(clips, store, tmp_path, monkeypatch):
 
 
 def test_untrained_networks_do_not_depend_on_the_training_part(clips, store):
-    learnt = LearntFeatures(tiny(n_epochs=0), clips, store)
+    learnt = CrossFittedFeatures(tiny(n_epochs=0), clips, store)
     assert np.array_equal(learnt.features(TRAIN), learnt.features(TRAIN[:2]))
     assert learnt.history(TRAIN) == []
     assert len(list(store.root.rglob("*.safetensors"))) == 1
@@ -117,7 +117,7 @@ def test_untrained_networks_do_not_depend_on_the_training_part(clips, store):
 
 def test_whole_groups_are_held_out(clips):
     groups = np.array(["a", "a", "b", "b", "c", "c"])
-    learnt = LearntFeatures(tiny(validation_fraction=0.4), clips, groups=groups)
+    learnt = CrossFittedFeatures(tiny(validation_fraction=0.4), clips, groups=groups)
     fitted_on, held_out = learnt._split(np.arange(6))
     assert len(held_out) == 2
     assert set(groups[fitted_on]).isdisjoint(groups[held_out])
@@ -127,7 +127,7 @@ def test_whole_groups_are_held_out(clips):
 def test_workers_learn_the_same(clips, tmp_path):
     stores = [FeatureStore(tmp_path / name) for name in ("one", "two")]
     for n_jobs, kept in zip((1, 2), stores):
-        learnt = LearntFeatures(tiny(), clips, kept)
+        learnt = CrossFittedFeatures(tiny(), clips, kept)
         learn_all([(learnt, TRAIN), (learnt, TRAIN[:2])], n_jobs=n_jobs)
     one, two = (sorted(p.relative_to(s.root) for p in s.root.rglob("*.npz")) for s in stores)
     assert one == two and len(one) == 2
@@ -139,27 +139,27 @@ def test_dcgan_is_learnt_alike(store):
     rng = np.random.default_rng(0)
     plots = rng.uniform(-1, 1, (5, 8, 8)).astype(np.float32)
     dcgan = DCGAN(n_layers=1, n_maps=2, n_epochs=1, batch_size=2, device="cpu")
-    learnt = LearntFeatures(dcgan, plots, store)
+    learnt = CrossFittedFeatures(dcgan, plots, store)
     features = learnt.features([0, 1, 2])
     assert features.shape == (5, 4 * 16)
-    assert np.array_equal(LearntFeatures(dcgan, plots, store).features([0, 1, 2]), features)
+    assert np.array_equal(CrossFittedFeatures(dcgan, plots, store).features([0, 1, 2]), features)
     assert "generator_loss" in learnt.history([0, 1, 2])[0]
 
 
 def test_representations_side_by_side(clips):
-    parts = [LearntFeatures(tiny(random_state=i), clips).features for i in range(2)]
+    parts = [CrossFittedFeatures(tiny(random_state=i), clips).features for i in range(2)]
     joined = concatenate(*parts)(TRAIN)
     assert np.array_equal(joined[:, 6:], parts[1](TRAIN))
 
 
 def test_wrong_requests_are_refused(clips):
     with pytest.raises(ParameterError, match="fit_on: found 'test'"):
-        LearntFeatures(tiny(), clips, fit_on="test")
+        CrossFittedFeatures(tiny(), clips, fit_on="test")
     with pytest.raises(ParameterError, match=r"groups: found shape \(2,\), expected \(6,\)"):
-        LearntFeatures(tiny(), clips, groups=["a", "b"])
+        CrossFittedFeatures(tiny(), clips, groups=["a", "b"])
     with pytest.raises(ParameterError, match="train: found no row"):
-        LearntFeatures(tiny(), clips).features([])
+        CrossFittedFeatures(tiny(), clips).features([])
     with pytest.raises(ParameterError, match="without a store"):
-        learn_all([(LearntFeatures(tiny(), clips), TRAIN)])
+        learn_all([(CrossFittedFeatures(tiny(), clips), TRAIN)])
     with pytest.raises(ParameterError, match="random_state: found None"):
-        LearntFeatures(tiny(random_state=None), clips).features(TRAIN)
+        CrossFittedFeatures(tiny(random_state=None), clips).features(TRAIN)

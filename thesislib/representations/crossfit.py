@@ -2,11 +2,11 @@
 
 S2SAE and DCGAN see no labels, so the thesis could have trained them on every clip, as auDeep
 does, or on the training part of each split; it does not say. ``fit_on`` is ``"train"`` here:
-what scores a system must not shape its features. ``"all"`` is auDeep's own recipe.
+the clips that score a system must not shape its features. ``"all"`` is auDeep's own recipe.
 
-What a training gives is kept like any costly step: the weights as safetensors, the features of
-all clips beside them, under a key of everything they depend on. A training that was killed goes
-on from its last epoch.
+Every training is cached: `remember_fit` writes the network as safetensors under a key of all that
+it depends on, and a training that was killed resumes after its last epoch. `run_missing` runs
+several calls of this kind side by side.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ from thesislib.workers import Parallel, delayed
 FIT_ON = ("train", "all")
 
 
-class LearntFeatures:
+class CrossFittedFeatures:
     """Features of all clips, by a network trained on some of them.
 
     Parameters
@@ -36,7 +36,7 @@ class LearntFeatures:
     items : sequence of n ndarrays
         What the estimator takes, one a clip (or chunk).
     store : FeatureStore, optional
-        Keeps weights and features; without it they are kept in memory.
+        Caches weights and features; without it they stay in memory.
     fit_on : {"train", "all"}
         The training rows of each request, or always all rows.
     groups : array-like, shape (n,), optional
@@ -51,7 +51,7 @@ class LearntFeatures:
     >>> from thesislib.representations.s2sae import S2SAE
     >>> rng = np.random.default_rng(0)
     >>> clips = [rng.uniform(-1, 1, (n_frames, 5)) for n_frames in (4, 7, 6, 5)]
-    >>> learnt = LearntFeatures(S2SAE(1, 3, n_epochs=2), clips)
+    >>> learnt = CrossFittedFeatures(S2SAE(1, 3, n_epochs=2), clips)
     >>> learnt.features([0, 1, 2]).shape
     (4, 6)
     >>> [row["epoch"] for row in learnt.history([0, 1, 2])]
@@ -60,6 +60,7 @@ class LearntFeatures:
 
     def __init__(self, estimator, items, store=None, *, fit_on="train", groups=None, n_threads=1):
         self.estimator, self.items, self.store = estimator, items, store
+        self._cache = Memory() if store is None else store
         self.fit_on = check_option("fit_on", fit_on, FIT_ON)
         self.groups = None if groups is None else np.asarray(groups)
         self.n_threads = check_number("n_threads", n_threads, low=1, integer=True)
@@ -68,19 +69,13 @@ class LearntFeatures:
                 f"groups: found shape {self.groups.shape}, expected ({len(items)},)"
             )
         self._content = None
-        self._kept = {}
 
     def features(self, train):
         """Features of all items, learnt on the rows ``train``: shape (n, n_features), float32.
 
-        This method is what :mod:`thesislib.evaluation.validation` takes as ``features``.
+        :mod:`thesislib.evaluation.validation` takes this method as ``features``.
         """
-        key = self.key(train)
-        if self.store is not None:
-            return self.store.remember(key, lambda: self._transform(train))["features"]
-        if key not in self._kept:
-            self._kept[key] = self._transform(train)
-        return self._kept[key]["features"]
+        return self._cache.remember(self.key(train), lambda: self._transform(train))["features"]
 
     def _transform(self, train):
         model = self.model(train)
@@ -88,31 +83,21 @@ class LearntFeatures:
             return {"features": model.transform(self.items)}
 
     def history(self, train):
-        """What each epoch cost: ``history_`` of the estimator, a list of dict."""
+        """Losses of each epoch: ``history_`` of the estimator, a list of dict."""
         return self.model(train).history_
 
     def model(self, train):
         """The estimator fitted on the rows ``train``."""
         key = self.key(train)
+        fitted_on, held_out = ([self.items[i] for i in rows] for rows in self._split(train))
+        data = (fitted_on, None, held_out) if held_out else (fitted_on,)
         if self.store is None:
-            if (key, "model") not in self._kept:
-                self._kept[key, "model"] = self._fit(train, None)
-            return self._kept[key, "model"]
-        path = self.store.path(key, ".safetensors")
-        if path.exists():
-            try:
-                return type(self.estimator).load(path, device=self.estimator.device)
-            except WeightsError as error:
-                warnings.warn(f"{error}; it is trained again", stacklevel=2)
-        # A folder of its own, to be removed when the training is over and kept.
-        checkpoint = self.store.root / "training" / key[:24]
-        model = self._fit(train, checkpoint)
-        model.save(path)
-        shutil.rmtree(checkpoint, ignore_errors=True)
-        return model
+            fit = partial(_fit, self.estimator, data, None, self.n_threads)
+            return self._cache.remember((key, "model"), fit)
+        return remember_fit(self.store, key, self.estimator, *data, n_threads=self.n_threads)
 
     def evaluate(self, train, rows):
-        """Losses on some rows of what was learnt on others: ``evaluate`` of the estimator."""
+        """Losses on ``rows`` of the estimator fitted on ``train``, from its ``evaluate``."""
         model = self.model(train)
         with limit_threads(self.n_threads):
             return model.evaluate([self.items[i] for i in rows])
@@ -124,7 +109,7 @@ class LearntFeatures:
         fitted_on, held_out = self._split(train)
         return hash_parameters(
             {
-                "class": "LearntFeatures",
+                "class": "LearntFeatures",  # an earlier name; a new one would change every key
                 "version": 1,
                 "items": self._content,
                 "fitted_on": fitted_on.tolist(),
@@ -133,12 +118,6 @@ class LearntFeatures:
                 "n_threads": self.n_threads,
             }
         )
-
-    def _fit(self, train, checkpoint):
-        model = clone(self.estimator).set_params(checkpoint=checkpoint and str(checkpoint))
-        fitted_on, held_out = ([self.items[i] for i in rows] for rows in self._split(train))
-        with limit_threads(self.n_threads):
-            return model.fit(fitted_on, **({"X_validation": held_out} if held_out else {}))
 
     def _split(self, train):
         """Rows to fit on, sorted, and rows to validate on, of other groups."""
@@ -159,11 +138,11 @@ class LearntFeatures:
 
 
 def learn_all(tasks, *, n_jobs=1):
-    """Train side by side what a notebook will ask for one after the other.
+    """Train side by side what a notebook will use one after the other.
 
     Parameters
     ----------
-    tasks : sequence of (LearntFeatures, array-like of int)
+    tasks : sequence of (CrossFittedFeatures, array-like of int)
         Representation and training rows; each needs a store.
     n_jobs : int
         Worker processes. The features do not depend on it.
@@ -173,22 +152,81 @@ def learn_all(tasks, *, n_jobs=1):
     >>> import tempfile
     >>> from thesislib.representations.s2sae import S2SAE
     >>> from thesislib.store import FeatureStore
-    >>> clips = [np.zeros((4, 2)), np.ones((3, 2))]
-    >>> learnt = LearntFeatures(S2SAE(1, 2, n_epochs=1), clips, FeatureStore(tempfile.mkdtemp()))
+    >>> clips, store = [np.zeros((4, 2)), np.ones((3, 2))], FeatureStore(tempfile.mkdtemp())
+    >>> learnt = CrossFittedFeatures(S2SAE(1, 2, n_epochs=1), clips, store)
     >>> learn_all([(learnt, [0, 1]), (learnt, [0])])
-    >>> learnt.store.path(learnt.key([0])).exists()
+    >>> store.path(learnt.key([0])).exists()
     True
     """
     tasks = list(tasks)
     if any(learnt.store is None for learnt, _ in tasks):
         raise ParameterError("tasks: found a representation without a store, expected all with one")
-    found = {learnt.key(rows): (learnt, rows) for learnt, rows in tasks}
-    missing = [task for key, task in found.items() if not task[0].store.path(key).exists()]
-    Parallel(n_jobs=n_jobs)(delayed(_learn)(learnt, rows) for learnt, rows in missing)
+    calls = ((learnt.store.path(learnt.key(rows)), learnt.features, rows) for learnt, rows in tasks)
+    run_missing(calls, n_jobs=n_jobs)
 
 
-def _learn(learnt, rows):
-    learnt.features(rows)
+def run_missing(calls, *, n_jobs=1):
+    """Run calls side by side, except those whose file exists.
+
+    Parameters
+    ----------
+    calls : iterable of (Path, callable, arguments...)
+        Each call writes its file. Of several calls with one file, one is run.
+    n_jobs : int
+        Worker processes.
+    """
+    missing = {path: call for path, *call in calls if not path.exists()}
+    Parallel(n_jobs=n_jobs)(delayed(_run)(*call) for call in missing.values())
+
+
+def _run(function, *arguments):
+    function(*arguments)  # the file holds the result, so none is sent to the parent process
+
+
+def remember_fit(store, key, estimator, *data, n_threads=1):
+    """Fitted estimator from its file in a store, or trained and written to it.
+
+    Parameters
+    ----------
+    store : FeatureStore
+    key : str
+        Hash of all that the weights depend on.
+    estimator : SavedNetwork
+        Unfitted; cloned. Its ``checkpoint`` is replaced by a folder in the store, which is
+        removed when the training is complete.
+    *data
+        Arguments of ``fit``.
+    n_threads : int
+        Of PyTorch.
+    """
+    path = store.path(key, ".safetensors")
+    if path.exists():
+        try:
+            return type(estimator).load(path, device=estimator.device)
+        except WeightsError as error:
+            warnings.warn(f"{error}; it is trained again", stacklevel=2)
+    checkpoint = store.root / "training" / key[:24]
+    model = _fit(estimator, data, str(checkpoint), n_threads)
+    model.save(path)
+    shutil.rmtree(checkpoint, ignore_errors=True)
+    return model
+
+
+def _fit(estimator, data, checkpoint, n_threads):
+    with limit_threads(n_threads):
+        return clone(estimator).set_params(checkpoint=checkpoint).fit(*data)
+
+
+class Memory(dict):
+    """`FeatureStore.remember` without files, for the time that this object exists."""
+
+    put = dict.__setitem__
+
+    def remember(self, key, compute):
+        """Value of ``key``; ``compute()`` gives it if there is none."""
+        if key not in self:
+            self[key] = compute()
+        return self[key]
 
 
 def concatenate(*parts):
@@ -197,7 +235,7 @@ def concatenate(*parts):
     Parameters
     ----------
     *parts : callable
-        ``features`` of :class:`LearntFeatures`, say.
+        ``features`` of :class:`CrossFittedFeatures`, say.
 
     Returns
     -------

@@ -13,8 +13,8 @@ import soundfile
 
 from thesislib.corpora import folder
 from thesislib.errors import AudioError, ParameterError
-from thesislib.representations.extract import Reading, extract, key_rows, read_items
-from thesislib.representations.statistics import BandStatistics
+from thesislib.representations.extraction import Reading, extract, key_rows, read_items
+from thesislib.representations.statistics import LogMelStatistics
 from thesislib.spectra.plot import AudioPlot
 from thesislib.spectra.spectrogram import Spectrum
 from thesislib.store import FeatureStore
@@ -54,7 +54,7 @@ def corpus(tmp_path):
     return folder.load(root)
 
 
-@pytest.mark.parametrize("estimator", [BandStatistics(n_bands=16), Averages()])
+@pytest.mark.parametrize("estimator", [LogMelStatistics(n_bands=16), Averages()])
 def test_features_do_not_depend_on_jobs_order_or_company(corpus, estimator):
     whole = extract(corpus, estimator, SPECTRUM, progress=False).matrix
     jobs = extract(corpus, estimator, SPECTRUM, n_jobs=2, progress=False).matrix
@@ -127,7 +127,7 @@ def test_a_clip_shorter_than_one_window_is_named(corpus):
         extract(corpus, Averages(), SPECTRUM, progress=False)
 
 
-class Frames(BandStatistics):
+class Frames(LogMelStatistics):
     """Gives a spectrum's frames as they are: frame features."""
 
     def transform(self, X):
@@ -151,9 +151,9 @@ def test_a_parameter_that_one_sampling_rate_forbids(corpus):
     soundfile.write(corpus.root / "4.wav", np.ones(9000) * 0.1, 4000)
     spectrum = Spectrum("mel", n_mels=16, f_max_hz=3000)
     with pytest.raises(ParameterError, match=r"4\.wav: f_max_hz: found 3000.*<= 2000"):
-        extract(corpus, BandStatistics(n_bands=16), spectrum, progress=False)
+        extract(corpus, LogMelStatistics(n_bands=16), spectrum, progress=False)
     found = extract(
-        corpus, BandStatistics(n_bands=16), spectrum, on_error="collect", progress=False
+        corpus, LogMelStatistics(n_bands=16), spectrum, on_error="collect", progress=False
     )
     assert list(found.errors) == [4]
     assert found.matrix.shape == (9, 32)
@@ -213,11 +213,11 @@ def test_without_any_good_row_the_matrix_is_empty_but_as_wide_as_its_names(corpu
         {"reading": Reading(sr=4000)},
         {"spectrum": Spectrum("mel", n_mels=17)},
         {"spectrum": None},
-        {"estimator": BandStatistics(n_bands=17)},
+        {"estimator": LogMelStatistics(n_bands=17)},
     ],
 )
 def test_the_key_follows_everything_that_the_features_depend_on(corpus, change):
-    base = {"estimator": BandStatistics(n_bands=16), "spectrum": SPECTRUM, "reading": Reading()}
+    base = {"estimator": LogMelStatistics(n_bands=16), "spectrum": SPECTRUM, "reading": Reading()}
 
     def find_key(samples=None, start_s=None, **others):
         if samples is not None:
@@ -235,7 +235,7 @@ def test_the_key_follows_everything_that_the_features_depend_on(corpus, change):
 def test_features_that_are_not_finite_are_an_error_of_their_file(corpus, tmp_path):
     soundfile.write(corpus.paths[4], np.full(8000, 1e30), 8000, subtype="FLOAT")
     store = FeatureStore(tmp_path / "store")
-    for estimator in (BandStatistics(n_bands=16), Averages()):
+    for estimator in (LogMelStatistics(n_bands=16), Averages()):
         features = extract(corpus, estimator, SPECTRUM, store, on_error="collect", progress=False)
         assert list(features.errors) == [4]
         assert "4.wav: found features that are not finite" in str(features.errors[4])
@@ -246,7 +246,7 @@ def test_features_that_are_not_finite_are_an_error_of_their_file(corpus, tmp_pat
 
 
 def test_an_entry_that_is_not_finite_is_computed_again(corpus, tmp_path):
-    store, estimator = FeatureStore(tmp_path / "store"), BandStatistics(n_bands=16)
+    store, estimator = FeatureStore(tmp_path / "store"), LogMelStatistics(n_bands=16)
     whole = extract(corpus, estimator, SPECTRUM, store, progress=False)
     rows, _ = key_rows(corpus, estimator, SPECTRUM, reading=Reading())
     entry = store.get(rows[3].key)
