@@ -34,6 +34,13 @@ _TEMPORARY = re.compile(r"\..*-([0-9a-f]{8})-(\d+)-[a-z0-9_]{8}(\..*)?")
 _NO_LOCKS = {errno.ENOLCK, errno.EIO, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
 #: Packages whose errors, raised while a file is written, are those of its disk.
 _WRITERS = ("soundfile", "safetensors", "safetensors_rust")
+#: Beginnings of files that stand in place of other files, in lower case: kind and remedy.
+_STUBS = {
+    b"version https://git-lfs": ("a Git LFS pointer", "git lfs pull"),
+    b"/annex/objects/": ("a git-annex pointer", "git annex get"),
+    b"<!doctype html": ("a web page", "download again"),
+    b"<html": ("a web page", "download again"),
+}
 
 
 def make_temporary(path, *, folder=False):
@@ -225,6 +232,18 @@ def _umask():
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def find_stub(head):
+    """Kind and remedy of a file that stands in place of another, by its first bytes; else None.
+
+    Examples
+    --------
+    >>> find_stub(b"<!DOCTYPE html>")
+    ('a web page', 'download again')
+    """
+    head = head.lstrip(b"\xef\xbb\xbf \r\n\t").lower()
+    return next((stub for start, stub in _STUBS.items() if head.startswith(start)), None)
 
 
 def hash_file(path):

@@ -9,8 +9,7 @@ import pytest
 import zmq
 from nbclient.exceptions import DeadKernelError
 
-from thesislib.compendium.kernel import run_kernel
-from thesislib.compendium.runner import execute_notebook
+from thesislib.compendium.run import execute_notebook, run_kernel
 
 LOOK = """\
 import json, pathlib, random, sys
@@ -79,7 +78,7 @@ def test_a_kernel_that_does_not_start_is_started_once_more(error):
 
 def test_too_few_open_files_are_named_before_the_kernel_starts():
     code = (
-        "import resource; from thesislib.compendium.kernel import run_kernel\n"
+        "import resource; from thesislib.compendium.run import run_kernel\n"
         "resource.setrlimit(resource.RLIMIT_NOFILE, (64, HARD))\n"
         "print(run_kernel(lambda: resource.getrlimit(resource.RLIMIT_NOFILE)[0]))\n"
     )
