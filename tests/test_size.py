@@ -21,7 +21,7 @@ BUDGETS = {
     "representations": 3660,
     "evaluation": 1361,
     "reporting": 1718,
-    "compendium": 1074,
+    "compendium": 1010,
     "export": 1650,
 }
 #: All packages together, and modules beside the packages at the top level.

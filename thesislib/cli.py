@@ -7,7 +7,7 @@ import warnings
 from pathlib import Path
 
 from thesislib import __version__
-from thesislib.export.cli import add_cluster, add_commands, assignment, given_options
+from thesislib.export.cli import add_cluster, add_commands, assignment, option_values
 from thesislib.workers import end_on_signals, end_process
 
 
@@ -177,10 +177,10 @@ def _add_verify(commands):
 def _verify(options):
     from thesislib.compendium.verify import list_results, verify_all
 
-    given = given_options(options)
-    names = given.pop("names")
+    values = option_values(options)
+    names = values.pop("names")
     names = list_results(options.profile) if names == ["all"] else names
-    return 0 if verify_all(names, **given) else 1
+    return 0 if verify_all(names, **values) else 1
 
 
 def _add_corpus(commands):
@@ -233,9 +233,9 @@ def _add_corpus(commands):
 def _corpus_index(options):
     from thesislib.corpora.indexing import PARTITIONS, write_index
 
-    given = given_options(options)
-    given["partitions"] = dict(given["partitions"] or PARTITIONS)
-    print(write_index(given.pop("folder"), **given))
+    values = option_values(options)
+    values["partitions"] = dict(values["partitions"] or PARTITIONS)
+    print(write_index(values.pop("folder"), **values))
     return _corpus_check(options)
 
 
@@ -243,14 +243,14 @@ def _corpus_check(options):
     from thesislib.corpora import load_any
 
     corpus = load_any(options.folder)
-    found = corpus.validate()
+    report = corpus.validate()
     print(f"{corpus.name}: {len(corpus)} rows, {len(corpus.classes)} classes, {corpus.kind}")
     print(corpus.counts("partition" if corpus.partitions else "fold").to_string())
-    for remark in found.remarks:
+    for remark in report.remarks:
         print(f"remark: {remark}")
-    for problem in found.problems:
+    for problem in report.problems:
         print(f"problem: {problem}")
-    if found.problems:
+    if report.problems:
         return 2
     print("no problems found")
     return 0

@@ -26,9 +26,7 @@ from functools import lru_cache, partial
 from thesislib.errors import ThesisError
 
 #: Signals that end a command, with exit code 128 + number.
-SIGNALS = [
-    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
-]
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 #: Seconds that a command has to clean up before it is ended regardless.
 PATIENCE_S = 1.5
 #: Seconds between two looks at the parent.
@@ -298,9 +296,8 @@ def _pool(n_jobs):
     """
     from joblib.externals.loky import ProcessPoolExecutor
 
-    return ProcessPoolExecutor(
-        n_jobs, timeout=30, env=ENVIRONMENT, initializer=start_worker, initargs=(os.getpid(),)
-    )
+    start = partial(start_worker, os.getpid())
+    return ProcessPoolExecutor(n_jobs, timeout=30, env=ENVIRONMENT, initializer=start)
 
 
 def _submit_here(n_jobs, function, *arguments):
@@ -371,12 +368,10 @@ def Parallel(n_jobs=1, *, return_as="list"):
     if client is not None:
         as_type = list if return_as == "list" else iter
         return lambda calls: as_type(_run_calls(client, calls, return_as != "list"))
-    return joblib.Parallel(
-        n_jobs if _can_start_workers() else 1,
-        return_as=return_as,
-        initializer=start_worker,
-        initargs=(os.getpid(),),
-    )
+    n_jobs = n_jobs if _can_start_workers() else 1
+    # Arguments that compare equal: with others, joblib would start new workers for each call.
+    start = {"initializer": start_worker, "initargs": (os.getpid(),)}
+    return joblib.Parallel(n_jobs, return_as=return_as, **start)
 
 
 def _run_calls(client, calls, is_unordered):

@@ -36,7 +36,7 @@ def _as_number(value):
     return value
 
 
-def given_options(options):
+def option_values(options):
     """Options of a command as arguments of a function."""
     return {k: v for k, v in vars(options).items() if k not in ("command", "action", "function")}
 
@@ -96,7 +96,7 @@ def _features(options):
     from thesislib.store import lock
     from thesislib.workers import open_cluster
 
-    values = given_options(options)
+    values = option_values(options)
     settings = {name: values.pop(name) for name in ("sr", "channel", "chunk_s", "last")}
     reading = Reading(hop_s=values.pop("chunk_hop_s"), **settings)
     jobs, seed, dask, quiet = (values.pop(name) for name in ("jobs", "seed", "dask", "quiet"))
@@ -149,7 +149,7 @@ def _print_remarks(remarks):
 
 
 def _bag(options):
-    values = given_options(options)
+    values = option_values(options)
     values |= {"norm": options.norm or "none", "log": bool(options.log), "idf": bool(options.idf)}
     frames, output, jobs, dask, seed = (
         values.pop(name) for name in ("frames", "output", "jobs", "dask", "seed")
@@ -173,7 +173,7 @@ def _plot(options):
 
     from thesislib.spectra.plot import plot_file
 
-    values = {k: value for k, value in given_options(options).items() if value is not None}
+    values = {k: value for k, value in option_values(options).items() if value is not None}
     with warnings.catch_warnings(record=True) as warned:
         plot_file(values.pop("audio"), values.pop("output"), **values)
     _print_remarks(warning.message for warning in warned)
@@ -182,7 +182,7 @@ def _plot(options):
 def _detect(options):
     from thesislib.export.detect import write_events
 
-    n_events = write_events(**given_options(options))
+    n_events = write_events(**option_values(options))
     if options.output:
         print(f"{options.output}: {n_events} events")
 
