@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
-from thesislib.compendium.runner import execute_notebook
+from thesislib.compendium.run import execute_notebook
 from thesislib.errors import StoreError, ThesisError
 from thesislib.reporting.tables import write_table
 from thesislib.representations.s2sae import S2SAE

@@ -12,7 +12,7 @@ import pytest
 # Compiled code that does not notice an exception: the process is ended all the same.
 BUSY = """\
 import hashlib, subprocess, sys
-from thesislib.lifetime import end_on_signals
+from thesislib.workers import end_on_signals
 from thesislib.store import make_temporary
 with end_on_signals("thesis"):
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
@@ -23,7 +23,7 @@ with end_on_signals("thesis"):
 # A parent, and a child that follows it.
 FAMILY = """\
 import subprocess, sys, time
-code = "import sys, time; from thesislib.lifetime import follow_parent; "
+code = "import sys, time; from thesislib.workers import follow_parent; "
 code += "follow_parent(int(sys.argv[1])); print('up', flush=True); time.sleep(600)"
 import os
 command = [sys.executable, "-c", code, str(os.getpid())]
@@ -57,7 +57,7 @@ def test_a_signal_ends_busy_code_its_children_and_its_files(tmp_path, how, code)
 
 def test_an_ignored_hangup_stays_ignored():
     code = (
-        "import os, signal; from thesislib.lifetime import end_on_signals\n"
+        "import os, signal; from thesislib.workers import end_on_signals\n"
         "signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
         "with end_on_signals('thesis'):\n"
         "    os.kill(os.getpid(), signal.SIGHUP)\n"

@@ -7,9 +7,8 @@ import warnings
 from pathlib import Path
 
 from thesislib import __version__
-from thesislib.cli_options import add_cluster, assignment, given_options
-from thesislib.export.cli import add_commands
-from thesislib.lifetime import end_on_signals, end_process
+from thesislib.export.cli import add_cluster, add_commands, assignment, option_values
+from thesislib.workers import end_on_signals, end_process
 
 
 def build_parser():
@@ -123,22 +122,23 @@ def _add_run(commands):
 
 
 def _run(options):
-    from thesislib.compendium.processes import describe_outcomes, plan_runs, run_all
-    from thesislib.compendium.runner import describe_run
-    from thesislib.reporting.notebooks import list_notebooks
+    from thesislib.compendium.checks import describe_work
+    from thesislib.compendium.freshness import describe_changes, find_changes
+    from thesislib.compendium.schedule import describe_outcomes, plan_runs, run_all
+    from thesislib.reporting.notebooks import list_notebooks, read_parameters
     from thesislib.workers import open_cluster
 
     names = list_notebooks() if options.names == ["all"] else options.names
-    given = {name: getattr(options, name) for name in ("profile", "corpus")}
-    given["parameters"] = {key: value for key, value in options.parameters if "." not in key}
-    given["own"] = [(*key.split(".", 1), value) for key, value in options.parameters if "." in key]
+    settings = {"profile": options.profile, "corpus": options.corpus}
+    settings["parameters"] = dict(options.parameters)
     if options.dry_run:
-        for name, values in plan_runs(names, **given).items():
-            print(describe_run(name, values, jobs=options.jobs))
+        for name, values in plan_runs(names, **settings).items():
+            print(f"{name}: {describe_changes(find_changes(name, values))}")
+            print(describe_work(name, {**read_parameters(name), **values}))
         return 0
-    how = {"jobs": options.jobs, "force": options.force, "progress": not options.quiet}
+    settings |= {"jobs": options.jobs, "force": options.force, "progress": not options.quiet}
     with open_cluster(options.dask, n_workers=options.jobs):
-        outcomes = run_all(names, **how, **given)
+        outcomes = run_all(names, **settings)
     print(describe_outcomes(outcomes))
     return int(any(outcome.state == "FAILED" for outcome in outcomes))
 
@@ -177,10 +177,10 @@ def _add_verify(commands):
 def _verify(options):
     from thesislib.compendium.verify import list_results, verify_all
 
-    given = given_options(options)
-    names = given.pop("names")
+    values = option_values(options)
+    names = values.pop("names")
     names = list_results(options.profile) if names == ["all"] else names
-    return 0 if verify_all(names, **given) else 1
+    return 0 if verify_all(names, **values) else 1
 
 
 def _add_corpus(commands):
@@ -233,9 +233,9 @@ def _add_corpus(commands):
 def _corpus_index(options):
     from thesislib.corpora.indexing import PARTITIONS, write_index
 
-    given = given_options(options)
-    given["partitions"] = dict(given["partitions"] or PARTITIONS)
-    print(write_index(given.pop("folder"), **given))
+    values = option_values(options)
+    values["partitions"] = dict(values["partitions"] or PARTITIONS)
+    print(write_index(values.pop("folder"), **values))
     return _corpus_check(options)
 
 
@@ -243,14 +243,14 @@ def _corpus_check(options):
     from thesislib.corpora import load_any
 
     corpus = load_any(options.folder)
-    found = corpus.validate()
+    report = corpus.validate()
     print(f"{corpus.name}: {len(corpus)} rows, {len(corpus.classes)} classes, {corpus.kind}")
     print(corpus.counts("partition" if corpus.partitions else "fold").to_string())
-    for remark in found.remarks:
+    for remark in report.remarks:
         print(f"remark: {remark}")
-    for problem in found.problems:
+    for problem in report.problems:
         print(f"problem: {problem}")
-    if found.problems:
+    if report.problems:
         return 2
     print("no problems found")
     return 0

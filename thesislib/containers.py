@@ -9,14 +9,8 @@ import re
 import struct
 
 from thesislib.errors import AudioError
+from thesislib.store import find_stub
 
-# What stands at the beginning of files that are no audio, and what they are.
-_NO_AUDIO = {
-    b"version https://git-lfs": "a Git LFS pointer, expected audio (git lfs pull)",
-    b"/annex/objects/": "a git-annex pointer, expected audio (git annex get)",
-    b"<!doctype html": "a web page, expected audio (download the file again)",
-    b"<html": "a web page, expected audio (download the file again)",
-}
 # Chunks that may follow the samples of a wav; others are recognised by their size.
 _TRAILERS = (b"LIST", b"id3 ", b"ID3", b"TAG", b"bext", b"APET", b"cue ", b"smpl", b"PAD ")
 
@@ -70,10 +64,8 @@ class _Patched:
 
 def _check_kind(path, file):
     """Name what is often found in the place of audio."""
-    head = file.read(64).lstrip(b"\xef\xbb\xbf \r\n\t").lower()
-    for start, found in _NO_AUDIO.items():
-        if head.startswith(start):
-            raise AudioError(f"{path}: found {found}")
+    if stub := find_stub(file.read(64)):
+        raise AudioError(f"{path}: found {stub[0]}, expected audio ({stub[1]})")
 
 
 def _check_wav_length(path, file, size):

@@ -1,8 +1,8 @@
 """Errors of the package, and the constraints on parameters that raise them.
 
 Every error that a user can cause derives from :class:`ThesisError`, so that the command line
-can tell invalid input (one line, exit code 2) from a defect (a traceback). A message names what
-was found and what was expected.
+distinguishes invalid input (one line, exit code 2) from a defect (a traceback). A message names
+what was found and what was expected.
 
 Estimators are dataclasses. The annotation of a parameter is its :class:`Constraint`, and
 :func:`check_parameters` checks all of them::
@@ -27,7 +27,7 @@ from numbers import Integral, Real
 
 
 class ThesisError(Exception):
-    """Something the user can mend; the message says where and how."""
+    """Invalid input. The message names the place, the value and what was expected."""
 
 
 class ParameterError(ThesisError, ValueError):
@@ -184,7 +184,7 @@ def check_number(name, value, *, low=None, high=None, open_low=False, integer=Fa
     name : str
         Name of the parameter, for the message.
     value : object
-        What the caller was given.
+        Value of the parameter.
     low, high : float, optional
         Inclusive bounds; ``open_low`` excludes ``low`` itself.
     integer : bool

@@ -1,4 +1,4 @@
-"""Where things are in the project's folder: one place that names them.
+"""Folders of the project: notebooks, data, weights, feature store and results.
 
 The root is the folder that ``THESIS_ROOT`` names, else the checkout that the package was
 installed from, else the nearest folder above the working directory that holds ``notebooks``.
@@ -47,7 +47,7 @@ def published_folder():
 
 
 def weights_folder():
-    """Where ``thesis weights fetch`` puts weights; ``THESIS_WEIGHTS`` overrides it."""
+    """Weights of networks, from ``thesis weights fetch``; ``THESIS_WEIGHTS`` overrides it."""
     named = os.environ.get("THESIS_WEIGHTS")
     return Path(named) if named else data_folder() / "weights"
 

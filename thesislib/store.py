@@ -1,11 +1,10 @@
-"""The feature store (contract 3): the costly step runs once.
+"""Files: hashes, locks, atomic writing, and the feature store (contract 3).
 
-A key is the SHA-256 of everything that a value depends on; a value is a set
-of named arrays in an ``.npz`` file, which NumPy, MATLAB or a zip program can
-open. Its zip comment holds the key and the SHA-256 of all bytes before it, so
-a damaged, moved or foreign file is noticed. Files are written aside and
-renamed, so an entry is whole or absent, and two processes that compute the
-same entry at once replace it by the same bytes.
+The feature store caches costly results. A key is the SHA-256 of everything that a value
+depends on; a value is a set of named arrays in an ``.npz`` file, which NumPy, MATLAB or a zip
+program can open. Its zip comment holds the key and the SHA-256 of all bytes before it, so a
+damaged, moved or foreign file is detected. Files are written aside and renamed, so an entry is
+whole or absent, and two processes that compute the same entry at once write the same bytes.
 """
 
 import contextlib
@@ -30,17 +29,24 @@ from thesislib.errors import StoreError
 #: Temporary files and folders of this process.
 _temporaries = set()
 _TEMPORARY = re.compile(r"\..*-([0-9a-f]{8})-(\d+)-[a-z0-9_]{8}(\..*)?")
-#: What a file system without locks answers.
+#: Errors of a file system without locks.
 _NO_LOCKS = {errno.ENOLCK, errno.EIO, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
 #: Packages whose errors, raised while a file is written, are those of its disk.
 _WRITERS = ("soundfile", "safetensors", "safetensors_rust")
+#: Beginnings of files that stand in place of other files, in lower case: kind and remedy.
+_STUBS = {
+    b"version https://git-lfs": ("a Git LFS pointer", "git lfs pull"),
+    b"/annex/objects/": ("a git-annex pointer", "git annex get"),
+    b"<!doctype html": ("a web page", "download again"),
+    b"<html": ("a web page", "download again"),
+}
 
 
 def make_temporary(path, *, folder=False):
     """Make an empty temporary file or folder beside ``path``, named after this process.
 
-    Those of processes of this machine that no longer run are removed first. Who calls this
-    removes what is made; `remove_temporaries` does if the process is ended.
+    Those of processes of this machine that no longer run are removed first. The
+    caller removes it, or `remove_temporaries` if the process is ended.
 
     Examples
     --------
@@ -87,7 +93,7 @@ def _host():
 
 @functools.cache
 def _remove_dead(folder):
-    """Remove what processes that no longer run have left in a folder (once a process)."""
+    """Remove temporary files of processes that no longer run from a folder (once per process)."""
     for path in folder.iterdir():
         match = _TEMPORARY.fullmatch(path.name)
         if match and match[1] == _host():
@@ -116,12 +122,12 @@ def lock(path):
     Parameters
     ----------
     path : str or Path
-        What is worked on; need not exist. The lock is the file ``.<name>.lock`` beside it.
+        File or folder; need not exist. The lock is the file ``.<name>.lock`` beside it.
 
     Yields
     ------
     bool
-        Whether another process had to be waited for.
+        Whether this process waited for another.
 
     Raises
     ------
@@ -160,7 +166,7 @@ def lock(path):
     try:
         yield waited
     finally:
-        # Removed while it is held: who waits notices that it is gone, and makes another.
+        # Removed before its release: a process that waits notices this and makes another.
         with contextlib.suppress(OSError):
             _remove_temporary(file)
         held.release()
@@ -172,12 +178,12 @@ def _cannot_write(path, error):
 
 @contextlib.contextmanager
 def write_atomically(path):
-    """Give a temporary file beside ``path``; rename it to ``path`` on success.
+    """Yield a temporary file beside ``path``; rename it to ``path`` on success.
 
     Parameters
     ----------
     path : str or Path
-        Where the finished file shall be; its folder is made if needed.
+        Place of the finished file; its folder is made if needed.
 
     Yields
     ------
@@ -227,6 +233,18 @@ def _umask():
     return mask
 
 
+def find_stub(head):
+    """Kind and remedy of a file that stands in place of another, by its first bytes; else None.
+
+    Examples
+    --------
+    >>> find_stub(b"<!DOCTYPE html>")
+    ('a web page', 'download again')
+    """
+    head = head.lstrip(b"\xef\xbb\xbf \r\n\t").lower()
+    return next((stub for start, stub in _STUBS.items() if head.startswith(start)), None)
+
+
 def hash_file(path):
     """SHA-256 of a file's content, in hexadecimal."""
     with open(path, "rb") as file:
@@ -256,8 +274,8 @@ class FeatureStore:
     Parameters
     ----------
     root : str or Path
-        Folder of the store; made at the first write. Deleting it, or any file
-        in it, costs nothing but time.
+        Folder of the store; made at the first write. It, or any file in it, may be
+        deleted: what is missing is computed again.
 
     Examples
     --------
@@ -275,11 +293,11 @@ class FeatureStore:
         self.root = Path(root)
 
     def path(self, key, suffix=".npz"):
-        """File of an entry; ``suffix`` tells features from trained weights."""
+        """File of an entry; the ``suffix`` of trained weights is another."""
         return self.root / key[:2] / f"{key}{suffix}"
 
     def remember(self, key, compute):
-        """Arrays of an entry; ``compute()`` gives them, a dict, if there is none."""
+        """Arrays of an entry, a dict; computed by ``compute()`` and stored if there is none."""
         entry = self.get(key)
         if entry is None:
             entry = compute()
@@ -308,7 +326,7 @@ class FeatureStore:
                 return {name: entry[name] for name in entry.files}
         except FileNotFoundError:
             return None
-        except Exception as error:  # whatever a damaged archive makes NumPy stumble over
+        except Exception as error:  # damaged archives raise many kinds of errors
             warnings.warn(
                 f"{path}: damaged entry of the feature store ({error}); it is computed again",
                 stacklevel=2,

@@ -4,12 +4,12 @@ Conventions
 -----------
 A *step* turns one batch into scalar losses; the loop does the rest: gradients, clipping,
 optimisers, schedules, early stopping, checkpoints, the log. An *epoch* is one pass over
-``batches``. Training is a function of its inputs and ``seed`` alone: it neither reads nor
-leaves a trace in torch's global random generators, and on a CPU a training that was killed
-and called again ends with the bits of one that was left alone.
+``batches``. Training depends only on its inputs and ``seed``: it neither reads nor changes
+torch's global random generators, and on a CPU a training that was killed and called again
+gives the same bits as an uninterrupted one.
 
 Networks and checkpoints are safetensors files with plain values and a SHA-256 in the header
-(`write_tensors`): a damaged file is named, and reading one runs no code of somebody else.
+(`write_tensors`): a damaged file is reported, and reading a file executes no code.
 """
 
 import contextlib
@@ -53,12 +53,12 @@ def train(
     log=None,
     progress=False,
 ):
-    """Train networks in place and return what each epoch cost.
+    """Train networks in place and return the losses of each epoch.
 
     Parameters
     ----------
     modules : dict of str to nn.Module
-        The networks, on the device where they shall be trained.
+        The networks, on the device for the training.
     step : callable or dict of str to callable
         ``step(batch)`` returns a dict of scalar tensors: ``"loss"`` is minimised, the others
         are only recorded. With several optimisers (a GAN), a dict with a step for each of
@@ -126,29 +126,18 @@ def train(
     >>> history[-1]["loss"] < 0.01 < history[0]["loss"]
     True
     """
-    check_number("n_epochs", n_epochs, low=0, integer=True)
-    if patience is not None:
-        check_number("patience", patience, low=1, integer=True)
-        if validate is None:
-            raise ParameterError("patience: found no validate, expected one to stop early by")
-    steps = step if isinstance(step, dict) else dict.fromkeys(optimisers, step)
-    if set(steps) != set(optimisers) or not (isinstance(step, dict) or len(optimisers) == 1):
-        raise ParameterError(
-            f"step: found {sorted(steps) if isinstance(step, dict) else 'one step'}, "
-            f"expected one for each optimiser of {sorted(optimisers)}"
-        )
+    steps = _check_options(step, optimisers, n_epochs, patience, validate)
     device = next(p.device for m in modules.values() for p in m.parameters())
     autocast = device.type == "cuda" and mixed_precision and torch.cuda.is_bf16_supported()
     # Two streams: the order of the data must not be correlated with the dropout masks.
     order_seed, noise_seed = (int(s) for s in np.random.SeedSequence(seed).generate_state(2))
     order = torch.Generator().manual_seed(order_seed)
     schedulers, history, best = list(schedulers), [], None
+    state = modules, optimisers, schedulers, order, seed, device
 
     with seeded(noise_seed, device):
         if checkpoint is not None and os.path.lexists(checkpoint):
-            history, best = _resume(
-                checkpoint, modules, optimisers, schedulers, order, seed, device
-            )
+            history, best = _resume(checkpoint, *state)
 
         with tqdm(total=n_epochs, initial=len(history), disable=not progress) as bar:
             while len(history) < n_epochs and not _stalled(
@@ -178,19 +167,7 @@ def train(
                     best = {n: _cpu_copy(m.state_dict()) for n, m in modules.items()}
                 history.append(row)
                 if checkpoint is not None:
-                    state = {
-                        "seed": seed,
-                        "modules": {n: m.state_dict() for n, m in modules.items()},
-                        "optimisers": {n: o.state_dict() for n, o in optimisers.items()},
-                        "schedulers": [s.state_dict() for s in schedulers],
-                        "history": history,
-                        "best": best,
-                        "order": order.get_state(),
-                        "noise": torch.get_rng_state(),
-                    }
-                    if device.type == "cuda":
-                        state["noise_cuda"] = torch.cuda.get_rng_state(device)
-                    write_tensors(checkpoint, {}, state)
+                    _save(checkpoint, *state, history, best)
                 if log is not None:
                     _write_log(log, history)
                 bar.update()
@@ -200,6 +177,22 @@ def train(
             module.load_state_dict(best[name])
     _set_mode(modules, training=False)
     return history
+
+
+def _check_options(step, optimisers, n_epochs, patience, validate):
+    """Check what can be wrong, and return the step of each optimiser."""
+    check_number("n_epochs", n_epochs, low=0, integer=True)
+    if patience is not None:
+        check_number("patience", patience, low=1, integer=True)
+        if validate is None:
+            raise ParameterError("patience: found no validate, expected one to stop early by")
+    steps = step if isinstance(step, dict) else dict.fromkeys(optimisers, step)
+    if set(steps) != set(optimisers) or not (isinstance(step, dict) or len(optimisers) == 1):
+        raise ParameterError(
+            f"step: found {sorted(steps) if isinstance(step, dict) else 'one step'}, "
+            f"expected one for each optimiser of {sorted(optimisers)}"
+        )
+    return steps
 
 
 def _run_epoch(steps, batches, optimisers, clip_value, clip_norm, autocast, device):
@@ -219,7 +212,7 @@ def _run_epoch(steps, batches, optimisers, clip_value, clip_norm, autocast, devi
             optimiser.step()
             prefix = f"{name}_" if len(steps) > 1 else ""
             for key, value in losses.items():
-                # Kept as tensors: to read a number each step would make a GPU wait.
+                # Recorded as tensors: to read a number each step would make a GPU wait.
                 recorded.setdefault(prefix + key, []).append(torch.as_tensor(value).detach())
     if not recorded:
         raise ParameterError("batches: found no batch, expected at least one an epoch")
@@ -236,7 +229,7 @@ def _cpu_copy(state):
 
 
 def _stalled(history, patience, min_epochs, min_improvement):
-    """Whether ``patience`` epochs have gone by without an improvement worth the name."""
+    """Whether ``patience`` epochs have gone by without a sufficient improvement."""
     if patience is None or not history or len(history) < min_epochs:
         return False
     since, reference = 0, math.inf
@@ -244,6 +237,23 @@ def _stalled(history, patience, min_epochs, min_improvement):
         if row["validation_loss"] < reference * (1 - min_improvement) or epoch == 0:
             since, reference = epoch, row["validation_loss"]
     return len(history) - 1 - since >= patience
+
+
+def _save(path, modules, optimisers, schedulers, order, seed, device, history, best):
+    """Write everything that `_resume` reads."""
+    state = {
+        "seed": seed,
+        "modules": {n: m.state_dict() for n, m in modules.items()},
+        "optimisers": {n: o.state_dict() for n, o in optimisers.items()},
+        "schedulers": [s.state_dict() for s in schedulers],
+        "history": history,
+        "best": best,
+        "order": order.get_state(),
+        "noise": torch.get_rng_state(),
+    }
+    if device.type == "cuda":
+        state["noise_cuda"] = torch.cuda.get_rng_state(device)
+    write_tensors(path, {}, state)
 
 
 def _resume(path, modules, optimisers, schedulers, order, seed, device):
@@ -350,8 +360,7 @@ def pick_device(device):
 def checkpoint_file(folder, name, parameters, arrays):
     """File of a training in a folder: its name depends on parameters and data.
 
-    So the folds of a cross-validation, which clone one estimator, share a folder and not a
-    checkpoint.
+    Each fold of a cross-validation therefore gets its own checkpoint file.
 
     Parameters
     ----------
@@ -455,7 +464,7 @@ def read_tensors(path):
         metadata = json.loads(
             text, object_hook=lambda d: inner[f"{_INNER}{d[_INNER]}"] if _INNER in d else d
         )
-    except Exception as error:  # whatever a damaged header makes the readers stumble over
+    except Exception as error:  # damaged headers raise many kinds of errors
         raise WeightsError(
             f"{path}: damaged, or not written by this version of the library ({error!r}), "
             "expected safetensors with a checksum; delete it to begin anew"

@@ -1,42 +1,47 @@
-"""Where work runs: processes of this machine, or the workers of a Dask cluster.
+"""Processes: where work runs, and how processes end.
 
-Extraction, fits and sweeps ask this module for workers. It gives loky's processes unless the
-environment variable ``THESIS_DASK`` names the scheduler of a ``dask.distributed`` cluster, as
-``thesis run --dask`` and ``thesis features --dask`` set it: for this process and for the kernels
-that it starts. What comes out is the same, byte for byte; a worker that dies costs time alone.
+Extraction, fits and sweeps get their workers from this module: loky's processes, or the workers of
+the ``dask.distributed`` cluster whose scheduler the environment variable ``THESIS_DASK`` names.
+``thesis run --dask`` and ``thesis features --dask`` set it, for their own process and for the
+kernels that they start. The results are the same, byte for byte; a worker that dies costs only
+time.
 
-A cluster's workers need one thread each (LIBLINEAR and LIBSVM draw from one generator a
+A cluster's workers need one thread each (LIBLINEAR and LIBSVM draw from one generator per
 process), the same versions as this process, and the same paths to audio and feature store.
+
+A process ends on a signal, or after its parent, and with everything that it started.
 """
 
 import contextlib
 import os
 import signal
+import sys
+import threading
+import time
 import warnings
 from collections import deque
-from concurrent.futures import BrokenExecutor
-from functools import lru_cache
-from importlib.metadata import version
-
-import joblib
-from joblib import delayed
+from concurrent.futures import BrokenExecutor, as_completed
+from functools import lru_cache, partial
 
 from thesislib.errors import ThesisError
-from thesislib.lifetime import start_worker
 
-__all__ = ["ClusterError", "Parallel", "connect", "delayed", "open_cluster", "run_ahead", "share"]
-
-#: Names the scheduler's address; set for the processes that a command starts.
+#: Signals that end a command, with exit code 128 + number.
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+#: Seconds that a command has to clean up before it is ended regardless.
+PATIENCE_S = 1.5
+#: Seconds between two looks at the parent.
+POLL_S = 0.25
+#: Environment variable with the scheduler's address, for the processes that a command starts.
 VARIABLE = "THESIS_DASK"
-#: Deaths of workers that a task may cause before it counts as their reason.
+#: A task during which so many workers died has failed.
 DEATHS = 5
-#: Seconds to wait for a scheduler's answer.
+#: Seconds to wait for a scheduler.
 CONNECT_S = 30
-#: What has to be alike here and there for equal bytes.
+#: Libraries whose versions must be equal here and on a cluster, for equal bytes.
 LIBRARIES = ("numpy", "scipy", "scikit-learn", "torch", "librosa", "soundfile", "soxr", "opensmile")
-#: Of worker processes. A thread each: those of BLAS would only wait for each other. And memory that
-#: an array leaves is kept for the next: giving it back to the system and asking for it again took
-#: up to half of the time of a spectrum and its plot (glibc; others do not read this).
+#: Environment of worker processes. One thread each: those of BLAS would only wait for each other.
+#: Freed memory stays with the process: returning it to the system and requesting it again took up
+#: to half of the time of a spectrum and its plot (glibc; other libraries do not read this).
 ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
@@ -51,20 +56,20 @@ _LARGE_BYTES = 2**18
 
 
 class ClusterError(ThesisError, OSError):
-    """A Dask cluster cannot be reached, or is not fit for the work."""
+    """A Dask cluster cannot be reached, or its workers differ from this process."""
 
 
 @contextlib.contextmanager
 def open_cluster(address, *, n_workers=None):
-    """Let all work of this process and of those that it starts run on a Dask cluster.
+    """Run the work of this process, and of those that it starts, on a Dask cluster.
 
     Parameters
     ----------
     address : str or None
-        Of a scheduler (``tcp://host:8786``); ``local`` starts a cluster of processes on this
-        machine and stops it afterwards; None changes nothing.
+        Address of a scheduler (``tcp://host:8786``); ``local`` starts a cluster of processes on
+        this machine and stops it afterwards; None changes nothing.
     n_workers : int, optional
-        Of a local cluster; as many as there are cores by default.
+        Workers of a local cluster; default: one per core.
 
     Yields
     ------
@@ -74,7 +79,8 @@ def open_cluster(address, *, n_workers=None):
     Raises
     ------
     ClusterError
-        If Dask is not installed, the scheduler does not answer, or its workers are unfit.
+        If Dask is not installed, the scheduler cannot be reached, or its workers have other
+        versions or several threads.
 
     Examples
     --------
@@ -90,6 +96,7 @@ def open_cluster(address, *, n_workers=None):
     with contextlib.ExitStack() as stack:
         if address == "local":
             import dask
+            from joblib import cpu_count
 
             settings = {
                 "distributed.scheduler.allowed-failures": DEATHS,
@@ -97,7 +104,7 @@ def open_cluster(address, *, n_workers=None):
             }
             stack.enter_context(dask.config.set(settings))
             cluster = distributed.LocalCluster(
-                n_workers=n_workers or joblib.cpu_count(),
+                n_workers=n_workers or cpu_count(),
                 threads_per_worker=1,
                 processes=True,
                 dashboard_address=None,
@@ -157,9 +164,7 @@ def _import_distributed():
 
 
 def _is_worker():
-    """Whether this process is a cluster's worker: what runs there must not wait for others."""
-    import sys
-
+    """Whether this process is a cluster's worker: a task there must not wait for other tasks."""
     if "distributed.worker" not in sys.modules:
         return False
     from distributed import get_worker
@@ -172,51 +177,56 @@ def _is_worker():
 
 def _check_workers(client, address):
     """Raise unless every worker gives the bytes that this process would give."""
-    here, problems = _describe_process(), []
+    here = _describe_process()
     try:
-        found = client.run(_describe_process)
+        versions = client.run(_describe_process)
     except Exception as error:  # whatever a worker lacks, it cannot do the work
         raise ClusterError(f"{address}: a worker found {error!r}, expected thesislib") from error
-    for worker, info in client.scheduler_info(n_workers=-1)["workers"].items():
-        if info["nthreads"] != 1:
-            problems.append(f"{worker}: found {info['nthreads']} threads, expected 1 (--nthreads)")
-    for worker, there in found.items():
-        problems += [
-            f"{worker}: found {name} {there.get(name)}, expected {wanted} as here"
-            for name, wanted in here.items()
-            if there.get(name) != wanted
-        ]
+    problems = [
+        f"{worker}: found {n_threads} threads, expected 1 (--nthreads)"
+        for worker, n_threads in client.nthreads().items()
+        if n_threads != 1
+    ]
+    problems += [
+        f"{worker}: found {name} {there.get(name)}, expected {wanted} as here"
+        for worker, there in versions.items()
+        for name, wanted in here.items()
+        if there.get(name) != wanted
+    ]
     if problems:
         lines = "\n".join(f"  - {problem}" for problem in problems)
         raise ClusterError(f"{address}: {len(problems)} problems\n{lines}")
 
 
 def _describe_process():
+    from importlib.metadata import version
+
     from thesislib import __version__
 
     return {"thesislib": __version__} | {name: version(name) for name in LIBRARIES}
 
 
 def share(value):
-    """Something large that many tasks of `run_ahead` take: on a cluster it travels once a worker.
+    """Send a large object to each worker of a cluster once.
 
     Parameters
     ----------
     value : object
-        What can be pickled.
+        Anything that can be pickled.
 
     Returns
     -------
     object
-        To be given to a task as an argument of its own; the value itself without a cluster.
+        An argument for the tasks of `run_ahead`; without a cluster, ``value`` itself.
     """
     client = connect()
-    return value if client is None else _place(client, value)
-
-
-def _place(client, value):
-    # A task that answers the value, not scattered data: those are lost with their last holder.
-    return _submitter(client)(_same, value)
+    if client is None:
+        return value
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Sending large graph")
+        # The result of a task, not scattered data: those are lost with the last worker that has
+        # them.
+        return client.submit(_same, value, pure=False)
 
 
 def _same(value):
@@ -224,18 +234,18 @@ def _same(value):
 
 
 def run_ahead(function, tasks, *, n_jobs, ahead=2):
-    """Answers in the order of their tasks, a bounded number of which is under way.
+    """Results in the order of their tasks, a bounded number of which is in progress.
 
     Parameters
     ----------
     function : callable
     tasks : iterable of tuple
-        Arguments; taken no sooner than there is room, so that memory stays flat.
+        Arguments of each call. One is taken when there is room for it, so that memory stays flat.
     n_jobs : int
-        Processes, unless there is a cluster, which has its own number. With one the work is
-        done here, when its answer is asked for.
+        Processes; a cluster has its own number. With one, each call is made in this process when
+        its result is needed.
     ahead : int
-        Tasks under way for each worker.
+        Tasks in progress for each worker.
 
     Yields
     ------
@@ -244,7 +254,7 @@ def run_ahead(function, tasks, *, n_jobs, ahead=2):
     Raises
     ------
     ClusterError
-        If a task's workers died again and again.
+        If the workers of a task died again and again.
     BrokenExecutor
         If a worker process of this machine died.
 
@@ -259,9 +269,9 @@ def run_ahead(function, tasks, *, n_jobs, ahead=2):
             yield function(*task)
         return
     if client is None:
-        submit, n_workers = _submit_here(n_jobs), n_jobs
+        submit, n_workers = partial(_submit_here, n_jobs), n_jobs
     else:
-        submit, n_workers = _submitter(client), len(client.scheduler_info(n_workers=-1)["workers"])
+        submit, n_workers = client.get_executor(pure=False).submit, len(client.nthreads())
     pending = deque()
     try:
         for task in tasks:
@@ -280,32 +290,41 @@ def run_ahead(function, tasks, *, n_jobs, ahead=2):
 
 @lru_cache(maxsize=1)
 def _pool(n_jobs):
-    """Worker processes, kept for the next extraction until they have been idle for a while.
+    """Worker processes, which stay for the next extraction until they have been idle for a while.
 
     A pool of our own: joblib's, which the fits use, expects to be used through joblib alone.
     """
     from joblib.externals.loky import ProcessPoolExecutor
 
-    return ProcessPoolExecutor(
-        n_jobs, timeout=30, env=ENVIRONMENT, initializer=start_worker, initargs=(os.getpid(),)
-    )
+    start = partial(start_worker, os.getpid())
+    return ProcessPoolExecutor(n_jobs, timeout=30, env=ENVIRONMENT, initializer=start)
 
 
-def _submit_here(n_jobs):
-    def submit(function, *arguments):
-        # Workers start in here and inherit this: an interrupt is for their parent alone.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-        try:
-            return _pool(n_jobs).submit(function, *arguments)
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+def _submit_here(n_jobs, function, *arguments):
+    # Workers start in here and inherit this: an interrupt is for their parent alone.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        return _pool(n_jobs).submit(function, *arguments)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
-    return submit
+
+def _result(future):
+    """Result of a future; a cluster's own failures as one of ours."""
+    try:
+        return future.result()
+    except Exception as error:
+        if type(error).__module__.startswith("distributed"):
+            address = os.environ.get(VARIABLE)
+            raise ClusterError(f"{address}: {type(error).__name__}: {error}") from error
+        raise
 
 
 @lru_cache(maxsize=1)
 def _can_start_workers():
     """Whether the system has semaphores (else joblib warns) and enough files to open."""
+    from joblib import effective_n_jobs
+
     files = []
     try:
         files += (os.open(os.devnull, os.O_RDONLY) for _ in range(_FILES))
@@ -313,90 +332,210 @@ def _can_start_workers():
         warnings.warn(f"no worker processes: {error.strerror} (ulimit -n)", stacklevel=3)
     for file in files:
         os.close(file)
-    return len(files) == _FILES and joblib.effective_n_jobs(2) > 1
+    return len(files) == _FILES and effective_n_jobs(2) > 1
 
 
-def _submitter(client):
-    def submit(function, *arguments):
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="Sending large graph")
-            return client.submit(function, *arguments, pure=False)
+def delayed(function):
+    """As ``joblib.delayed``, which is imported only when it is called."""
+    import joblib
 
-    return submit
+    return joblib.delayed(function)
 
 
-def _result(future):
-    """Answer of a future of either kind; a cluster's own failures as one of ours."""
-    try:
-        return future.result()
-    except BrokenExecutor:
-        raise
-    except Exception as error:
-        if type(error).__module__.startswith("distributed"):
-            raise ClusterError(
-                f"{os.environ.get(VARIABLE)}: {type(error).__name__}: {error}"
-            ) from error
-        raise
-
-
-class Parallel:
-    """What ``joblib.Parallel`` is to its callers here, on the cluster if there is one.
+def Parallel(n_jobs=1, *, return_as="list"):
+    """``joblib.Parallel`` with workers that end with this process; on a cluster, if there is one.
 
     Parameters
     ----------
     n_jobs : int
-        Processes without a cluster.
+        Processes; a cluster has its own number.
     return_as : {"list", "generator_unordered"}
         As joblib's.
+
+    Returns
+    -------
+    callable
+        Takes ``delayed`` calls; gives their results in order, or as they come.
 
     Examples
     --------
     >>> Parallel(n_jobs=1)(delayed(abs)(x) for x in (-1, 2))
     [1, 2]
     """
+    import joblib
 
-    def __init__(self, n_jobs=1, *, return_as="list"):
-        self.n_jobs, self.return_as = n_jobs, return_as
-
-    def __call__(self, calls):
-        """Run ``delayed`` calls; answers in their order, or as they come."""
-        client = connect()
-        if client is None:
-            n_jobs = self.n_jobs if _can_start_workers() else 1
-            return joblib.Parallel(
-                n_jobs=n_jobs,
-                return_as=self.return_as,
-                initializer=start_worker,
-                initargs=(os.getpid(),),
-            )(calls)
-        answers = _run_calls(client, list(calls), self.return_as == "generator_unordered")
-        return answers if self.return_as == "generator_unordered" else list(answers)
+    client = connect()
+    if client is not None:
+        as_type = list if return_as == "list" else iter
+        return lambda calls: as_type(_run_calls(client, calls, return_as != "list"))
+    n_jobs = n_jobs if _can_start_workers() else 1
+    # Arguments that compare equal: with others, joblib would start new workers for each call.
+    start = {"initializer": start_worker, "initargs": (os.getpid(),)}
+    return joblib.Parallel(n_jobs, return_as=return_as, **start)
 
 
 def _run_calls(client, calls, is_unordered):
-    submit, placed = _submitter(client), {}
+    """Results of ``delayed`` calls on a cluster.
+
+    joblib's own backend for Dask scatters arguments, and fails if the workers that have them die.
+    """
+    executor, shared = client.get_executor(pure=False), {}
 
     def place(value):
         if getattr(value, "nbytes", 0) < _LARGE_BYTES:
             return value
-        if id(value) not in placed:
-            placed[id(value)] = _place(client, value)
-        return placed[id(value)]
+        if id(value) not in shared:
+            shared[id(value)] = (
+                value,
+                share(value),
+            )  # the value itself, so that its id stays its own
+        return shared[id(value)][1]
 
     futures = [
-        submit(_call, function, kwargs, *map(place, arguments))
-        for function, arguments, kwargs in calls
+        executor.submit(partial(function, **options), *map(place, arguments))
+        for function, arguments, options in calls
     ]
     try:
-        if is_unordered:
-            from distributed import as_completed
-
-            yield from (_result(future) for future in as_completed(futures, loop=client.loop))
-        else:
-            yield from map(_result, futures)
+        yield from map(_result, as_completed(futures) if is_unordered else futures)
     finally:
-        client.cancel(futures)
+        for future in futures:
+            future.cancel()
 
 
-def _call(function, kwargs, *arguments):
-    return function(*arguments, **kwargs)
+def follow_parent(parent):
+    """End this process, with all that it started, soon after its parent.
+
+    Parameters
+    ----------
+    parent : int
+        Process id of the parent, which may have ended before this call.
+
+    Examples
+    --------
+    >>> follow_parent(os.getppid())
+    """
+
+    def watch():
+        while os.getppid() == parent:
+            time.sleep(POLL_S)
+        end_process(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def start_worker(parent):
+    """Initialise a worker process: it ends with its parent, and ignores interrupts."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    follow_parent(parent)
+
+
+def end_children(patience_s=1.0):
+    """Kill all processes below this one."""
+    import psutil
+
+    deadline = time.monotonic() + patience_s
+    while time.monotonic() < deadline:
+        children = [child for child in psutil.Process().children(recursive=True) if _counts(child)]
+        if not children:
+            return
+        for child in children:
+            with contextlib.suppress(psutil.Error):
+                child.kill()
+        psutil.wait_procs(children, timeout=0.1)
+
+
+def end_group(leader):
+    """Kill what is left of a process group whose leader has ended."""
+    import psutil
+
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            if os.getpgid(process.pid) == leader and _counts(process):
+                process.kill()
+
+
+def _counts(process):
+    """Whether a process has to be killed: a resource tracker ends last, after it cleaned up."""
+    import psutil
+
+    try:
+        is_tracker = "resource_tracker" in " ".join(process.cmdline())
+        return process.status() != psutil.STATUS_ZOMBIE and not is_tracker
+    except psutil.Error:
+        return False
+
+
+def end_process(code):
+    """Exit at once: children are killed and temporary files removed; nothing else is run."""
+    with contextlib.suppress(Exception):
+        end_children()
+    store = sys.modules.get("thesislib.store")
+    if store is not None:
+        store.remove_temporaries()
+    os._exit(code)
+
+
+@contextlib.contextmanager
+def end_on_signals(name):
+    """End this process in time, with one line on standard error, if a signal asks for it.
+
+    The signal raises ``KeyboardInterrupt`` in the main thread, so that files are closed and
+    removed as usual. A process that is not ready after ``PATIENCE_S`` (compiled code does not
+    notice the exception) is ended regardless. An ignored SIGHUP (``nohup``) stays ignored.
+
+    Parameters
+    ----------
+    name : str
+        Of the command, for the message.
+
+    Examples
+    --------
+    >>> with end_on_signals("thesis list"):
+    ...     pass
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    caught, ending = [], threading.Lock()
+    read, write = os.pipe()
+    os.set_blocking(write, False)
+
+    def handle(number, frame):
+        if caught:
+            return
+        caught.append(number)
+        # What breaks in callbacks and other threads from now on breaks because of the signal.
+        sys.unraisablehook = threading.excepthook = lambda _: None
+        raise KeyboardInterrupt
+
+    def finish(number):
+        ending.acquire()  # for good: the process ends here
+        line = f"{name}: interrupted by {signal.Signals(number).name}; finished results are kept\n"
+        with contextlib.suppress(OSError):
+            os.write(2, line.encode())
+        end_process(128 + number)
+
+    def watch():
+        # The C part of Python's handler writes each signal's number here at once.
+        while number := os.read(read, 1):
+            if number[0] in SIGNALS:
+                time.sleep(PATIENCE_S)
+                finish(number[0])
+        os.close(read)
+
+    before = {
+        number: signal.signal(number, handle)
+        for number in SIGNALS
+        if number == signal.SIGINT or signal.getsignal(number) != signal.SIG_IGN
+    }
+    wakeup = signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+    threading.Thread(target=watch, daemon=True).start()
+    try:
+        yield
+    finally:
+        if caught:
+            finish(caught[0])
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        signal.set_wakeup_fd(wakeup)
+        os.close(write)

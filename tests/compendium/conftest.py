@@ -1,4 +1,4 @@
-"""A project of small notebooks, with a runner of its own to count what starts."""
+"""A project of small notebooks."""
 
 import nbformat
 import pytest

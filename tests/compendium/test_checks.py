@@ -13,10 +13,10 @@ import yaml
 
 from thesislib.cli import main
 from thesislib.compendium.checks import check_run, find_stubs
-from thesislib.compendium.runner import list_notebooks, read_parameters
 from thesislib.corpora import NEEDS
 from thesislib.errors import ParameterError, StoreError
 from thesislib.places import notebooks_folder
+from thesislib.reporting.notebooks import list_notebooks, read_parameters
 from thesislib.representations import network_table
 
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"

@@ -5,8 +5,7 @@ import json
 import pytest
 
 from thesislib.cli import main
-from thesislib.compendium.checks import read_needs
-from thesislib.compendium.estimate import describe_work
+from thesislib.compendium.checks import describe_work, read_needs
 from thesislib.reporting.notebooks import list_notebooks, read_parameters
 
 NAME = "10_2_snore"

@@ -1,4 +1,4 @@
-"""A notebook outside the runner: finished results change when its run is complete, not before."""
+"""A notebook outside `thesis run`: finished results change when its run is complete, not before."""
 
 import signal
 import subprocess

@@ -7,7 +7,7 @@ import pytest
 
 from thesislib.cli import main
 from thesislib.compendium import verify
-from thesislib.compendium.processes import Outcome
+from thesislib.compendium.schedule import Outcome
 from thesislib.compendium.verify import list_results, verify_all
 from thesislib.errors import ParameterError
 from thesislib.reporting.results import find_results, read_record
@@ -47,7 +47,7 @@ def rerun(monkeypatch):
     """Stand in for the processes: what runs, and what its tables hold."""
     seen = {}
 
-    def run(plans, done, **options):
+    def run(plans, **options):
         for name, values in plans.items():
             seen[name] = values
             folder = find_results(name, values)
@@ -55,7 +55,7 @@ def rerun(monkeypatch):
             (folder / "tables" / "a.csv").write_text(f"seed\n{values['seed']}\n")
             (folder / "tables" / "b.csv").write_text("other\n" if "2" in name else "b\n")
             write_record(folder, values)
-            done(Outcome(name, "made", folder, 1.0))
+            yield Outcome(name, "made", folder, 1.0)
 
     monkeypatch.setattr(verify, "run_side_by_side", run)
     return seen
@@ -97,9 +97,9 @@ def test_files_that_differ_are_named_and_kept(project, add_notebook, rerun, caps
 def test_an_empty_store_is_asked_for_and_removed(project, add_notebook, rerun):
     add_notebook("90_1_one")
     add_results(project, "90_1_one", seed=0, store="theirs")
-    assert verify_all(["90_1_one"], report=lambda line: None)
+    assert verify_all(["90_1_one"])
     assert rerun["90_1_one"]["store"] == str(Path("theirs").absolute())
-    assert verify_all(["90_1_one"], empty_store=True, report=lambda line: None)
+    assert verify_all(["90_1_one"], empty_store=True)
     assert rerun["90_1_one"]["store"].startswith(str(project / "results" / ".verify"))
     assert list_results() == ["90_1_one"]
 

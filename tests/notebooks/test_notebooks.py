@@ -14,7 +14,7 @@ import pytest
 import yaml
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from thesislib.compendium.runner import check_parameters
+from thesislib.compendium.parameters import check_parameters
 from thesislib.errors import ParameterError
 from thesislib.places import results_folder
 from thesislib.reporting.notebooks import PROFILES, list_notebooks

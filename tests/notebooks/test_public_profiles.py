@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from thesislib.compendium.runner import check_parameters, list_notebooks, read_profile
+from thesislib.compendium.parameters import check_parameters, read_profile
 from thesislib.corpora import FETCHABLE
 from thesislib.corpora.records import RECORDS
 from thesislib.places import data_folder
+from thesislib.reporting.notebooks import list_notebooks
 
 EXPERIMENTS = [name for name in list_notebooks() if name[:3] in ("08_", "09_", "10_")]
 PAGE = Path(data_folder() / "README.md").read_text(encoding="utf-8")

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from thesislib.compendium.runner import check_parameters, execute_notebook, read_profile
+from thesislib.compendium.parameters import check_parameters, read_profile
+from thesislib.compendium.run import execute_notebook
 from thesislib.corpora import open_corpus
 from thesislib.corpora.event_partitions import mix_partitions, split_partitions
 from thesislib.corpora.synthetic import make_corpus

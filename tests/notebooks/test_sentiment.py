@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from thesislib.compendium.runner import check_parameters, read_profile
+from thesislib.compendium.parameters import check_parameters, read_profile
 from thesislib.corpora import open_corpus
 from thesislib.corpora.synthetic import make_corpus
 from thesislib.evaluation.validation import evaluate_partitions

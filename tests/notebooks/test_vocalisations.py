@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from thesislib.audio import chunk
-from thesislib.compendium.runner import check_parameters, read_profile
+from thesislib.compendium.parameters import check_parameters, read_profile
 from thesislib.corpora import open_tasks
 from thesislib.corpora.indexed import SEGMENT_S
 from thesislib.corpora.records import RECORDS

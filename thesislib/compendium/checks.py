@@ -1,8 +1,11 @@
-"""What a run needs, checked before a kernel starts, and by ``--dry-run``.
+"""What a run needs and what it does: checked before a kernel starts, printed by ``--dry-run``.
 
-``notebooks/parameters/needs.yaml`` says what each notebook needs of its corpus. Networks, layers,
-weights and folders are recognised by the names of the parameters, so a user's own notebook is
-checked too. torch is imported only for a network whose layers are not listed in
+``notebooks/parameters/needs.yaml`` lists what each notebook needs of its corpus, and its work: sums
+of products of parameters, and the steps (laps) of the notebook that do it. The time is scaled from
+the seconds that finished runs recorded in ``run.json``.
+
+Networks, layers, weights and folders are recognised by the names of the parameters, so a user's
+own notebook is checked too. torch is imported only for a network whose layers are not listed in
 ``representations/files/networks.csv``.
 """
 
@@ -24,18 +27,12 @@ from thesislib.errors import (
     check_option,
 )
 from thesislib.places import notebooks_folder, store_folder
-from thesislib.reporting.results import find_results
+from thesislib.reporting.notebooks import PROFILES
+from thesislib.reporting.results import find_results, read_record
+from thesislib.store import find_stub
 
-#: Bytes that must be free for results, and for the store.
+#: Free bytes that results need, and the store.
 FREE_BYTES = 200 * 2**20
-
-#: Beginnings of files that stand for other files: what they are, and what is to be done.
-STUBS = {
-    b"version https://git-lfs": ("a Git LFS pointer", "git lfs pull"),
-    b"/annex/objects/": ("a git-annex pointer", "git annex get"),
-    b"<!doctype html": ("a web page", "download again"),
-    b"<html": ("a web page", "download again"),
-}
 
 
 def check_run(name, values):
@@ -73,13 +70,13 @@ def check_run(name, values):
 
 
 def read_needs():
-    """What each notebook needs, and the work that it does: ``notebooks/parameters/needs.yaml``."""
+    """Needs and work of each notebook: ``notebooks/parameters/needs.yaml``."""
     path = notebooks_folder() / "parameters" / "needs.yaml"
     return yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
 def find_stubs(paths):
-    """Describe files that hold a pointer or a web page in place of their content, a line a kind.
+    """Describe files that hold a pointer or a web page in place of content, a line for each kind.
 
     Examples
     --------
@@ -90,10 +87,9 @@ def find_stubs(paths):
     for path in dict.fromkeys(map(Path, paths)):
         if path.is_file() and os.access(path, os.R_OK):
             with open(path, "rb") as file:
-                head = file.read(64).lstrip().lower()
-            kind = next((kind for start, kind in STUBS.items() if head.startswith(start)), None)
-            kinds.setdefault(kind, []).append(path.name)
-    kinds.pop(None, None)
+                stub = find_stub(file.read(64))
+            if stub:
+                kinds.setdefault(stub, []).append(path.name)
     return [
         f"{len(names)} file{'s hold' if len(names) > 1 else ' holds'} {kind} "
         f"({', '.join(names[:3])}{', …' if len(names) > 3 else ''}): {remedy}"
@@ -102,10 +98,10 @@ def find_stubs(paths):
 
 
 class _Problems(list):
-    """Errors, in the order in which they were found."""
+    """Errors, in the order of the checks."""
 
     def attempt(self, function, *arguments, **options):
-        """Call a function; note the error that it raises."""
+        """Call a function, and add the error that it raises."""
         try:
             return function(*arguments, **options)
         except ThesisError as error:
@@ -230,3 +226,99 @@ def _check_codebooks(corpus, key, values):
             f"{key}: found {min(values[key])} as the smallest, expected at most {n_chunks}, "
             f"the chunks of the training part of {corpus.name}"
         )
+
+
+def describe_work(name, values):
+    """Counts of clips, extractions, trainings and fits, and an estimate of the time.
+
+    Parameters
+    ----------
+    name : str
+        Notebook.
+    values : dict
+        All of its parameters, checked.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> describe_work("00_overview", {})
+    'no work is listed for 00_overview'
+    """
+    need = read_needs().get(name, {})
+    work = need.get("work", {})
+    if not work:
+        return f"no work is listed for {name}"
+    records = [read_record(find_results(name, {"profile": profile})) for profile in PROFILES]
+    records = [record for record in records if record and record.get("status") == "complete"]
+    sizes = _measure_corpus(need["corpus"], values, records)
+    known = {**values, **sizes}
+    counts = {kind: _total(entry["sum"], known) for kind, entry in work.items()}
+    clips = [f"{sizes['clips']} clips"] if sizes["clips"] else []
+    line = ", ".join([*clips, *(f"{n:g} {kind}" for kind, n in counts.items())])
+    estimates = [_estimate_s(work, counts, known, record) for record in records if clips]
+    if not estimates:
+        return f"{line}; no estimate: found no finished run of {name} to scale it from"
+    seconds = max(estimates)
+    time = f"{seconds:.0f} s" if seconds < 600 else f"{seconds / 3600:.1f} h"
+    return f"{line}; about {time} with an empty store, scaled from finished runs by these counts"
+
+
+def _measure_corpus(module, values, records):
+    """Numbers of clips, of corpora and of folds; of a synthetic corpus by its last run."""
+    from thesislib.corpora import NEEDS, load_any, read_corpora
+    from thesislib.corpora.recipes import RECIPES
+    from thesislib.corpora.splits import adapt
+
+    if not values.get("corpus"):
+        same = [record["corpora"] for record in records if not record["parameters"].get("corpus")]
+        rows = [corpus["rows"] for corpus in same[0].values()] if same else []
+        folds = getattr(RECIPES.get(module), "n_folds", 0)
+        return {"clips": sum(rows), "corpora": len(rows) or 1, "folds": folds}
+    if module == "any":
+        return {"clips": len(load_any(values["corpus"])), "corpora": 1, "folds": 0}
+    corpora = list(read_corpora(module, values["corpus"], labels=values.get("labels")).values())
+    folds = values.get("n_folds") or NEEDS[module]
+    if isinstance(folds, int):
+        folds = len(adapt(corpora[0], folds, seed=values["seed"]).folds())
+    return {"clips": sum(map(len, corpora)), "corpora": len(corpora), "folds": folds}
+
+
+def _estimate_s(work, counts, known, record):
+    """Seconds by one record: of each kind per unit, and of the other steps as they were."""
+    before = {**known, **record["parameters"]}
+    before["clips"] = sum(corpus["rows"] for corpus in record["corpora"].values())
+    seconds = 0.0
+    for lap, duration in record["durations_s"].items():
+        laps = {prefix: kind for kind, entry in work.items() for prefix in entry["laps"]}
+        prefix = max((p for p in laps if lap.startswith(p)), key=len, default=None)
+        if prefix is None:
+            seconds += duration * (lap != "total")
+            continue
+        entry, times = work[laps[prefix]], [work[laps[prefix]].get("times", "1")]
+        now = counts[laps[prefix]] * _total(times, known)
+        seconds += duration * now / max(1, _total(entry["sum"], before) * _total(times, before))
+    return seconds
+
+
+def _total(terms, values):
+    """Sum of products: factors are numbers, or parameters by value, length or sum."""
+    total = 0
+    for term in terms:
+        product = 1
+        for word in str(term).split():
+            product *= float(word) if word.isdigit() else _factor(word, values)
+        total += product
+    return total
+
+
+def _factor(word, values):
+    value = values[word]
+    if word == "weights":  # a pre-trained network is accompanied by itself with random weights
+        return 2 if value and value != "random" else 1
+    if isinstance(value, dict):
+        numbers = [v for v in value.values() if isinstance(v, (int, float))]
+        return sum(numbers) if numbers else len(value)
+    return len(value) if isinstance(value, list) else value

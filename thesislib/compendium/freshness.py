@@ -1,12 +1,12 @@
 """Whether a notebook's results are up to date: what they depend on, and what has changed.
 
 ``run.json`` holds, beside parameters and versions, a short description of everything else
-that a result depends on (:func:`describe_inputs`). The check describes it again and compares;
-it starts no kernel and opens no audio.
+that a result depends on (:func:`describe_inputs`). The check describes it again and compares
+the two; it starts no kernel and opens no audio.
 
-Corpora and weights are known by the names, sizes and times of change of their files, which
-may call for a run that was not needed, but reads no gigabytes. A synthetic corpus is made by
-the library from the parameters, so it needs no check of its own.
+Corpora and weights are compared by the names, sizes and times of change of their files. This
+reads no gigabytes, but may cause a run that was not needed. A synthetic corpus depends only on
+the library and the parameters.
 """
 
 import hashlib
@@ -16,17 +16,15 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-import yaml
-
 from thesislib import __version__
+from thesislib.compendium.parameters import read_limits
 from thesislib.places import (
-    notebooks_folder,
     project_root,
     published_folder,
     results_folder,
     weights_folder,
 )
-from thesislib.reporting.notebooks import OVERVIEW, PROFILES, read_cells
+from thesislib.reporting.notebooks import OVERVIEW, PROFILES, read_cells, read_parameters
 from thesislib.reporting.results import find_results, list_folders, read_record
 from thesislib.store import hash_file, hash_parameters
 
@@ -35,28 +33,22 @@ LIBRARIES = (
     "numpy scipy pandas scikit-learn librosa soundfile soxr torch torchvision opensmile matplotlib"
 ).split()
 
-#: What a run depends on, as it is called where it has changed.
+#: Inputs of a run, and their names in a list of changes.
 WHAT = {"notebook": "notebook", "code": "thesislib", "published": "published tables"}
 
-#: Parameters that say where and with how many processes; results do not depend on them.
+#: Parameters that do not affect results: folders and the number of processes.
 WITHOUT_EFFECT = ("n_jobs", "results", "store")
-
-
-def read_limits():
-    """What values parameters may have: ``notebooks/parameters/limits.yaml``."""
-    path = notebooks_folder() / "parameters" / "limits.yaml"
-    return yaml.safe_load(path.read_text(encoding="utf-8")) or {}
 
 
 def describe_versions():
     """Python, this package, and the libraries that can change a number."""
-    found = {"python": platform.python_version(), "thesislib": __version__}
+    versions = {"python": platform.python_version(), "thesislib": __version__}
     for name in LIBRARIES:
         try:
-            found[name] = version(name)
+            versions[name] = version(name)
         except PackageNotFoundError:
-            found[name] = None
-    return found
+            versions[name] = None
+    return versions
 
 
 def describe_inputs(name, parameters):
@@ -67,7 +59,7 @@ def describe_inputs(name, parameters):
     name : str
         Such as ``10_2_snore``.
     parameters : dict
-        The resolved ones.
+        All of them.
 
     Returns
     -------
@@ -126,20 +118,17 @@ def stamp(path):
     path = Path(path)
     if not path.exists():
         return None
-    entries, seen = [], set()
-    if path.is_file():
-        entries.append(_stat(path, path.name))
+    entries, seen = [_stat(path, path.name)] if path.is_file() else [], set()
     for folder, folders, files in os.walk(path, followlinks=True):
         # A link to a folder above would be followed for ever.
         real = os.path.realpath(folder)
-        folders[:] = [] if real in seen else sorted(f for f in folders if not f.startswith("."))
         if real in seen:
+            folders.clear()
             continue
         seen.add(real)
-        for name in sorted(files):
-            if not name.startswith("."):
-                full = Path(folder, name)
-                entries.append(_stat(full, full.relative_to(path).as_posix()))
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for file in (Path(folder, name) for name in sorted(files) if not name.startswith(".")):
+            entries.append(_stat(file, file.relative_to(path).as_posix()))
     return hash_parameters(entries)
 
 
@@ -150,7 +139,7 @@ def list_changes(name, parameters, record=None):
     ----------
     name : str
     parameters : dict
-        The resolved ones of the run that is asked for.
+        All parameters of the run.
     record : dict, optional
         Contents of its ``run.json``; read by default.
 
@@ -179,8 +168,26 @@ def list_changes(name, parameters, record=None):
     return changes or _list_damage(folder, record)
 
 
+def find_changes(name, values):
+    """As `list_changes`, for parameters that differ from the notebook's defaults."""
+    return list_changes(name, {**read_parameters(name), **values})
+
+
+def describe_changes(changes):
+    """State of results with these changes, in words.
+
+    Examples
+    --------
+    >>> describe_changes(["notebook", "parameter seed"])
+    'needs a rerun: notebook, parameter seed'
+    """
+    if changes == ["no results"]:
+        return "no results yet"
+    return f"needs a rerun: {', '.join(changes)}" if changes else "up to date"
+
+
 def describe_state(name, profile):
-    """Whether a notebook's results are what their own parameters would give now.
+    """Whether a notebook's results are those that their own parameters would give now.
 
     Returns
     -------
@@ -204,15 +211,14 @@ def _differences(text, before, now):
 
 
 def _list_damage(folder, record):
-    """Outputs that are missing or not what ``run.json`` says."""
+    """Outputs that are missing, or differ from their SHA-256 in ``run.json``."""
     expected = {**record.get("outputs", {}), "executed.ipynb": record.get("executed")}
-    damage = []
-    for file, digest in expected.items():
-        if not (folder / file).is_file():
-            damage.append(f"no {file}")
-        elif hash_file(folder / file) != digest:
-            damage.append(f"another {file}")
-    return damage
+    present = {file for file in expected if (folder / file).is_file()}
+    return [
+        f"another {file}" if file in present else f"no {file}"
+        for file, digest in expected.items()
+        if file not in present or hash_file(folder / file) != digest
+    ]
 
 
 def _hash_files(paths, root):
@@ -232,15 +238,15 @@ def _stamp_parameters(parameters):
         named = value.values() if isinstance(value, dict) else [value]
         # "imagenet" means a file in the folder of weights.
         paths = [weights_folder() if one == "imagenet" else one for one in named if one]
-        found = [(str(path), stamp(path)) for path in paths if isinstance(path, (str, Path))]
-        if found := sorted(pair for pair in found if pair[1]):
-            stamps[key] = hash_parameters(found)
+        pairs = [(str(path), stamp(path)) for path in paths if isinstance(path, str | Path)]
+        if pairs := sorted(pair for pair in pairs if pair[1]):
+            stamps[key] = hash_parameters(pairs)
     return stamps
 
 
 def _stat(path, name):
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError:  # a link to nothing
         return [name, None, None]
-    return [name, found.st_size, found.st_mtime_ns]
+    return [name, status.st_size, status.st_mtime_ns]

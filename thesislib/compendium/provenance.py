@@ -15,7 +15,7 @@ import weakref
 from pathlib import Path
 
 from thesislib.compendium.freshness import describe_inputs, describe_versions
-from thesislib.compendium.runner import STAGED_VARIABLE, check_parameters
+from thesislib.compendium.parameters import STAGED_VARIABLE, check_parameters
 from thesislib.errors import ParameterError
 from thesislib.places import project_root
 from thesislib.reporting.figures import write_figure

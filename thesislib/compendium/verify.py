@@ -1,12 +1,12 @@
-"""Whether results come out again: the same notebooks with the same parameters, byte by byte."""
+"""Whether results are reproduced: the same notebooks and parameters give the same bytes."""
 
 import shutil
 import tempfile
 from pathlib import Path
 
 from thesislib.compendium.freshness import list_changes
-from thesislib.compendium.processes import run_side_by_side, say
-from thesislib.compendium.runner import resolve_run
+from thesislib.compendium.parameters import resolve_run
+from thesislib.compendium.schedule import run_side_by_side
 from thesislib.errors import ParameterError, check_number, check_option
 from thesislib.places import results_folder
 from thesislib.reporting.notebooks import PROFILES, list_notebooks, read_parameters
@@ -19,10 +19,8 @@ def list_results(profile="demo"):
     return [n for n in list_notebooks() if read_record(find_results(n, {"profile": profile}))]
 
 
-def verify_all(
-    names, *, profile="demo", empty_store=False, jobs=None, report=say, environment=None
-):
-    """Run notebooks again, beside their results, and compare every table.
+def verify_all(names, *, profile="demo", empty_store=False, jobs=None):
+    """Run notebooks again, beside their results, and compare every table; print a line for each.
 
     Parameters
     ----------
@@ -31,28 +29,24 @@ def verify_all(
     empty_store : bool
         Compute every feature and model again, too.
     jobs : int, optional
-        Worker processes of all notebooks together; default: one a core.
-    report : callable
-        Is given a line a notebook.
-    environment : dict of str to str, optional
-        Further environment variables for the notebooks' processes.
+        Worker processes of all notebooks together; default: one per core.
 
     Returns
     -------
     bool
-        Whether all tables are equal. What differs stays in ``results/.verify`` to be looked at.
+        Whether all tables are equal. Those that differ stay in ``results/.verify``.
 
     Raises
     ------
     ParameterError, CorpusError
-        Before anything runs: if a notebook has no complete results, or its parameters of then
-        are not accepted now.
+        Before anything runs: if a notebook has no complete results, or their parameters are
+        not accepted any more.
     """
     if jobs is not None:
         check_number("jobs", jobs, low=1, integer=True)
     records = {name: _read_complete(name, profile) for name in names}
     if not records:
-        report(f"no results in the profile {profile}; nothing to verify")
+        print(f"no results in the profile {profile}; nothing to verify")
         return True
     beside = results_folder() / ".verify"
     beside.mkdir(parents=True, exist_ok=True)
@@ -65,21 +59,18 @@ def verify_all(
             if empty_store and "store" in read_parameters(name):
                 values["store"] = str(places[name] / "store")
             plans[name] = resolve_run(name, profile=profile, parameters=values)
-
-        def done(outcome):
-            place = places[outcome.name]
-            equal[outcome.name], line = _judge(outcome, records[outcome.name], profile, place)
-            shutil.rmtree(place if equal[outcome.name] else place / "store", ignore_errors=True)
-            report(line)
-
-        run_side_by_side(plans, done, jobs=jobs, report=report, environment=environment)
+        for outcome in run_side_by_side(plans, jobs=jobs):
+            name, place = outcome.name, places[outcome.name]
+            equal[name], line = _compare(outcome, records[name], profile, place)
+            shutil.rmtree(place if equal[name] else place / "store", ignore_errors=True)
+            print(line, flush=True)
     finally:
         for name in places.keys() - equal.keys():
             shutil.rmtree(places[name], ignore_errors=True)
         if not any(beside.iterdir()):
             beside.rmdir()
     count = sum(equal.values())
-    report(f"{count} of {len(records)} notebooks gave the same tables")
+    print(f"{count} of {len(records)} notebooks gave the same tables")
     return count == len(records)
 
 
@@ -93,23 +84,21 @@ def _read_complete(name, profile):
     return record
 
 
-def _judge(outcome, record, profile, place):
+def _compare(outcome, record, profile, place):
     """Whether a notebook's tables are equal, and a line about it."""
     if outcome.state == "FAILED":
         return False, str(outcome)
-    before, again = find_results(outcome.name, {"profile": profile}), outcome.folder
-    tables = {file for file in record["outputs"] if file.startswith("tables/")}
-    made = {file for file in read_record(again)["outputs"] if file.startswith("tables/")}
-    different = sorted(
-        file for file in tables | made if _read(before / file) != _read(again / file)
-    )
+    name, again = outcome.name, outcome.folder
+    before = find_results(name, {"profile": profile})
+    files = record["outputs"].keys() | read_record(again)["outputs"].keys()
+    tables = sorted(file for file in files if file.startswith("tables/"))
+    different = [file for file in tables if _read(before / file) != _read(again / file)]
     if not different:
         count = sum(file.endswith(".csv") for file in tables)
-        return True, f"{outcome.name}: equal in {outcome.seconds:.0f} s, {count} tables"
-    lines = [f"{outcome.name}: DIFFERS in {outcome.seconds:.0f} s, see {place}"]
+        return True, f"{name}: equal in {outcome.seconds:.0f} s, {count} tables"
+    lines = [f"{name}: DIFFERS in {outcome.seconds:.0f} s, see {place}"]
     lines += [f"  {file}" for file in different]
-    changes = list_changes(outcome.name, record["parameters"], record)
-    if changes:
+    if changes := list_changes(name, record["parameters"], record):
         lines.append(f"  changed since: {', '.join(changes)}")
     return False, "\n".join(lines)
 

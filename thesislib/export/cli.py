@@ -1,14 +1,54 @@
-"""The commands ``thesis features``, ``bag``, ``plot`` and ``detect``: only parsing.
+"""Options of commands, and the commands ``thesis features``, ``bag``, ``plot`` and ``detect``.
 
 Their options are in ``options.csv``. One that is not given is None: each representation has its own
 options and defaults.
 """
 
+import argparse
 import csv
 import sys
 from pathlib import Path
 
-from thesislib.cli_options import add_cluster, assignment, given_options
+
+def assignment(text):
+    """``name=value`` with the value as YAML, so that lists and numbers can be given."""
+    from thesislib.errors import ParameterError
+    from thesislib.plain_values import parse_plain
+
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected name=value")
+    try:
+        # YAML reads 1e-3 as text, since it lacks the dot.
+        return name.strip(), _as_number(parse_plain(value, where=name))
+    except ParameterError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _as_number(value):
+    if isinstance(value, list):
+        return [_as_number(element) for element in value]
+    if isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    return value
+
+
+def option_values(options):
+    """Options of a command as arguments of a function."""
+    return {k: v for k, v in vars(options).items() if k not in ("command", "action", "function")}
+
+
+def add_cluster(command):
+    """Add the option that names a Dask cluster."""
+    command.add_argument(
+        "--dask",
+        metavar="ADDRESS|local",
+        help="work on a Dask cluster: its scheduler's address, or processes of this machine",
+    )
+
 
 OPTIONS = Path(__file__).with_name("options.csv")
 TYPES = {"int": int, "float": float, "str": str, "path": Path, "assignment": assignment}
@@ -56,7 +96,7 @@ def _features(options):
     from thesislib.store import lock
     from thesislib.workers import open_cluster
 
-    values = given_options(options)
+    values = option_values(options)
     settings = {name: values.pop(name) for name in ("sr", "channel", "chunk_s", "last")}
     reading = Reading(hop_s=values.pop("chunk_hop_s"), **settings)
     jobs, seed, dask, quiet = (values.pop(name) for name in ("jobs", "seed", "dask", "quiet"))
@@ -109,7 +149,7 @@ def _print_remarks(remarks):
 
 
 def _bag(options):
-    values = given_options(options)
+    values = option_values(options)
     values |= {"norm": options.norm or "none", "log": bool(options.log), "idf": bool(options.idf)}
     frames, output, jobs, dask, seed = (
         values.pop(name) for name in ("frames", "output", "jobs", "dask", "seed")
@@ -133,7 +173,7 @@ def _plot(options):
 
     from thesislib.spectra.plot import plot_file
 
-    values = {k: value for k, value in given_options(options).items() if value is not None}
+    values = {k: value for k, value in option_values(options).items() if value is not None}
     with warnings.catch_warnings(record=True) as warned:
         plot_file(values.pop("audio"), values.pop("output"), **values)
     _print_remarks(warning.message for warning in warned)
@@ -142,7 +182,7 @@ def _plot(options):
 def _detect(options):
     from thesislib.export.detect import write_events
 
-    n_events = write_events(**given_options(options))
+    n_events = write_events(**option_values(options))
     if options.output:
         print(f"{options.output}: {n_events} events")
 

@@ -113,7 +113,7 @@ def publish(staged, folder):
     Raises
     ------
     StoreError
-        If a file cannot be moved.
+        If a file cannot be moved; names the folder that holds the run.
     """
     try:
         with lock(folder / "run.json"):
@@ -121,8 +121,12 @@ def publish(staged, folder):
             staged.rename(staged.with_name(f".{folder.name}.new"))
             _move_all(folder)
     except OSError as error:
-        reason = os.strerror(error.errno)
-        raise StoreError(error.errno, f"{folder}: cannot be written ({reason})") from error
+        # Either the folder has its fixed name, and `settle` moves the rest, or it gets another.
+        place = staged.with_name(f".{folder.name}.new")
+        if staged.exists():
+            place = _rename_failed(staged, folder)
+        reason = f"({os.strerror(error.errno)}); the complete run is in {place}"
+        raise StoreError(error.errno, f"{folder}: cannot be written {reason}") from error
 
 
 def settle(folder):
@@ -136,12 +140,19 @@ def settle(folder):
 
 def keep_failed(staged, folder, log):
     """Keep what a failed run wrote, in place of an earlier failure; return the folder."""
+    with contextlib.suppress(OSError):  # on a full disk, the results stay without a log
+        (staged / "log.txt").write_text(log + "\n", encoding="utf-8")
+        if record := _read(staged):
+            write_record(staged, {**record, "status": "failed"})
+    return _rename_failed(staged, folder)
+
+
+def _rename_failed(staged, folder):
     failed = staged.with_name(f"{folder.name}.failed")
-    (staged / "log.txt").write_text(log + "\n", encoding="utf-8")
-    if record := _read(staged):
-        write_record(staged, {**record, "status": "failed"})
     shutil.rmtree(failed, ignore_errors=True)
-    return staged.rename(failed)
+    with contextlib.suppress(OSError):  # on a disk that is read-only, it stays where it is
+        return staged.rename(failed)
+    return staged
 
 
 def _read(folder):

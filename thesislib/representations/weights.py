@@ -21,7 +21,7 @@ import torch
 from thesislib.errors import WeightsError, check_option
 from thesislib.representations.network_table import CAFFE_GOOGLENET
 from thesislib.representations.torchvision_guard import torchvision
-from thesislib.store import hash_file
+from thesislib.store import find_stub, hash_file
 from thesislib.training import check_readable, read_tensors
 
 _SUFFIXES = (".safetensors", ".pth", ".pt")
@@ -244,15 +244,8 @@ def _check_pickle(file):
 def _kind(path):
     """What a file looks like, from its first bytes."""
     with open(path, "rb") as file:
-        head = file.read(200).lstrip().lower()
-    kinds = [kind for start, kind in _KINDS.items() if head.startswith(start)]
-    return "an empty file" if not head else kinds[0] if kinds else "a damaged or unknown file"
-
-
-_KINDS = {
-    b"\x80": "a pickle",
-    b"pk\x03\x04": "a torch or zip archive",
-    b"version https://git-lfs": "a pointer of Git LFS (run: git lfs pull)",
-    b"<!doctype": "a web page",
-    b"<html": "a web page",
-}
+        head = file.read(200)
+    if stub := find_stub(head):
+        return f"{stub[0]} ({stub[1]})"
+    kinds = {b"": "an empty file", b"\x80": "a pickle", b"PK\3\4": "a torch or zip archive"}
+    return kinds.get(head[:1], kinds.get(head[:4], "a damaged or unknown file"))

@@ -1,5 +1,6 @@
 """The kernel of a notebook: this Python, whatever the user has set up, and one that starts."""
 
+import errno
 import json
 import os
 import subprocess
@@ -9,11 +10,14 @@ import pytest
 import zmq
 from nbclient.exceptions import DeadKernelError
 
-from thesislib.compendium.kernel import run_kernel
-from thesislib.compendium.runner import execute_notebook
+from thesislib.compendium import run
+from thesislib.compendium.run import NotebookError, execute_notebook, run_kernel
+from thesislib.errors import StoreError
+from thesislib.reporting import results
+from thesislib.reporting.results import read_record
 
 LOOK = """\
-import json, pathlib, random, sys
+import json, os, pathlib, random, sys
 import matplotlib
 from thesislib.workers import run_ahead
 text = {
@@ -24,6 +28,7 @@ text = {
     "random": random.random.__name__,
 }
 (pathlib.Path(results) / "look.json").write_text(json.dumps(text))
+(pathlib.Path(os.environ["THESIS_STAGED"]) / "run.json").write_text('{"status": "complete"}')
 """
 
 
@@ -79,7 +84,7 @@ def test_a_kernel_that_does_not_start_is_started_once_more(error):
 
 def test_too_few_open_files_are_named_before_the_kernel_starts():
     code = (
-        "import resource; from thesislib.compendium.kernel import run_kernel\n"
+        "import resource; from thesislib.compendium.run import run_kernel\n"
         "resource.setrlimit(resource.RLIMIT_NOFILE, (64, HARD))\n"
         "print(run_kernel(lambda: resource.getrlimit(resource.RLIMIT_NOFILE)[0]))\n"
     )
@@ -96,3 +101,53 @@ def test_other_errors_are_not_those_of_a_kernel():
 
     with pytest.raises(RuntimeError, match="a defect"):
         run_kernel(execute)
+
+
+def fill(name, values, staged, progress):
+    """Stand in for the kernel: a complete run, as far as its folder shows."""
+    (staged / "table.csv").write_text("a\n")
+    (staged / "run.json").write_text(json.dumps({"notebook": name, "status": "complete"}))
+
+
+def no_space(*_, **__):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_complete_run_that_cannot_be_published_stays(project, add_notebook, monkeypatch):
+    add_notebook("90_1_one")
+    folder = project / "results" / "demo" / "90_1_one"
+    monkeypatch.setattr(run, "_execute", fill)
+    with monkeypatch.context() as patch:
+        patch.setattr(results, "lock", no_space)
+        with pytest.raises(StoreError, match=r"the complete run is in .*/90_1_one\.failed"):
+            execute_notebook("90_1_one", {})
+    failed = folder.with_name("90_1_one.failed")
+    assert {path.name for path in failed.iterdir()} == {"run.json", "table.csv"}
+    assert read_record(folder) is None
+
+
+def test_a_run_that_is_published_in_part_is_completed_later(project, add_notebook, monkeypatch):
+    add_notebook("90_1_one")
+    folder = project / "results" / "demo" / "90_1_one"
+    monkeypatch.setattr(run, "_execute", fill)
+    with monkeypatch.context() as patch:
+        patch.setattr(results.os, "replace", lambda source, target: no_space())
+        with pytest.raises(StoreError, match=r"the complete run is in .*/\.90_1_one\.new"):
+            execute_notebook("90_1_one", {})
+    assert read_record(folder)["status"] == "complete"
+    assert (folder / "table.csv").read_text() == "a\n"
+
+
+def test_what_a_run_wrote_before_the_disk_was_full_stays(project, add_notebook, monkeypatch):
+    add_notebook("90_1_one")
+
+    def fill_disk(name, values, staged, progress):
+        fill(name, values, staged, progress)
+        no_space()
+
+    monkeypatch.setattr(run, "_execute", fill_disk)
+    with pytest.raises(NotebookError, match="No space left on device\nfailed copy: "):
+        execute_notebook("90_1_one", {})
+    failed = project / "results" / "demo" / "90_1_one.failed"
+    assert (failed / "table.csv").is_file()
+    assert "No space left" in (failed / "log.txt").read_text()

@@ -1,4 +1,4 @@
-"""The runner: refused before a kernel starts, or executed and accounted for."""
+"""Parameters are rejected before a kernel starts; a run leaves results and their record."""
 
 import json
 
@@ -8,8 +8,7 @@ import yaml
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from thesislib.cli import main
-from thesislib.compendium.processes import plan_runs
-from thesislib.compendium.runner import check_parameters, resolve_run
+from thesislib.compendium.parameters import check_parameters, plan_runs, resolve_run
 from thesislib.errors import CorpusError, ParameterError
 from thesislib.reporting.notebooks import list_notebooks, read_parameters, read_title
 from thesislib.store import hash_file
@@ -60,9 +59,9 @@ def project(tmp_path, monkeypatch):
 
 
 def test_parameters_are_read_without_running_anything(project):
-    found = read_parameters("90_1_example")
-    assert found["colour_maps"] == ["gray", "viridis"]
-    assert found["refit"] is True
+    parameters = read_parameters("90_1_example")
+    assert parameters["colour_maps"] == ["gray", "viridis"]
+    assert parameters["refit"] is True
     assert list_notebooks() == ["90_1_example"]
     assert read_title("90_1_example") == "An example"
 
@@ -93,11 +92,13 @@ def test_all_wrong_parameters_are_named_at_once(project):
     assert "hop_s" in str(caught.value)
 
 
-def test_profile_corpus_jobs_and_parameters_are_joined_in_this_order(project):
-    values = resolve_run("90_1_example", profile="paper", jobs=3, parameters={"seed": 9})
-    assert values == {"seed": 9, "profile": "paper", "n_jobs": 3}
+def test_parameters_go_before_those_of_the_profile(project):
+    values = resolve_run("90_1_example", profile="paper", parameters={"n_jobs": 3})
+    assert values == {"seed": 7, "profile": "paper", "n_jobs": 3}
+    values = resolve_run("90_1_example", profile="paper", parameters={"seed": 9})
+    assert values == {"seed": 9, "profile": "paper"}
     with pytest.raises(CorpusError, match="found no folder"):
-        resolve_run("90_1_example", corpus=project / "absent")
+        plan_runs(["90_1_example"], corpus=project / "absent")
     with pytest.raises(ParameterError, match="did you mean '90_1_example'"):
         resolve_run("90_1_exampel")
 

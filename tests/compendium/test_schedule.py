@@ -13,8 +13,9 @@ import psutil
 import pytest
 
 from thesislib.cli import main
-from thesislib.compendium import processes
-from thesislib.compendium.processes import Outcome, expect_seconds, plan_runs, run_all, share_out
+from thesislib.compendium import schedule
+from thesislib.compendium.parameters import plan_runs
+from thesislib.compendium.schedule import Outcome, expect_seconds, run_all, share_out
 from thesislib.errors import ParameterError
 from thesislib.reporting.notebooks import OVERVIEW
 from thesislib.reporting.results import find_results
@@ -41,11 +42,12 @@ def test_what_is_up_to_date_starts_no_process(add_notebook, monkeypatch, capsys)
     for name in ("90_1_one", "90_2_two", OVERVIEW):
         add_notebook(name)
     names = [OVERVIEW, "90_1_one", "90_2_two"]
-    found = run_all(names, progress=False)
-    assert [outcome.state for outcome in found] == ["made"] * 3
-    order = [line.split(":")[0] for line in capsys.readouterr().out.splitlines()]
-    assert order[-1] == OVERVIEW
-    assert found[1].count() == ("1", "0", "-")
+    outcomes = run_all(names, progress=False)
+    assert [outcome.state for outcome in outcomes] == ["made"] * 3
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:2] == [f"{name}: no results yet, running" for name in names[1:]]
+    assert lines[-1].startswith(f"{OVERVIEW}: made in ")
+    assert outcomes[1].count() == ("1", "0", "-")
 
     started = []
 
@@ -53,7 +55,7 @@ def test_what_is_up_to_date_starts_no_process(add_notebook, monkeypatch, capsys)
         started.append((name, values["seed"] if "seed" in values else 0))
         return Outcome(name, "FAILED", find_results(name, values))
 
-    monkeypatch.setattr(processes._Children, "_run_one", refuse)
+    monkeypatch.setattr(schedule._Children, "run", refuse)
     assert [outcome.state for outcome in run_all(names)] == ["up to date"] * 3
     assert started == []
     assert main(["run", "all", "-p", "90_2_two.seed=1"]) == 1
@@ -67,7 +69,7 @@ def test_what_is_up_to_date_starts_no_process(add_notebook, monkeypatch, capsys)
     assert main(["run", "all"]) == 1
     assert started == [("90_1_one", 0)]
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "changed: notebook (1)"
+    assert lines[0] == "90_1_one: needs a rerun: notebook, running"
     assert re.match(r"notebook +state +seconds +tables +figures +corpus", lines[-4])
     assert lines[-1].split() == ["90_2_two", "up", "to", "date", "-", "1", "0", "-"]
 
@@ -78,8 +80,8 @@ def test_a_failure_does_not_stop_the_others(project, add_notebook, capsys):
     add_notebook("90_3_gone", DYING)
     folder = project / "out"
     folder.mkdir()
-    asked = [f"-p90_2_good.results={folder}", f"-p90_3_gone.results={project}", "--jobs", "6"]
-    assert main(["run", "90_1_bad", "90_2_good", "90_3_gone", "--quiet", *asked]) == 1
+    options = [f"-p90_2_good.results={folder}", f"-p90_3_gone.results={project}", "--jobs", "6"]
+    assert main(["run", "90_1_bad", "90_2_good", "90_3_gone", "--quiet", *options]) == 1
     printed = capsys.readouterr().out
     assert "90_1_bad: cell 4 failed with ValueError: the reason" in printed
     assert "90_3_gone: its kernel died; was there too little memory?" in printed
@@ -98,7 +100,7 @@ def test_neither_an_interrupted_nor_a_killed_run_leaves_a_process(project, add_n
     for name in names:
         add_notebook(name, ENDLESS)
         (project / name).mkdir()
-    asked = [part for name in names for part in ("-p", f"{name}.results={project / name}")]
+    options = [part for name in names for part in ("-p", f"{name}.results={project / name}")]
     # A shell that starts it in the background would make it ignore interrupts.
     code = (
         "import signal, sys\n"
@@ -106,7 +108,7 @@ def test_neither_an_interrupted_nor_a_killed_run_leaves_a_process(project, add_n
         "from thesislib.cli import main\n"
         "sys.exit(main(sys.argv[1:]))"
     )
-    command = [sys.executable, "-c", code, "run", *names, "--jobs", "2", *asked]
+    command = [sys.executable, "-c", code, "run", *names, "--jobs", "2", *options]
     parent = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
     try:
         wait_for(lambda: all((project / name / "worker").is_file() for name in names), parent)
@@ -151,23 +153,23 @@ def test_parameters_of_one_notebook_and_of_all(add_notebook):
     add_notebook("90_2_two")
     add_notebook(OVERVIEW, parameters='profile = "demo"\nresults = ""\n')
     names = ["90_1_one", "90_2_two", OVERVIEW]
-    plans = plan_runs(names, parameters={"seed": 1}, own=[("90_2_two", "seed", 2)])
+    plans = plan_runs(names, parameters={"seed": 1, "90_2_two.seed": 2})
     assert plans == {
         "90_1_one": {"profile": "demo", "seed": 1},
         "90_2_two": {"profile": "demo", "seed": 2},
         OVERVIEW: {"profile": "demo"},
     }
     with pytest.raises(ParameterError, match=r"90_3\.seed: found no notebook 90_3 among those"):
-        plan_runs(names, own=[("90_3", "seed", 2)])
+        plan_runs(names, parameters={"90_3.seed": 2})
     with pytest.raises(ParameterError, match="unknown parameter 'sed'"):
-        plan_runs(names, own=[(OVERVIEW, "sed", 2)])
+        plan_runs(names, parameters={f"{OVERVIEW}.sed": 2})
     with pytest.raises(ParameterError, match="jobs: found 0, expected an integer >= 1"):
         run_all(names, jobs=0)
 
 
 def test_shares_stay_within_cores_jobs_and_memory(monkeypatch):
     monkeypatch.setattr("joblib.cpu_count", lambda: 8)
-    monkeypatch.setattr(processes, "measure_free_gb", lambda: 10.0)
+    monkeypatch.setattr(schedule, "measure_free_gb", lambda: 10.0)
     assert share_out([1.0] * 3) == (3, 2)
     assert share_out([1.0] * 20) == (8, 1)
     assert share_out([1.0] * 20, jobs=4) == (4, 1)
@@ -177,7 +179,7 @@ def test_shares_stay_within_cores_jobs_and_memory(monkeypatch):
 
 
 def test_a_container_s_limit_counts_as_memory():
-    assert 0 < processes.measure_free_gb() <= psutil.virtual_memory().total / 2**30
+    assert 0 < schedule.measure_free_gb() <= psutil.virtual_memory().total / 2**30
 
 
 def test_the_longest_comes_first(project, add_notebook):
