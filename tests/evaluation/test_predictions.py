@@ -5,7 +5,8 @@ import pytest
 
 from thesislib.evaluation.fusion import vote_clips
 from thesislib.evaluation.predictions import choose_both
-from thesislib.evaluation.validation import evaluate_folds, evaluate_grid, evaluate_partitions
+from thesislib.evaluation.search import evaluate_grid
+from thesislib.evaluation.validation import evaluate_folds, evaluate_partitions
 from thesislib.representations.bag_grid import BagGrid
 from thesislib.representations.bag_of_features import BagOfFeatures
 

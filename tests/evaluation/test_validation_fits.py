@@ -8,11 +8,11 @@ import pytest
 from sklearn.exceptions import ConvergenceWarning
 
 from thesislib.evaluation.classifiers import TrainingSpan, build_svm, decision_values
+from thesislib.evaluation.search import evaluate_grid
 from thesislib.evaluation.validation import (
     Task,
     describe_stopped,
     evaluate_folds,
-    evaluate_grid,
     evaluate_partitions,
     fit_tasks,
 )

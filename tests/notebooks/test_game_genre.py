@@ -8,7 +8,7 @@ from thesislib.corpora import game_genre
 from thesislib.corpora.splits import take_slice
 from thesislib.corpora.synthetic import make_corpus
 from thesislib.evaluation.fusion import vote_chunks
-from thesislib.evaluation.validation import evaluate_chunks
+from thesislib.evaluation.search import evaluate_chunks
 from thesislib.reporting.tables import describe_selections
 from thesislib.representations.extract import Reading, extract
 from thesislib.representations.statistics import BandStatistics

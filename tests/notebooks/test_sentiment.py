@@ -48,19 +48,20 @@ def score(reviews, X, labels, class_weight="balanced"):
 
 def test_permuted_labels_score_at_chance_and_true_ones_above(seeds, tmp_path):
     true, permuted = [], []
-    for seed in seeds:
+    for seed in (3 * s + i for s in seeds for i in range(3)):
         rng = np.random.default_rng(seed)
         reviews, statistics = make_reviews(tmp_path / str(seed), seed)
         true.append(score(reviews, statistics, reviews.labels))
-        for _ in range(8):
+        for _ in range(3):
             labels = reviews.labels.copy()
             for name in ("train", "devel", "test"):
                 rows = reviews.rows(name)
                 labels[rows] = labels[rng.permutation(rows)]
             permuted.append(score(reviews, statistics, labels))
-    # A standard error of 0.11 each, of 0.03 for the median of 24.
+    # A standard error of 0.11 each, of 0.03 for the median of 27.
     assert np.median(permuted) == pytest.approx(0.5, abs=0.1)
-    assert np.median(true) > 0.62
+    # Corpora differ by as much: the mean of three for each seed.
+    assert np.median(np.mean(np.reshape(true, (-1, 3)), axis=1)) > 0.57
 
 
 def test_a_weight_too_large_for_one_class_answers_nothing_else(reviews, statistics):

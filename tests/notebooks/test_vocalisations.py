@@ -18,10 +18,9 @@ from thesislib.spectra.spectrogram import Spectrum
 NAME = "09_1_vocalisations"
 
 
-def make_tasks(root, seed):
-    return open_tasks(
-        "vocalisations", make_corpus("vocalisations", root, n_per_class=8, clip_s=0.6, seed=seed)
-    )
+def make_tasks(root, seed, n_per_class=8):
+    options = {"n_per_class": n_per_class, "clip_s": 0.6, "seed": seed}
+    return open_tasks("vocalisations", make_corpus("vocalisations", root, **options))
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +40,7 @@ def test_permuted_labels_score_at_chance_and_true_ones_above(seeds, tmp_path):
     true, permuted = [], []
     for seed in seeds:
         rng = np.random.default_rng(seed)
-        for corpus in make_tasks(tmp_path / str(seed), seed).values():
+        for corpus in make_tasks(tmp_path / str(seed), seed, n_per_class=20).values():
             X = extract(corpus, BandStatistics(n_bands=32), spectrum, progress=False).matrix
             true.append(score(corpus, X, corpus.labels))
             labels = corpus.labels.copy()
@@ -53,7 +52,8 @@ def test_permuted_labels_score_at_chance_and_true_ones_above(seeds, tmp_path):
                 labels[rows] = [mixed[group] for group in corpus.groups[rows]]
             permuted.append(score(corpus, X, labels))
     assert np.median(permuted) == pytest.approx(0.5, abs=0.13)
-    assert np.median(true) > 0.65
+    # The mean over six tasks, for each seed.
+    assert np.median(np.mean(np.reshape(true, (-1, 6)), axis=1)) > 0.57
 
 
 def test_every_task_has_its_own_target_and_both_parts(tasks):

@@ -354,7 +354,7 @@ def test_ensemble_is_the_mean_over_chunk_lengths(data):
 
 BASELINES = {
     "perceptron": FFNN(n_epochs=6, learning_rate=0.01, device="cpu"),
-    "convolutions": CRNN(1, **SMALL | {"n_recurrent": 0, "n_epochs": 6}),
+    "convolutions": CRNN(1, **SMALL | {"n_recurrent": 0, "n_epochs": 20}),
 }
 
 

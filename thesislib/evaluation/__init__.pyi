@@ -91,6 +91,15 @@ from .predictions import (
 from .predictions import (
     rank_published as rank_published,
 )
+from .search import (
+    evaluate_cached as evaluate_cached,
+)
+from .search import (
+    evaluate_chunks as evaluate_chunks,
+)
+from .search import (
+    evaluate_grid as evaluate_grid,
+)
 from .significance import (
     compare_all as compare_all,
 )
@@ -107,16 +116,7 @@ from .sweeps import (
     sweep as sweep,
 )
 from .validation import (
-    evaluate_cached as evaluate_cached,
-)
-from .validation import (
-    evaluate_chunks as evaluate_chunks,
-)
-from .validation import (
     evaluate_folds as evaluate_folds,
-)
-from .validation import (
-    evaluate_grid as evaluate_grid,
 )
 from .validation import (
     evaluate_partitions as evaluate_partitions,

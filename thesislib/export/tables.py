@@ -32,7 +32,8 @@ def check_writable(path):
     >>> check_writable("/dev/null/table.csv")
     Traceback (most recent call last):
     ...
-    thesislib.errors.ParameterError: /dev/null/table.csv: cannot be written (Not a directory)
+    thesislib.errors.ParameterError: /dev/null/table.csv: cannot be written (a file stands where a
+    folder is needed)
     """
     path = Path(path)
     try:

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from thesislib.evaluation import validation
+from thesislib.evaluation import search
 from thesislib.evaluation.predictions import choose_nested, rank_published
-from thesislib.evaluation.validation import evaluate_chunks, expand_folds
+from thesislib.evaluation.search import evaluate_chunks, expand_folds
 from thesislib.store import FeatureStore
 
 
@@ -36,7 +36,7 @@ def test_a_kept_result_is_the_computed_one(clips, tmp_path, monkeypatch):
     first = evaluate_chunks(
         X, clip_of_chunk, labels, folds, store=FeatureStore(tmp_path), **options
     )
-    monkeypatch.setattr(validation, "evaluate_folds", lambda *_, **__: pytest.fail("again"))
+    monkeypatch.setattr(search, "evaluate_folds", lambda *_, **__: pytest.fail("again"))
     again = evaluate_chunks(
         X, clip_of_chunk, labels, folds, store=FeatureStore(tmp_path), **options
     )
@@ -66,9 +66,9 @@ def test_nothing_that_counts_is_taken_for_something_else(clips, tmp_path, monkey
     else:
         options = {**options, "complexities": [1e-3, 2.0]}
     called = []
-    compute = validation.evaluate_folds
+    compute = search.evaluate_folds
     monkeypatch.setattr(
-        validation, "evaluate_folds", lambda *a, **k: called.append(1) or compute(*a, **k)
+        search, "evaluate_folds", lambda *a, **k: called.append(1) or compute(*a, **k)
     )
     evaluate_chunks(X, clip_of_chunk, labels, folds, store=store, **options)
     assert called

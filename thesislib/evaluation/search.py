@@ -1,0 +1,210 @@
+"""Cross-validation over chunks of clips and over grids of settings, resumable (8.3, 9.1, 9.2).
+
+The thesis cuts clips of one minute into chunks of 5 s, and trains and scores on chunks; the
+chunks of a clip share its fold, its group and its label. Each stage of its search takes the best
+setting on the reported folds to the next stage:
+:func:`~thesislib.evaluation.predictions.rank_published`.
+"""
+
+import hashlib
+import warnings
+from importlib.metadata import version
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+
+from thesislib.errors import ParameterError
+from thesislib.evaluation.predictions import FoldResult, Predictions
+from thesislib.evaluation.validation import evaluate_folds, warn_stopped
+from thesislib.store import hash_parameters
+
+#: Increased whenever the same features and options begin to give other predictions.
+VERSION = 1
+
+
+def expand_folds(folds, clip_of_chunk):
+    """Folds over chunks from folds over clips; all chunks of a clip are on one side.
+
+    Parameters
+    ----------
+    folds : dict of str to (ndarray of int, ndarray of int)
+        Train and test clips of each fold.
+    clip_of_chunk : array-like of int, shape (n_chunks,)
+        Clip of every chunk.
+
+    Returns
+    -------
+    dict of str to (ndarray of int, ndarray of int)
+        Train and test chunks.
+
+    Examples
+    --------
+    >>> folds = expand_folds({"1": ([0], [1])}, [0, 0, 1])
+    >>> [rows.tolist() for rows in folds["1"]]
+    [[0, 1], [2]]
+    """
+    clips = np.asarray(clip_of_chunk)
+    return {
+        name: tuple(np.flatnonzero(np.isin(clips, rows)) for rows in sides)
+        for name, sides in folds.items()
+    }
+
+
+def evaluate_chunks(features, clip_of_chunk, labels, folds, *, groups, store=None, **options):
+    """Cross-validate on chunks, with labels, folds and groups given for clips (8.3).
+
+    Parameters
+    ----------
+    features : ndarray, shape (n_chunks, n_features)
+    clip_of_chunk : ndarray of int, shape (n_chunks,)
+    labels, groups : ndarray, shape (n_clips,)
+    folds : dict of str to (ndarray of int, ndarray of int)
+        Over clips.
+    store, **options
+        As in :func:`evaluate_cached`.
+
+    Returns
+    -------
+    FoldResult
+        Rows are chunks; :func:`~thesislib.evaluation.fusion.vote_chunks` gives clips.
+    """
+    clips = np.asarray(clip_of_chunk)
+    labels, groups = np.asarray(labels)[clips], np.asarray(groups)[clips]
+    folds = expand_folds(folds, clips)
+    return evaluate_cached(features, labels, folds, groups=groups, store=store, **options)
+
+
+def evaluate_cached(features, labels, folds, *, groups, store=None, n_jobs=1, **options):
+    """:func:`evaluate_folds` with its result in the cache.
+
+    Each row of a table stands for hundreds of fits. A search that was killed continues after
+    the last row that was finished.
+
+    Parameters
+    ----------
+    features, labels, folds, groups, n_jobs
+        As in :func:`evaluate_folds`.
+    store : FeatureStore, optional
+    **options
+        Further arguments of :func:`evaluate_folds`: plain values, all part of the key.
+
+    Returns
+    -------
+    FoldResult
+    """
+    settings = {"groups": groups, "n_jobs": n_jobs, **options}
+    if store is None:
+        return evaluate_folds(features, labels, folds, **settings)
+    key = _key(features, labels, folds, groups, options)
+    return _unpack(
+        store.remember(key, lambda: _pack(evaluate_folds(features, labels, folds, **settings)))
+    )
+
+
+def evaluate_grid(grid, evaluate, *arguments, **options):
+    """Evaluate every pair of a grid of bags, as far as the corpus allows.
+
+    Parameters
+    ----------
+    grid : BagGrid
+    evaluate : callable
+        :func:`evaluate_folds`, :func:`evaluate_cached` or :func:`evaluate_partitions`; gets
+        the features of a pair, then ``arguments`` and ``options``.
+
+    Returns
+    -------
+    results : dict of (int, int) to FoldResult or PartitionResult
+    skipped : dict of (int, int) to str
+        Why a pair could not be run: a training part with fewer distinct frames than words,
+        or bags that are all alike (each frame counts for every word, and all clips are
+        equally long).
+
+    Examples
+    --------
+    >>> from thesislib.representations.bag_grid import BagGrid
+    >>> from thesislib.representations.bag_of_features import BagOfFeatures
+    >>> rng, labels = np.random.default_rng(0), np.array(["a", "b"] * 9)
+    >>> frames = [rng.normal(3 * (name == "b"), size=(20, 2)) for name in labels]
+    >>> folds = {"evaluation": (np.arange(12), np.arange(12, 18))}
+    >>> results, skipped = evaluate_grid(
+    ...     BagGrid(frames, BagOfFeatures(), [10, 500], [1]), evaluate_folds, labels, folds,
+    ...     groups=np.arange(18), complexities=[0.1],
+    ... )
+    >>> list(results), list(skipped)
+    ([(10, 1)], [(500, 1)])
+    """
+    results, skipped, stopped = {}, {}, {}
+    for pair in grid.pairs:
+        try:
+            with warnings.catch_warnings():
+                # One warning for the whole grid, below.
+                warnings.simplefilter("ignore", ConvergenceWarning)
+                results[pair] = evaluate(grid.features(*pair), *arguments, **options)
+        except ParameterError as error:
+            skipped[pair] = str(error)
+            continue
+        for complexity, counts in results[pair].stopped.items():
+            stopped[complexity] = tuple(map(sum, zip(stopped.get(complexity, (0, 0)), counts)))
+    warn_stopped(stopped)
+    return results, skipped
+
+
+def _key(features, labels, folds, groups, options):
+    digest = hashlib.sha256()
+    for name, (train, test) in folds.items():
+        # Features that are learnt from the training part differ from fold to fold.
+        parts = [np.asarray(train, int), np.asarray(test, int)]
+        parts += [features(parts[0])] if callable(features) else []
+        digest.update(f"{name} {[part.shape for part in parts]}".encode())
+        for part in parts:
+            digest.update(np.ascontiguousarray(part))
+    if not callable(features):
+        digest.update(f"{features.shape}{features.dtype}".encode())
+        digest.update(np.ascontiguousarray(features))
+    return hash_parameters(
+        {
+            "evaluation": "folds",
+            "version": VERSION,
+            "features": digest.hexdigest(),
+            "labels": [str(label) for label in labels],
+            "groups": [str(group) for group in groups],
+            "options": options,
+            "libraries": {name: version(name) for name in ("numpy", "scipy", "scikit-learn")},
+        }
+    )
+
+
+def _pack(result):
+    """Arrays of a result; the nested choice follows from the inner scores."""
+    complexities = np.array(list(result.by_complexity))
+    decisions = list(result.by_complexity.values())
+    return {
+        "complexities": complexities,
+        "predicted": np.array([d.predicted for d in decisions]).astype(str),
+        "values": np.array([d.values for d in decisions]),
+        "rows": decisions[0].rows,
+        "truth": decisions[0].truth.astype(str),
+        "folds": np.asarray(decisions[0].folds).astype(str),
+        "classes": np.array(decisions[0].classes).astype(str),
+        "inner_folds": np.array(list(result.inner)).astype(str),
+        "inner": np.array([[scores[c] for c in complexities] for scores in result.inner.values()]),
+    }
+
+
+def _unpack(entry):
+    complexities = entry["complexities"].tolist()
+    classes, folds = tuple(entry["classes"].tolist()), entry["folds"]
+    by_complexity = {
+        c: Predictions(entry["rows"], entry["truth"], predicted, values, classes, folds)
+        for c, predicted, values in zip(complexities, entry["predicted"], entry["values"])
+    }
+    inner = {
+        name: {c: float(score) for c, score in sorted(zip(complexities, scores))}
+        for name, scores in zip(entry["inner_folds"].tolist(), entry["inner"])
+    }
+    chosen = {name: max(scores, key=scores.get) for name, scores in inner.items()}
+    picked = np.array([complexities.index(chosen[fold]) for fold in folds.tolist()])
+    each = np.arange(len(folds))
+    predicted, values = entry["predicted"][picked, each], entry["values"][picked, each]
+    nested = Predictions(entry["rows"], entry["truth"], predicted, values, classes, folds)
+    return FoldResult(by_complexity, nested, chosen, inner)
