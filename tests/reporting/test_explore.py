@@ -1,4 +1,4 @@
-"""Axes of audio plots, Table 4.1's rows, clips and what layers answer."""
+"""Axes of audio plots, rows of Table 4.1, clips and activations."""
 
 import matplotlib
 
@@ -13,7 +13,7 @@ import torch
 from thesislib.corpora.synthetic import make_corpus
 from thesislib.errors import AudioError, CorpusError, ParameterError
 from thesislib.reporting.explore import (
-    answer_picture,
+    activate_layers,
     chain_channels,
     choose,
     explore_clip,
@@ -80,8 +80,8 @@ def test_a_tone_lights_up_where_its_tick_stands(name):
     for place, label in zip(places, labels):
         if not 0.3 <= float(label) < 8:
             continue
-        picture = plot(tone(1000 * float(label)), sr=SR)[:, 100].astype(int).sum(axis=1)
-        lit = np.flatnonzero(picture == picture.max()).mean() + 0.5
+        image = plot(tone(1000 * float(label)), sr=SR)[:, 100].astype(int).sum(axis=1)
+        lit = np.flatnonzero(image == image.max()).mean() + 0.5
         assert 1 - lit / 387 == pytest.approx(place, abs=0.012), label
 
 
@@ -94,7 +94,7 @@ def test_mel_ticks_are_octaves_that_widen_and_linear_ones_are_even():
     assert (labels[0], labels[-1], linear[-1]) == ("0", "8", 1)
 
 
-def test_ticks_stay_inside_a_picture_that_is_cut_off():
+def test_ticks_stay_inside_a_image_that_is_cut_off():
     places, labels, _ = frequency_ticks(PLOTS["cut"], sr=SR)
     assert labels[-1] == "4"
     assert ((places >= 0) & (places <= 1)).all()
@@ -104,8 +104,8 @@ def test_the_note_a_stands_at_a():
     plot = AudioPlot(Spectrum("chroma", window_s=0.128, hop_s=0.032), size_px=120)
     places, labels, what = frequency_ticks(plot, sr=SR)
     assert (what, tuple(labels)) == ("pitch class", PITCH_CLASSES)
-    picture = plot(tone(440), sr=SR)[:, 60].astype(int).sum(axis=1)
-    lit = np.flatnonzero(picture == picture.max()).mean() + 0.5
+    image = plot(tone(440), sr=SR)[:, 60].astype(int).sum(axis=1)
+    lit = np.flatnonzero(image == image.max()).mean() + 0.5
     assert 1 - lit / 120 == pytest.approx(places[labels.index("A")], abs=0.01)
 
 
@@ -159,25 +159,29 @@ def test_alexnet_differs_from_table_4_1_and_says_so(alexnet):
     assert channels.tolist() == ["64-192-384-256-256", "96-256-384-384-256", False]
 
 
-def test_layers_answer_in_their_own_shape(alexnet):
-    picture = np.random.default_rng(0).integers(0, 256, (227, 227, 3), np.uint8)
-    answers = answer_picture(alexnet, picture, ["features.0", "features.2", "fc7"])
-    assert [a.shape for a in answers.values()] == [(64, 56, 56), (64, 27, 27), (4096,)]
+def test_activations_have_the_shape_of_their_layer(alexnet):
+    image = np.random.default_rng(0).integers(0, 256, (227, 227, 3), np.uint8)
+    activations = activate_layers(alexnet, image, ["features.0", "features.2", "fc7"])
+    assert [values.shape for values in activations.values()] == [
+        (64, 56, 56),
+        (64, 27, 27),
+        (4096,),
+    ]
     with torch.inference_mode():
-        x = alexnet.convention(torch.from_numpy(picture[np.newaxis]))
+        x = alexnet.convention(torch.from_numpy(image[np.newaxis]))
         expected = alexnet.model.features[0](x)[0].numpy()
-    np.testing.assert_allclose(answers["features.0"], expected, atol=1e-4)
+    np.testing.assert_allclose(activations["features.0"], expected, atol=1e-4)
     # A maximum over windows of the rectified maps.
-    assert answers["features.2"].max() == pytest.approx(answers["features.0"].max())
+    assert activations["features.2"].max() == pytest.approx(activations["features.0"].max())
     with pytest.raises(ParameterError, match=r"did you mean features\.0"):
-        answer_picture(alexnet, picture, ["feature.0"])
+        activate_layers(alexnet, image, ["feature.0"])
 
 
-def test_nothing_listens_to_the_network_afterwards(alexnet):
+def test_no_hook_stays(alexnet):
     hooks = len(alexnet.model.features[3]._forward_hooks)
-    answer_picture(alexnet, np.zeros((64, 64, 3), np.uint8), ["features.3"])
+    activate_layers(alexnet, np.zeros((64, 64, 3), np.uint8), ["features.3"])
     once = len(alexnet.model.features[3]._forward_hooks)
-    answer_picture(alexnet, np.zeros((64, 64, 3), np.uint8), ["features.3"])
+    activate_layers(alexnet, np.zeros((64, 64, 3), np.uint8), ["features.3"])
     assert hooks == once  # the network's own, since it was built
     assert len(alexnet.model.features[3]._forward_hooks) == once
 
@@ -220,10 +224,10 @@ def test_an_excerpt_ends_where_the_recording_does(tmp_path):
         read_excerpt(tmp_path / "absent.wav")
 
 
-def test_where_nobody_can_choose_the_first_of_everything_is_shown():
+def test_a_batch_run_shows_the_first_choices():
     seen = []
     choose(
-        lambda **given: seen.append(given),
+        lambda **values: seen.append(values),
         clip={"one": 1, "two": 2},
         own="",
         start_s=0.5,
@@ -231,7 +235,7 @@ def test_where_nobody_can_choose_the_first_of_everything_is_shown():
     assert seen == [{"clip": 1, "own": "", "start_s": 0.5}]
 
 
-def test_with_a_person_there_are_controls_and_errors_are_told_in_a_line(monkeypatch):
+def test_with_a_front_end_there_are_widgets_and_errors_are_one_line(monkeypatch):
     shown, seen = [], []
     monkeypatch.setattr("thesislib.reporting.explore._is_attended", lambda: True)
     monkeypatch.setattr("IPython.display.display", shown.append)
@@ -264,13 +268,13 @@ def test_a_batch_holds_plain_outputs_and_no_controls():
     )
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])
     NotebookClient(notebook, kernel_name="python3").execute()
-    printed, answered = notebook.cells[0].outputs
+    printed, attended = notebook.cells[0].outputs
     assert printed["text"] == "\n"
-    assert answered["data"]["text/plain"] == "False"
+    assert attended["data"]["text/plain"] == "False"
     assert not notebook.metadata.get("widgets")
 
 
-def test_exploring_plays_draws_and_answers(tmp_path, monkeypatch):
+def test_exploring_plays_a_clip_and_draws_it_with_its_activations(tmp_path, monkeypatch):
     path, other = tmp_path / "a.wav", tmp_path / "b.wav"
     soundfile.write(path, tone(440), SR)
     soundfile.write(other, tone(440, duration_s=0.5), SR)

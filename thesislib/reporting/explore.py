@@ -1,12 +1,16 @@
-"""A closer look at clips, audio plots and networks (thesis chapter 4).
+"""Clips, audio plots, networks and predictions to explore (thesis chapter 4 and 11.2).
 
-What the notebook of chapter 4 needs beyond the library: the rows of Table 4.1, a clip to draw,
-the answers of a network's layers to one picture, and the three together for trying out. And
-:func:`choose`, which every notebook ends with: a few things to choose, and what belongs to
-the choice.
+For the notebook of chapter 4: the rows of Table 4.1, a clip to draw, the activations of a
+network's layers for one image, and :func:`explore_clip`, which shows the three together.
+
+For the experiments: :func:`explore_decisions` and :func:`explore_detections` show one clip that a
+table has scored, with the predictions of the table, by a model that was not trained on the clip.
+What is drawn beside them depends on the system: :func:`draw_plot`, :func:`draw_reconstruction` or
+:class:`~thesislib.reporting.attribution.SVMOnPlots`.
 """
 
 import re
+from dataclasses import dataclass, replace
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -18,14 +22,23 @@ from thesislib.corpora import load_any, open_corpus
 from thesislib.corpora.index import Corpus
 from thesislib.corpora.recordings import find_recordings
 from thesislib.errors import CorpusError, ThesisError, check_number
-from thesislib.reporting.figures import plot_audio, plot_layers
+from thesislib.evaluation.events import locate_events
+from thesislib.reporting.figures import (
+    plot_audio,
+    plot_detection,
+    plot_layers,
+    plot_reconstructions,
+    title_plot,
+)
 from thesislib.reporting.tables import OURS, THESIS
+from thesislib.representations.extraction import read_items
 from thesislib.representations.networks import describe_layers, input_size
+from thesislib.representations.sliding import predict_ensemble
 from thesislib.spectra.plot import AudioPlot
 
 
 def summarise_layers(network):
-    """Table 4.1's rows of a built network: convolutions in a row that are alike share one.
+    """Summarise a built network as rows of Table 4.1; equal consecutive convolutions share a row.
 
     Parameters
     ----------
@@ -36,8 +49,8 @@ def summarise_layers(network):
     pandas.DataFrame
         ``network``, ``position``, ``kind``, ``layer`` (fc6, fc7, where it has such a name),
         ``n_layers``, ``kernel_size``, ``n_channels``, ``stride``, ``n_units``, ``variant``.
-        Rectifiers and dropout are left out, as in the thesis; there is no soft-max either, since
-        the models answer without it.
+        Rectifiers and dropout are left out, as in the thesis. There is no softmax, since the
+        models return logits.
 
     Examples
     --------
@@ -70,7 +83,7 @@ def summarise_layers(network):
 
 
 def chain_channels(table):
-    """Channels of the convolutions, one after the other, ours beside the thesis's.
+    """List the channels of the convolutions in order, ours beside the thesis's.
 
     Parameters
     ----------
@@ -80,7 +93,7 @@ def chain_channels(table):
     Returns
     -------
     pandas.DataFrame
-        A row a network that both have; a column a source, and ``same``.
+        One row per network in both sources; one column per source, and ``same``.
 
     Examples
     --------
@@ -91,24 +104,24 @@ def chain_channels(table):
     """
     chains = {}
     for row in table[table["kind"] == "conv"].itertuples():
-        found = chains.setdefault(row.network.lower(), {OURS: [], THESIS: []})
-        found[row.source] += [str(int(row.n_channels))] * int(row.n_layers)
+        chain = chains.setdefault(row.network.lower(), {OURS: [], THESIS: []})
+        chain[row.source] += [str(int(row.n_channels))] * int(row.n_layers)
     both = {name: chain for name, chain in chains.items() if all(chain.values())}
     channels = pd.DataFrame(both, index=[OURS, THESIS]).map("-".join).T
     return channels.assign(same=channels[OURS] == channels[THESIS]).rename_axis("network")
 
 
 def open_clips(name, *, corpus="", audio="", **settings):
-    """Open what clips are taken from: a recording, a folder of recordings, or a corpus.
+    """Open a recording, a folder of recordings or a corpus.
 
     Parameters
     ----------
     name : str
-        Module of the synthetic corpus that serves if nothing is named.
+        Module of the synthetic corpus that is used if neither folder is named.
     corpus : path
         Folder of a corpus, or empty.
     audio : path
-        A recording, or a folder of some; goes before ``corpus``.
+        A recording or a folder of recordings; takes precedence over ``corpus``.
     **settings
         Of :func:`thesislib.corpora.open_corpus`, for the synthetic corpus.
 
@@ -129,12 +142,12 @@ def open_clips(name, *, corpus="", audio="", **settings):
 
 
 def find_clip(corpus, ending=""):
-    """Path of the first file of a corpus whose name ends so.
+    """Return the path of the first file of a corpus whose name ends with ``ending``.
 
     Raises
     ------
     CorpusError
-        If there is none.
+        If there is no such file.
 
     Examples
     --------
@@ -149,7 +162,7 @@ def find_clip(corpus, ending=""):
 
 
 def read_excerpt(path, *, sr=None, start_s=0.0, clip_s=5.0):
-    """Read at most some seconds of a recording.
+    """Read an excerpt of a recording.
 
     Parameters
     ----------
@@ -157,7 +170,7 @@ def read_excerpt(path, *, sr=None, start_s=0.0, clip_s=5.0):
     sr : int, optional
         Sampling rate to convert to; None keeps the file's own.
     start_s, clip_s : float
-        Where the excerpt starts and how long it is; it ends earlier where the recording does.
+        Start and length of the excerpt; it ends no later than the recording.
 
     Returns
     -------
@@ -175,39 +188,38 @@ def read_excerpt(path, *, sr=None, start_s=0.0, clip_s=5.0):
     return read_audio(path, sr=sr, start_s=start_s, end_s=min(start_s + clip_s, length_s))
 
 
-def answer_picture(network, picture, layers):
-    """Activations of a network's layers for one picture, in the layers' own shape.
+def activate_layers(network, image, layers):
+    """Activations of a network's layers for one image, in the shape of each layer.
 
     Parameters
     ----------
     network : Network
-    picture : ndarray, shape (height, width, 3), uint8
+    image : ndarray, shape (height, width, 3), uint8
     layers : sequence of str
         Such as ``features.0`` or ``fc7``; see :attr:`Network.layers`.
 
     Returns
     -------
     dict of str to ndarray, float32
-        Shape (n_maps, height, width) where a layer answers maps, else (n_features,). Rows of a
-        map run from the top of the picture down.
+        Shape (n_maps, height, width) for feature maps, else (n_features,). Rows of a map run
+        from the top of the image down.
 
     Raises
     ------
     ParameterError
-        If there is no such layer; lists them.
+        If a layer is unknown; lists the layers.
 
     Examples
     --------
     >>> from thesislib.representations.networks import build_network
     >>> network = build_network("squeezenet1_1", weights="random")
-    >>> answers = answer_picture(network, np.zeros((64, 64, 3), np.uint8), ["features.0", "logits"])
-    >>> [values.shape for values in answers.values()]
+    >>> maps = activate_layers(network, np.zeros((64, 64, 3), np.uint8), ["features.0", "logits"])
+    >>> [values.shape for values in maps.values()]
     [(64, 31, 31), (1000,)]
     """
-    shapes = {}
-    modules = dict(network.model.named_modules())
-    # Activations come flattened; their shape is seen in passing.
-    listeners = [
+    shapes, modules = {}, dict(network.model.named_modules())
+    # The network returns flattened activations; hooks read their shapes.
+    hooks = [
         modules[layer].register_forward_hook(
             lambda _, __, output, layer=layer: shapes.update({layer: output.shape[1:]})
         )
@@ -217,30 +229,29 @@ def answer_picture(network, picture, layers):
     device = next(network.model.parameters()).device
     try:
         with torch.inference_mode():
-            batch = torch.from_numpy(picture[np.newaxis]).to(device)
-            found = network.activations(batch, list(layers))
+            batch = torch.from_numpy(image[np.newaxis]).to(device)
+            activations = network.activations(batch, list(layers))
     finally:
-        for listener in listeners:
-            listener.remove()
+        for hook in hooks:
+            hook.remove()
     return {
         layer: values[0].reshape(shapes.get(layer, (-1,))).cpu().numpy()
-        for layer, values in found.items()
+        for layer, values in activations.items()
     }
 
 
 def choose(show, **choices):
-    """Show what is chosen; where nobody can choose, what stands first, once.
+    """Show a widget for each choice. In a batch run, show the first choice once, without widgets.
 
-    With a person at a front end (``make lab``) there are controls, and every change shows
-    anew; an error of theirs is told in a line. A notebook that is run as a batch holds plain
-    outputs, no controls.
+    With a front end that takes input (``make lab``), each change calls ``show`` again, and errors
+    are displayed in one line. In a batch run the notebook holds plain outputs and no widgets.
 
     Parameters
     ----------
     show : callable
         Called with a value for each choice; displays something.
     **choices : dict of str to object, str or float
-        A list to choose from, what is shown to what is passed on; a line of text; a number >= 0.
+        dict: drop-down, label to value. str: text field. float: number field (>= 0).
 
     Examples
     --------
@@ -256,38 +267,38 @@ def choose(show, **choices):
     from IPython.display import Markdown, display
     from ipywidgets import BoundedFloatText, Dropdown, Layout, Text, interactive
 
-    def show_or_tell(**chosen):
+    def show_or_report(**values):
         try:
-            show(**chosen)
+            show(**values)
         except ThesisError as error:
             display(Markdown(f"**{error}**"))
 
     controls = {}
     for name, choice in choices.items():
         label = re.sub("_s$", " (s)", name).replace("_", " ")
-        own = {"description": label, "layout": Layout(width="38em")}
+        options = {"description": label, "layout": Layout(width="38em")}
         if isinstance(choice, dict):
-            controls[name] = Dropdown(options=list(choice.items()), **own)
+            controls[name] = Dropdown(options=list(choice.items()), **options)
         elif isinstance(choice, str):
-            controls[name] = Text(choice, continuous_update=False, **own)
+            controls[name] = Text(choice, continuous_update=False, **options)
         else:
-            controls[name] = BoundedFloatText(choice, min=0, max=86400, step=0.5, **own)
-    display(interactive(show_or_tell, **controls))
+            controls[name] = BoundedFloatText(choice, min=0, max=86400, step=0.5, **options)
+    display(interactive(show_or_report, **controls))
 
 
 def _is_attended():
-    """Whether somebody sits at the notebook: only then does the front end take input."""
+    """Whether the front end takes input; it does not in a batch run."""
     from IPython import get_ipython
 
     return bool(getattr(getattr(get_ipython(), "kernel", None), "_allow_stdin", False))
 
 
-def display_and_close(*shown):
-    """Display things one after the other; figures are closed, or a notebook shows them twice."""
+def _display_and_close(*outputs):
+    """Display outputs in order and close figures; a notebook shows open figures twice."""
     from IPython.display import display
 
-    display(*shown)
-    for figure in shown:
+    display(*outputs)
+    for figure in outputs:
         if isinstance(figure, plt.Figure):
             plt.close(figure)
 
@@ -305,9 +316,9 @@ def explore_clip(
     sr=None,
     size_px=0,
 ):
-    """Play an excerpt, draw its audio plot, and show what a layer answers to that.
+    """Play an excerpt, draw its audio plot and the activations of a layer for that plot.
 
-    Made for :func:`choose`; in a plain cell it shows the same once.
+    Intended for :func:`choose`; called directly, it shows the same once.
 
     Parameters
     ----------
@@ -319,24 +330,203 @@ def explore_clip(
         Of the network.
     network : Network
     own : str
-        Path of another recording; goes before ``path`` unless it is empty.
+        Path of another recording; takes precedence over ``path`` unless it is empty.
     start_s, clip_s, sr
         As in :func:`read_excerpt`.
     size_px : int
-        Side of the picture that the network is given; 0 is the network's own size.
+        Side of the network's input image; 0 is the network's own size.
 
     Raises
     ------
     AudioError, ParameterError
-        If the recording or a setting is no good.
+        If the recording cannot be read or a setting is invalid.
     """
     from IPython.display import Audio
 
     y, sr = read_excerpt(own.strip() or path, sr=sr, start_s=start_s, clip_s=clip_s)
     plot = AudioPlot(spectrum, colour_map=colour_map, size_px=size_px or input_size(network.name))
-    answers = answer_picture(network, plot(y, sr=sr), [layer])
-    figures = [
-        plot_audio([plot], [(y, sr)], [f"{spectrum.kind}, {colour_map}"]),
-        plot_layers(answers),
-    ]
-    display_and_close(Audio(data=y, rate=sr), *figures)
+    activations = activate_layers(network, plot(y, sr=sr), [layer])
+    image = plot_audio([plot], [(y, sr)], [f"{spectrum.kind}, {colour_map}"])
+    _display_and_close(Audio(data=y, rate=sr), image, plot_layers(activations))
+
+
+@dataclass(frozen=True)
+class ScoredClip:
+    """One clip and its prediction.
+
+    ``row`` is its position in the corpus, ``fold`` the fold that tests it (None with partitions),
+    ``truth`` and ``predicted`` are class names; ``parts`` holds (signal, sampling rate) of each
+    chunk, ``starts_s`` their start times in the clip, and ``part`` is the chunk to draw.
+    """
+
+    row: int
+    fold: object
+    truth: str
+    predicted: str
+    parts: list
+    starts_s: list
+    part: int = 0
+
+
+def explore_decisions(corpus, predictions, draw, *, reading, system, note=""):
+    """Choose a clip that a table has scored; play it, show its prediction and its true class.
+
+    Parameters
+    ----------
+    corpus : Corpus
+    predictions : Predictions
+        Of a row of the table; its ``rows`` are rows of the corpus.
+    draw : callable
+        Takes a :class:`ScoredClip`, returns a list of outputs to display.
+    reading : Reading
+        How the clips are read; with chunks, the time ``start_s`` chooses the chunk to draw.
+    system : str
+        Name of the classifier.
+    note : str
+        Small print: corpus, kind, weights.
+    """
+    from IPython.display import Audio, Markdown
+
+    whole = replace(reading, chunk_s=None, hop_s=None)
+    names = [path.name for path in corpus.paths]
+
+    def show(clip, start_s=0.0):
+        row, truth, predicted = (
+            getattr(predictions, name)[clip] for name in ("rows", "truth", "predicted")
+        )
+        alone = corpus.select(np.arange(len(corpus)) == row)
+        parts = read_items(alone, reading=reading)[0]
+        ((y, sr),) = read_items(alone, reading=whole)[0]
+        starts_s = [i * (reading.hop_s or 0.0) for i in range(len(parts))]
+        part = max(0, int(np.searchsorted(starts_s, start_s, side="right")) - 1)
+        fold = None if predictions.folds is None else predictions.folds[clip]
+        scored = ScoredClip(int(row), fold, str(truth), str(predicted), parts, starts_s, part)
+        values = zip(predictions.classes, predictions.values[clip])
+        text = (
+            f"**{names[row]}**: true class **{truth}**; {system} predicts **{predicted}** "
+            f"({', '.join(f'{name} {value:+.3f}' for name, value in values)}). *{note}*"
+        )
+        _display_and_close(Audio(data=y, rate=sr), Markdown(text), *draw(scored))
+
+    choices = {"clip": _list_clips(names, predictions)}
+    if reading.chunk_s:
+        choices["start_s"] = 0.0
+    choose(show, **choices)
+
+
+def _list_clips(names, predictions):
+    """Position of each prediction by its clip and classes; repeated names are numbered."""
+    positions = {}
+    for position, row in enumerate(predictions.rows):
+        truth, predicted = predictions.truth[position], predictions.predicted[position]
+        name = f"{names[row]}: {truth}, predicted {predicted}"
+        positions[f"{name} ({position + 1})" if name in positions else name] = position
+    return positions
+
+
+def draw_plot(clip, *, plot):
+    """Draw the audio plot of a clip's chunk.
+
+    Parameters
+    ----------
+    clip : ScoredClip
+    plot : AudioPlot
+
+    Returns
+    -------
+    list of matplotlib.figure.Figure
+    """
+    start_s = clip.starts_s[clip.part]
+    return [plot_audio([plot], [clip.parts[clip.part]], [title_plot(plot)], start_s=start_s)]
+
+
+def draw_reconstruction(clip, *, items, models, hop_s):
+    """Draw a clip's spectrogram and its reconstructions by an autoencoder.
+
+    Parameters
+    ----------
+    clip : ScoredClip
+    items : sequence of ndarray, shape (time, frequency)
+        Spectrogram of each clip in [-1, 1].
+    models : dict
+        Fold (None with partitions) to the fitted S2SAE that was not trained on its test clips.
+    hop_s : float
+        Distance between frames in seconds.
+
+    Returns
+    -------
+    list of matplotlib.figure.Figure
+    """
+    inputs, model = [items[clip.row]], models[clip.fold]
+    rows = {
+        "input": inputs,
+        "reconstructed": model.reconstruct(inputs),
+        "from the code\nalone": model.reconstruct(inputs, decoder_input="previous"),
+    }
+    title = f"{clip.truth}, predicted {clip.predicted}"
+    figure = plot_reconstructions(rows, [title], hop_s=hop_s)
+    figure.set_size_inches(8, 5.4)
+    return [figure]
+
+
+def explore_detections(
+    clips, frames, detectors, *, thresholds, hop_s, band_hz, n_back=220, sliding=True, note=""
+):
+    """Choose a mixture; play it, draw its detection curve, compare the onset with the annotation.
+
+    Parameters
+    ----------
+    clips : dict of str to Corpus
+        Class to its mixtures, with ``onset_s`` and ``offset_s``; those with an event come first.
+    frames : dict of str to sequence of ndarray, shape (time, n_mels)
+        Class to the mixtures' log mel frames.
+    detectors : dict of str to list of CRNN
+        Class to its ensemble, which was not trained on the mixtures.
+    thresholds : dict of str to float
+        Presence thresholds.
+    hop_s : float
+    band_hz : ndarray, shape (n_mels,)
+        Centres of the bands.
+    n_back : int
+        As in :func:`~thesislib.evaluation.events.decide_onset`.
+    sliding : bool
+    note : str
+    """
+    from IPython.display import Audio, Markdown
+
+    def show(clip):
+        label, row = clip
+        mixtures, X = clips[label], np.asarray(frames[label][row])
+        event, threshold = mixtures.index[row : row + 1], thresholds[label]
+        curve = predict_ensemble(detectors[label], X[np.newaxis], sliding=sliding)[0, :, 0]
+        located = locate_events(event, [curve], hop_s=hop_s, threshold=threshold, n_back=n_back)
+        decided_s = float(located["onset_s"].iloc[0]) if len(located) else None
+        truth_s = tuple(event[["onset_s", "offset_s"]].to_numpy(float)[0])
+        truth_s = None if np.isnan(truth_s[0]) else truth_s
+        truth = f"{label} from {truth_s[0]:.2f} s" if truth_s else f"no {label}"
+        detected = "nothing" if decided_s is None else f"{label} from {decided_s:.2f} s"
+        text = (
+            f"**{mixtures.paths[row].name}** contains **{truth}**; the ensemble detects "
+            f"**{detected}** (highest probability {curve.max():.3f} at "
+            f"{curve.argmax() * hop_s:.2f} s, threshold {threshold:g}). *{note}*"
+        )
+        figure = plot_detection(
+            X,
+            {"ensemble": curve},
+            hop_s=hop_s,
+            truth_s=truth_s,
+            decided_s=decided_s,
+            threshold=threshold,
+            title=f"{label}: log mel frames and the ensemble's probability",
+            band_hz=band_hz,
+        )
+        _display_and_close(Audio(str(mixtures.paths[row])), Markdown(text), figure)
+
+    listed = {
+        f"{label}: {path.name}, {'event' if has_event else 'no event'}": (label, row)
+        for label, mixtures in clips.items()
+        for row, (path, has_event) in enumerate(
+            zip(mixtures.paths, mixtures.index["onset_s"].notna())
+        )
+    }
+    choose(show, clip=dict(sorted(listed.items(), key=lambda item: item[0].endswith("no event"))))

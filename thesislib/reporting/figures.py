@@ -1,4 +1,4 @@
-"""Figures of the results: labelled, legible in greyscale, the same bytes each time."""
+"""Figures of the results, with labelled axes, legible in greyscale, reproducible byte by byte."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -16,13 +16,13 @@ COLOUR_MAP = "cividis"
 #: Distinguishable without colour.
 LINES = ("-", "--", ":", "-.")
 PITCH_CLASSES = tuple("C C# D D# E F F# G G# A A# B".split())
-# Ticks of an axis that is not linear: octaves, no nearer to each other than this share of it.
+# Ticks of an axis that is not linear: octaves, with at least this share of the axis between them.
 _OCTAVES_HZ = 1000 * 2.0 ** np.arange(-4, 6)
 _LEAST_DISTANCE = 0.05
 
 
 def use_style():
-    """Plain figures with embedded fonts, for notebooks and papers alike."""
+    """Set the style of all figures; fonts are embedded."""
     sns.set_theme(context="notebook", style="ticks", palette="colorblind")
     plt.rcParams.update(
         {
@@ -37,7 +37,7 @@ def use_style():
 
 
 def plot_confusion(matrices):
-    """Confusion matrices side by side: counts, shaded by the share of the true class.
+    """Draw confusion matrices side by side: counts, shaded by the share of the true class.
 
     Parameters
     ----------
@@ -70,8 +70,40 @@ def plot_confusion(matrices):
     return figure
 
 
+def _make_grid(n, n_columns, width, height, *, extra=0.0, **options):
+    """Make a figure with ``n`` panels in rows; panels without contents are invisible."""
+    n_columns = min(n_columns, n)
+    n_rows = -(-n // n_columns)
+    size = (width * n_columns + extra, height * n_rows + extra)
+    figure, grid = plt.subplots(n_rows, n_columns, figsize=size, squeeze=False, **options)
+    for axes in grid.flat[n:]:
+        axes.set_axis_off()
+    return figure, grid
+
+
+def _add_legend(figure, lines):
+    """Add a legend of names to lines above the panels, where it covers no curve."""
+    figure.legend(
+        lines.values(), lines.keys(), loc="outside upper center", ncols=len(lines), frameon=False
+    )
+
+
+def _draw_frames(axes, frames, *, hop_s, low=0.0, **options):
+    """Draw a spectrogram, shape (n_frames, n_bands), with low frequencies at the bottom."""
+    n_frames, n_bands = frames.shape
+    return axes.imshow(
+        frames.T,
+        origin="lower",
+        aspect="auto",
+        interpolation="nearest",
+        extent=(0, n_frames * hop_s, low, n_bands + low),
+        cmap=COLOUR_MAP,
+        **options,
+    )
+
+
 def plot_pictures(pictures, titles, *, duration_s, f_max_hz, frequency_label="frequency (kHz)"):
-    """Audio plots side by side, with time and frequency axes.
+    """Draw audio plots side by side, with time and frequency axes.
 
     Parameters
     ----------
@@ -80,20 +112,14 @@ def plot_pictures(pictures, titles, *, duration_s, f_max_hz, frequency_label="fr
     duration_s : sequence of float
         Length of each clip in seconds.
     f_max_hz : sequence of float or None
-        Top frequency of a linear axis; None draws no frequency ticks.
+        Top frequency of a linear axis; None for no frequency ticks.
     frequency_label : str
 
     Returns
     -------
     matplotlib.figure.Figure
     """
-    n_columns = min(4, len(pictures))
-    n_rows = -(-len(pictures) // n_columns)
-    figure, grid = plt.subplots(
-        n_rows, n_columns, figsize=(3.1 * n_columns, 3.2 * n_rows), squeeze=False
-    )
-    for axes in grid.flat[len(pictures) :]:
-        axes.set_axis_off()
+    figure, grid = _make_grid(len(pictures), 4, 3.1, 3.2)
     for axes, picture, title, length, top in zip(grid.flat, pictures, titles, duration_s, f_max_hz):
         height = top / 1000 if top else 1
         axes.imshow(picture, extent=(0, length, 0, height), aspect="auto", interpolation="nearest")
@@ -103,8 +129,47 @@ def plot_pictures(pictures, titles, *, duration_s, f_max_hz, frequency_label="fr
     return figure
 
 
-def plot_audio(plots, clips, titles, *, n_columns=2):
-    """Audio plots with their axes and colour bars, as Figures 4.2 and 4.3 show them.
+def title_plot(plot):
+    """Title of an audio plot: its colour map and size."""
+    return f"{plot.colour_map}, {plot.size_px} × {plot.size_px} px"
+
+
+def draw_audio(axes, plot, y, sr, *, start_s=0.0):
+    """Draw an audio plot with its axes and colour bar.
+
+    Parameters
+    ----------
+    axes : matplotlib.axes.Axes
+    plot : AudioPlot
+    y : ndarray, shape (n_samples,)
+    sr : int > 0
+    start_s : float
+        Time of the first sample in seconds.
+
+    Returns
+    -------
+    tuple of float
+        ``extent`` of the image, for further images on the same axes.
+    """
+    S = plot.spectrum(y, sr=sr)
+    # A column is as wide as a hop and centred on its window.
+    times_s, half = plot.spectrum.times_s(S.shape[1], sr), plot.spectrum.lengths(sr)[1] / sr / 2
+    extent = (start_s + times_s[0] - half, start_s + times_s[-1] + half, 0, 1)
+    axes.imshow(plot.draw(S, sr=sr), extent=extent, aspect="auto", interpolation="nearest")
+    places, labels, axis_label = frequency_ticks(plot, sr=sr)
+    axes.set_yticks(places, labels)
+    axes.set(xlabel="time (s)", ylabel=axis_label)
+    low, high = float(S.min()), float(S.max())
+    colours = ScalarMappable(
+        Normalize(low, high if high > low else low + 1),
+        ListedColormap(colour_table(plot.colour_map) / 255),
+    )
+    axes.figure.colorbar(colours, ax=axes, label=describe_values(plot.spectrum))
+    return extent
+
+
+def plot_audio(plots, clips, titles, *, n_columns=2, start_s=0.0):
+    """Draw audio plots with their axes and colour bars, as in Figures 4.2 and 4.3.
 
     Parameters
     ----------
@@ -113,42 +178,26 @@ def plot_audio(plots, clips, titles, *, n_columns=2):
         Signal and sampling rate for each plot.
     titles : sequence of str
     n_columns : int
+    start_s : float
+        Time of each first sample in seconds.
 
     Returns
     -------
     matplotlib.figure.Figure
         The plots' axes first, in order, then those of the colour bars.
     """
-    n_columns = min(n_columns, len(plots))
-    n_rows = -(-len(plots) // n_columns)
-    figure, grid = plt.subplots(
-        n_rows, n_columns, figsize=(4.9 * n_columns, 3.4 * n_rows), squeeze=False
-    )
-    for axes in grid.flat[len(plots) :]:
-        axes.remove()
+    figure, grid = _make_grid(len(plots), n_columns, 4.9, 3.4)
     for axes, plot, (y, sr), title in zip(grid.flat, plots, clips, titles):
-        S = plot.spectrum(y, sr=sr)
-        # A column is as wide as a hop and stands around its window's middle.
-        times_s, half = plot.spectrum.times_s(S.shape[1], sr), plot.spectrum.lengths(sr)[1] / sr / 2
-        extent = (times_s[0] - half, times_s[-1] + half, 0, 1)
-        axes.imshow(plot.draw(S, sr=sr), extent=extent, aspect="auto", interpolation="nearest")
-        places, labels, what = frequency_ticks(plot, sr=sr)
-        axes.set_yticks(places, labels)
-        axes.set(title=title, xlabel="time (s)", ylabel=what)
-        low, high = float(S.min()), float(S.max())
-        colours = ScalarMappable(
-            Normalize(low, high if high > low else low + 1),
-            ListedColormap(colour_table(plot.colour_map) / 255),
-        )
-        figure.colorbar(colours, ax=axes, label=describe_values(plot.spectrum))
+        axes.set_title(title)
+        draw_audio(axes, plot, y, sr, start_s=start_s)
     return figure
 
 
 def frequency_ticks(plot, *, sr):
-    """Where which frequencies stand on the vertical axis of an audio plot.
+    """Ticks of the vertical axis of an audio plot.
 
-    A frequency stands at the middle of the band whose centre it is, whatever the axis and the
-    style of the plot.
+    The tick of a frequency is in the middle of the band with this centre, for each axis and style
+    of the plot.
 
     Parameters
     ----------
@@ -159,18 +208,17 @@ def frequency_ticks(plot, *, sr):
     Returns
     -------
     places : ndarray, shape (n_ticks,)
-        0 is the bottom of the picture, 1 its top.
+        0 is the bottom of the image, 1 its top.
     labels : list of str
         In kHz; octaves unless the axis is linear. Pitch classes for chroma.
-    what : str
-        Label of the axis.
+    axis_label : str
 
     Examples
     --------
     >>> from thesislib.spectra.plot import AudioPlot
     >>> from thesislib.spectra.spectrogram import Spectrum
-    >>> places, labels, what = frequency_ticks(AudioPlot(Spectrum("mel")), sr=16000)
-    >>> what, labels[-4:], places[-4:].round(2).tolist()
+    >>> places, labels, axis_label = frequency_ticks(AudioPlot(Spectrum("mel")), sr=16000)
+    >>> axis_label, labels[-4:], places[-4:].round(2).tolist()
     ('frequency (kHz)', ['1', '2', '4', '8'], [0.35, 0.54, 0.76, 1.0])
     >>> frequency_ticks(AudioPlot(Spectrum("chroma")), sr=16000)[1][:3]
     ['C', 'C#', 'D']
@@ -184,21 +232,19 @@ def frequency_ticks(plot, *, sr):
     inside = (centres > low) & (centres < high)
     top = high if plot.top_hz is None else min(plot.top_hz, high)
     linear = spectrum.kind == "spectrogram" and plot.frequency_axis == "linear"
-    found = MaxNLocator(5).tick_values(low, top) if linear else _OCTAVES_HZ
-    found = found[(found >= low) & (found <= top)]
-    places = np.interp(
-        found, [low, *centres[inside], high], [edges[0], *middles[inside], edges[-1]]
-    )
-    kept = []
-    for index in reversed(range(len(found))):  # from the top, where octaves are wide
-        if not kept or places[kept[-1]] - places[index] >= _LEAST_DISTANCE:
-            kept.append(index)
-    kept.reverse()
-    return places[kept], [f"{f / 1000:g}" for f in found[kept]], "frequency (kHz)"
+    ticks_hz = MaxNLocator(5).tick_values(low, top) if linear else _OCTAVES_HZ
+    ticks_hz = ticks_hz[(ticks_hz >= low) & (ticks_hz <= top)]
+    centres, middles = [low, *centres[inside], high], [edges[0], *middles[inside], edges[-1]]
+    places = np.interp(ticks_hz, centres, middles)
+    chosen = []
+    for index in reversed(range(len(places))):  # from the top, where octaves are wide
+        if not chosen or places[chosen[0]] - places[index] >= _LEAST_DISTANCE:
+            chosen.insert(0, index)
+    return places[chosen], [f"{f / 1000:g}" for f in ticks_hz[chosen]], "frequency (kHz)"
 
 
 def describe_values(spectrum):
-    """What a spectrum's values are, and their unit: the label of a colour bar."""
+    """Describe the values of a spectrum and their unit, as the label of a colour bar."""
     if spectrum.kind == "chroma":
         return "change per frame" if spectrum.delta else "share of the frame's maximum"
     if spectrum.delta:
@@ -206,36 +252,36 @@ def describe_values(spectrum):
     return "power (dB re maximum)" if spectrum.reference == "max" else "power (dB)"
 
 
-def plot_layers(answers, *, title="", n_maps=6):
-    """What a network's layers answer to one picture: maps as pictures, vectors as lines.
+def plot_layers(activations, *, title="", n_maps=6):
+    """Draw the activations of a network's layers for one image: maps as images, vectors as lines.
 
     Parameters
     ----------
-    answers : dict of str to ndarray
+    activations : dict of str to ndarray
         Layer to its activations, shape (n_maps, height, width) or (n_features,); see
-        :func:`thesislib.reporting.explore.answer_picture`.
+        :func:`thesislib.reporting.explore.activate_layers`.
     title : str
     n_maps : int
-        How many maps of each layer: those with the largest mean, each on its own scale.
+        Maps of each layer to draw: those with the largest mean, each on its own scale.
 
     Returns
     -------
     matplotlib.figure.Figure
-        One row a layer.
+        One row per layer.
     """
-    figure = plt.figure(figsize=(1.5 * n_maps, 1.75 * len(answers)))
+    figure = plt.figure(figsize=(1.5 * n_maps, 1.75 * len(activations)))
     figure.suptitle(title, fontsize=10, fontweight="bold")
-    rows = figure.subfigures(len(answers), 1, squeeze=False)[:, 0]
-    for row, (layer, values) in zip(rows, answers.items()):
-        silent = f"{100 * np.mean(values == 0):.0f} % are zero"
+    rows = figure.subfigures(len(activations), 1, squeeze=False)[:, 0]
+    for row, (layer, values) in zip(rows, activations.items()):
+        zeros = f"{100 * np.mean(values == 0):.0f} % are zero"
         if values.ndim == 1:
             axes = row.subplots()
             axes.vlines(np.arange(len(values)), 0, values, color="black", linewidth=0.4)
             axes.set(xlim=(0, len(values)), xlabel="feature", ylabel="activation")
-            row.suptitle(f"{layer}: {len(values)} features, {silent}", fontsize=10)
+            row.suptitle(f"{layer}: {len(values)} features, {zeros}", fontsize=10)
             continue
         shape = " × ".join(map(str, values.shape[1:]))
-        row.suptitle(f"{layer}: {len(values)} maps of {shape}, {silent}", fontsize=10)
+        row.suptitle(f"{layer}: {len(values)} maps of {shape}, {zeros}", fontsize=10)
         strongest = np.argsort(-values.mean(axis=(1, 2)), kind="stable")[:n_maps]
         for axes in row.subplots(1, n_maps).flat:
             axes.set_axis_off()
@@ -246,15 +292,15 @@ def plot_layers(answers, *, title="", n_maps=6):
 
 
 def plot_histories(histories, columns, *, label):
-    """Losses over the epochs, a panel for each training.
+    """Draw losses over the epochs, one panel per training.
 
     Parameters
     ----------
     histories : dict of str to list of dict
         Title to ``history_`` of an estimator.
     columns : dict of str to str
-        Column of the history to its name in the legend; one that a history lacks is left
-        out there.
+        Column of the history to its name in the legend. Columns that a history lacks are
+        omitted.
     label : str
         Of the vertical axis.
 
@@ -262,17 +308,7 @@ def plot_histories(histories, columns, *, label):
     -------
     matplotlib.figure.Figure
     """
-    n_columns = min(4, len(histories))
-    n_rows = -(-len(histories) // n_columns)
-    figure, grid = plt.subplots(
-        n_rows,
-        n_columns,
-        figsize=(3 * n_columns + 0.6, 2.8 * n_rows + 0.6),
-        squeeze=False,
-        sharey=True,
-    )
-    for axes in grid.flat[len(histories) :]:
-        axes.set_axis_off()
+    figure, grid = _make_grid(len(histories), 4, 3, 2.8, extra=0.6, sharey=True)
     shown = {}
     for axes, (title, history) in zip(grid.flat, histories.items()):
         for i, (column, name) in enumerate(columns.items()):
@@ -287,22 +323,19 @@ def plot_histories(histories, columns, *, label):
             axes.text(0.5, 0.5, "untrained", ha="center", transform=axes.transAxes)
     for axes in grid[:, 0]:
         axes.set_ylabel(label)
-    # Beside the panels, so that it covers no curve.
-    figure.legend(
-        shown.values(), shown.keys(), loc="outside upper center", ncols=len(shown), frameon=False
-    )
+    _add_legend(figure, shown)
     return figure
 
 
 def plot_reconstructions(rows, titles, *, hop_s):
-    """Spectrograms and what came back, one above the other, on one colour scale.
+    """Draw spectrograms above their reconstructions, on one colour scale.
 
     Parameters
     ----------
     rows : dict of str to list of ndarray, shape (n_frames, n_bands)
-        Name of each row (``input``, …) to its spectrograms in [-1, 1], one a clip.
+        Name of each row (``input``, …) to its spectrograms in [-1, 1], one per clip.
     titles : sequence of str
-        One a clip.
+        One per clip.
     hop_s : float
         Distance between frames in seconds.
 
@@ -320,29 +353,18 @@ def plot_reconstructions(rows, titles, *, hop_s):
     )
     for line, (name, spectrograms) in zip(grid, rows.items()):
         for axes, spectrogram in zip(line, spectrograms):
-            spectrogram = np.asarray(spectrogram)
-            n_frames, n_bands = spectrogram.shape
-            picture = axes.imshow(
-                spectrogram.T,
-                origin="lower",
-                aspect="auto",
-                interpolation="nearest",
-                extent=(0, n_frames * hop_s, 0, n_bands),
-                vmin=-1,
-                vmax=1,
-                cmap=COLOUR_MAP,
-            )
+            image = _draw_frames(axes, np.asarray(spectrogram), hop_s=hop_s, vmin=-1, vmax=1)
         line[0].set_ylabel(f"{name}\nmel band")
     for axes, title in zip(grid[0], titles):
         axes.set_title(title)
     for axes in grid[-1]:
         axes.set_xlabel("time (s)")
-    figure.colorbar(picture, ax=grid, label="level, scaled to [−1, 1]")
+    figure.colorbar(image, ax=grid, label="level, scaled to [−1, 1]")
     return figure
 
 
 def plot_sweeps(panels, *, score, interval, label, chance, printed=None):
-    """Score with its interval over a parameter, a panel each.
+    """Draw a score with its interval over a parameter, one panel per sweep.
 
     Parameters
     ----------
@@ -358,7 +380,7 @@ def plot_sweeps(panels, *, score, interval, label, chance, printed=None):
     chance : float
         In percent.
     printed : dict of str to dict of float to float, optional
-        Title to the points that the thesis names.
+        Title to the points that the thesis prints.
 
     Returns
     -------
@@ -372,7 +394,7 @@ def plot_sweeps(panels, *, score, interval, label, chance, printed=None):
         table = table.dropna(subset=[score]).sort_values(column)
         x, y = table[column].to_numpy(), table[score].to_numpy()
         ends = [table[name].to_numpy() for name in interval]
-        # The interval is of all tests together, the score a mean over folds: they may part.
+        # The interval pools all tests, the score is a mean over folds: it may lie outside.
         lengths = np.maximum([y - ends[0], ends[1] - y], 0)
         shown["this run"] = axes.errorbar(x, y, lengths, fmt="o-", capsize=3, color="C0")
         points = (printed or {}).get(title, {})
@@ -385,35 +407,32 @@ def plot_sweeps(panels, *, score, interval, label, chance, printed=None):
         axes.set_xticks(x, [f"{value:g}" for value in x])
         axes.minorticks_off()
     grid[0, 0].set_ylabel(label)
-    # Beside the panels, so that it covers no curve.
-    figure.legend(
-        shown.values(), shown.keys(), loc="outside upper center", ncols=len(shown), frameon=False
-    )
+    _add_legend(figure, shown)
     return figure
 
 
 def plot_detection(
     spectrogram, probabilities, *, hop_s, truth_s, decided_s, threshold, title="", band_hz=None
 ):
-    """Log mel spectrogram of a mixture over its frame probabilities.
+    """Draw the log mel spectrogram of a mixture above its frame probabilities.
 
     Parameters
     ----------
     spectrogram : ndarray, shape (n_frames, n_mels)
         In dB.
     probabilities : dict of str to ndarray, shape (n_frames,)
-        Name in the legend to a detector's answer.
+        Name in the legend to a detector's output.
     hop_s : float
         Distance between frames in seconds.
     truth_s : tuple of float or None
         Onset and offset of the event.
     decided_s : float or None
-        The onset that was decided on.
+        Detected onset.
     threshold : float
         Presence threshold.
     title : str
     band_hz : ndarray, shape (n_mels,), optional
-        Centre of each band in Hz; without it the bands are numbered.
+        Centre of each band in Hz; by default the bands are numbered.
 
     Returns
     -------
@@ -423,20 +442,13 @@ def plot_detection(
     figure, (above, below) = plt.subplots(
         2, 1, figsize=(8.5, 5.2), sharex=True, height_ratios=(1.4, 1)
     )
-    picture = above.imshow(
-        spectrogram.T,
-        origin="lower",
-        aspect="auto",
-        interpolation="nearest",
-        extent=(0, n_frames * hop_s, -0.5, n_bands - 0.5),
-        cmap=COLOUR_MAP,
-    )
+    image = _draw_frames(above, spectrogram, hop_s=hop_s, low=-0.5)
     above.set(ylabel="mel band", title=title)
     if band_hz is not None:
         ticks = np.linspace(0, n_bands - 1, 5).round().astype(int)
         above.set_yticks(ticks, [f"{band_hz[tick] / 1000:.2g}" for tick in ticks])
         above.set_ylabel("frequency (kHz, mel scale)")
-    figure.colorbar(picture, ax=above, label="power (dB)", pad=0.01)
+    figure.colorbar(image, ax=above, label="power (dB)", pad=0.01)
     time_s = np.arange(n_frames) * hop_s
     for i, (name, sequence) in enumerate(probabilities.items()):
         below.plot(time_s, sequence, LINES[i % len(LINES)], color=f"C{i}", lw=1.2, label=name)
@@ -448,19 +460,19 @@ def plot_detection(
     if decided_s is not None:
         below.plot([decided_s], [1.04], "kv", ms=9, clip_on=False, label="onset decided on")
     below.set(ylim=(0, 1.04), xlabel="time (s)", ylabel="probability", xlim=(0, n_frames * hop_s))
-    # Beside the panels, so that it covers no curve.
+    # Above the panels, where it covers no curve.
     figure.legend(loc="outside upper center", ncols=5, fontsize="small", frameon=False)
     return figure
 
 
 def write_figure(figure, number, folder, *, note=""):
-    """Write ``figure_<number>.png`` and ``.pdf``, without dates, so bytes repeat.
+    """Write ``figure_<number>.png`` and ``.pdf``, without dates, so that bytes repeat.
 
     Parameters
     ----------
     figure : matplotlib.figure.Figure
     number : str
-        The thesis's own number, such as ``10.2``.
+        The thesis's number, such as ``10.2``.
     folder : Path
     note : str
         Small print below the figure: corpus, kind, weights.
@@ -468,7 +480,7 @@ def write_figure(figure, number, folder, *, note=""):
     Returns
     -------
     list of Path
-        The files written. The figure is closed, but can be shown.
+        The files. The figure is closed, but can still be displayed.
     """
     if note:
         figure.supxlabel(note, fontsize=8, color="0.3", wrap=True)
@@ -479,6 +491,6 @@ def write_figure(figure, number, folder, *, note=""):
             # Constrained layout cuts off labels beside square axes; a tight box does not.
             figure.savefig(temporary, metadata=metadata, bbox_inches="tight", pad_inches=0.1)
         written.append(path)
-    # A notebook shows the figure that a cell returns; an open one it would show twice.
+    # A notebook shows the figure that a cell returns; it would show an open figure twice.
     plt.close(figure)
     return written
