@@ -98,7 +98,7 @@ class Constraint:
         hint = f" (did you mean {near[0]!r}?)" if near else ""
         shown = " ".join(repr(value).split())  # one line, of an array too
         shown = shown if len(shown) <= 200 else shown[:200] + "..."
-        if near and len(self.options) > 20:
+        if len(self.options) > (20 if near else 100):
             raise ParameterError(
                 f"{name}: found {shown}{hint}, expected one of {len(self.options)} names"
             )

@@ -411,7 +411,7 @@ def test_with_raise_bad_files_leave_no_table(mixed, tmp_path):
         ("bag", {"frames": "mfcc39", "network": "alexnet"}, "network: found for mfcc39"),
         ("bag", {"frames": "deep-spectrum", **DEEP}, "chunk_s: found None"),
         ("bag", {"codebook": "x", "codebook_size": 9}, "codebook: found beside codebook_size"),
-        ("deep-spectrum", {**DEEP, "layer": ["fc9"]}, "layer: found 'fc9'"),
+        ("deep-spectrum", {**DEEP, "layer": ["fc9"]}, "layer of .*: found 'fc9'"),
         ("deep-spectrum", {**DEEP, "size_px": 0}, "size_px: found 0"),
         ("deep-spectrum", {**DEEP, "colour_map": "virids"}, "did you mean 'viridis'"),
         ("s2sae", {"n_epochs": -1}, "n_epochs: found -1"),

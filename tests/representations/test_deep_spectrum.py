@@ -208,7 +208,7 @@ def test_the_key_follows_the_weights_content_and_not_their_name(tmp_path):
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"layer": "fc6"}, "layer: found 'fc6', expected one of squeezenet1_1's"),
+        ({"layer": "fc6"}, "layer of squeezenet1_1: found 'fc6', expected one of"),
         ({"layer": []}, "layer: found \\[\\], expected text or a list of one or more"),
         ({"layer": ["logits", "logits"]}, "expected each layer once"),
         ({"batch_size": 0}, "batch_size: found 0, expected an integer >= 1"),

@@ -123,9 +123,9 @@ def test_a_layer_before_a_rectifier_in_place_keeps_its_negative_values(alexnet, 
 
 
 def test_unknown_layers_are_answered_with_the_known_ones(alexnet):
-    with pytest.raises(ParameterError, match=r"found 'fc8'.*fc6, fc7, pen.*did you mean fc"):
+    with pytest.raises(ParameterError, match=r"found 'fc8' \(did you mean 'fc7'"):
         alexnet.check_layers(["fc8"])
-    with pytest.raises(ParameterError, match=r"layer4.*did you mean layer4\.2\.conv3"):
+    with pytest.raises(ParameterError, match=r"layer4.*did you mean 'layer4\.2\.conv3"):
         layer_widths("resnet152", ("layer4.2.conv33",), 64, 64)
 
 

@@ -46,7 +46,7 @@ from thesislib.errors import (
     sequence,
 )
 from thesislib.representations.saving import SIZE, SavedNetwork, check_spectrogram
-from thesislib.training import checkpoint_file, seeded, train
+from thesislib.training import seeded
 
 # Spectrograms whose features are computed at once: the last bits of a network's output depend
 # on the shape of its input.
@@ -187,25 +187,19 @@ class DCGAN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, SavedNetwork, Bas
             return {"loss": (difference**2).mean()}
 
         steps = {"discriminator": step_discriminator, "generator": step_generator}
-        path = checkpoint_file(
-            self.checkpoint, "dcgan", self._checkpoint_parameters(seed), [spectrograms]
-        )
-        self.history_ = train(
-            {"dcgan": self.network_},
+        self._train(
+            "dcgan",
             steps,
             batches,
-            n_epochs=self.n_epochs,
+            [spectrograms],
+            seed=seed,
             optimisers={
                 name: torch.optim.Adam(
                     self.network_[name].parameters(), self.learning_rate, (self.beta1, 0.999)
                 )
                 for name in steps
             },
-            seed=seed,
             mixed_precision=self.mixed_precision,
-            checkpoint=path,
-            log=path and path.with_suffix(".csv"),
-            progress=self.verbose,
         )
         collapse = describe_collapse(self.history_)
         if collapse:

@@ -17,7 +17,7 @@ from torch import nn
 
 from thesislib.errors import SHARE, ParameterError, integer, number, option
 from thesislib.representations.saving import CLASSES, SavedNetwork
-from thesislib.training import checkpoint_file, limit_threads, train
+from thesislib.training import limit_threads
 
 #: Samples of the first convolution's window, a stride of half of it (5 ms at 16 kHz).
 FIRST_WINDOW = 80
@@ -118,28 +118,10 @@ class WaveformClassifier(ClassifierMixin, SavedNetwork, BaseEstimator):
             target = targets[rows].to(self.device_)
             return {"loss": nn.functional.cross_entropy(logits, target, weight)}
 
-        path = checkpoint_file(
-            self.checkpoint,
-            "waveform",
-            self._checkpoint_parameters(seed),
-            [*clips, targets.numpy()],
-        )
-        optimiser = torch.optim.Adam(self.network_.parameters(), self.learning_rate)
         # One thread: steps are small, and the last bits depend on the number of threads.
         with limit_threads(1):
-            self.history_ = train(
-                {"waveform": self.network_},
-                step,
-                batches,
-                n_epochs=self.n_epochs,
-                optimisers={"adam": optimiser},
-                seed=seed,
-                clip_norm=5.0,
-                checkpoint=path,
-                log=path and path.with_suffix(".csv"),
-                progress=self.verbose,
-            )
-        return self
+            data = [*clips, targets.numpy()]
+            return self._train("waveform", step, batches, data, seed=seed, clip_norm=5.0)
 
     @torch.inference_mode()
     def predict_proba(self, X):

@@ -25,7 +25,6 @@ from sklearn.utils.validation import check_is_fitted
 from thesislib.errors import SHARE, ParameterError, check_number, integer, number, option, sequence
 from thesislib.representations.saving import SIZE, SavedNetwork
 from thesislib.representations.sliding import check_clips, predict_clips
-from thesislib.training import checkpoint_file, train
 
 VALIDATION_CHUNKS = 256
 
@@ -100,7 +99,7 @@ class FrameDetector(SavedNetwork, BaseEstimator):
             x, target = batch  # (batch, time + 2 margins, frequency), (batch, time[, outputs])
             return {"loss": loss(self.network_(x), target)}
 
-        validate, held_out = None, []
+        validate, held_out, held_labels = None, [], []
         if X_validation is not None:
             held_out = check_clips(X_validation, "X_validation", min_frames=self.chunk_frames)
             held_labels, n = _check_labels(y_validation, held_out, "y_validation", self.output)
@@ -120,31 +119,22 @@ class FrameDetector(SavedNetwork, BaseEstimator):
                 return {"loss": total / len(held_chunks)}
 
         optimiser = torch.optim.Adam(self.network_.parameters(), self.learning_rate)
-        decay = self.decay
-        path = checkpoint_file(
-            self.checkpoint,
-            type(self).__name__.lower(),
-            self._checkpoint_parameters(seed),
-            [*clips, *labels, *held_out, *(held_labels if held_out else ())],
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimiser, lambda epoch, decay=self.decay: 1 / (1 + decay * epoch)
         )
-        self.history_ = train(
-            {"network": self.network_},
+        return self._train(
+            type(self).__name__.lower(),
             step,
             batches,
-            n_epochs=self.n_epochs,
-            optimisers={"adam": optimiser},
+            [*clips, *labels, *held_out, *held_labels],
             seed=seed,
+            modules={"network": self.network_},
+            optimisers={"adam": optimiser},
             validate=validate,
             patience=None if validate is None else self.patience,
             min_epochs=self.min_epochs,
-            schedulers=[
-                torch.optim.lr_scheduler.LambdaLR(optimiser, lambda epoch: 1 / (1 + decay * epoch))
-            ],
-            checkpoint=path,
-            log=path and path.with_suffix(".csv"),
-            progress=self.verbose,
+            schedulers=[schedule],
         )
-        return self
 
     def predict_proba(self, X):
         """Probabilities from consecutive chunks that do not overlap ("without sliding").
@@ -204,19 +194,16 @@ class FrameDetector(SavedNetwork, BaseEstimator):
 
     def _loss(self, shares):
         """Cross entropy, weighted according to ``positive_weight``."""
-        if self.output == "sigmoid":
-            if self.positive_weight == "balanced":
-                weight = (1 - shares) / np.maximum(shares, 1e-6)
-            else:
-                weight = np.full(self.n_outputs_, self.positive_weight or 1.0)
-            weight = torch.tensor(weight, dtype=torch.float32, device=self.device_)
-            return torch.nn.BCEWithLogitsLoss(pos_weight=weight)
+        is_sigmoid, floor = self.output == "sigmoid", np.maximum(shares, 1e-6)
         if self.positive_weight == "balanced":
-            weight = 1 / (len(shares) * np.maximum(shares, 1e-6))
+            weight = (1 - shares) / floor if is_sigmoid else 1 / (len(shares) * floor)
         else:
             weight = np.full(self.n_outputs_, self.positive_weight or 1.0)
-            weight[0] = 1.0  # class 0 is the background
+            if not is_sigmoid:
+                weight[0] = 1.0  # class 0 is the background
         weight = torch.tensor(weight, dtype=torch.float32, device=self.device_)
+        if is_sigmoid:
+            return torch.nn.BCEWithLogitsLoss(pos_weight=weight)
         entropy = torch.nn.CrossEntropyLoss(weight=weight)
         # (batch, time, outputs) -> (batch x time, outputs)
         return lambda logits, target: entropy(logits.flatten(0, 1), target.flatten())

@@ -21,7 +21,6 @@ What the thesis leaves open, and the choice:
 """
 
 import contextlib
-import difflib
 import functools
 import math
 import threading
@@ -189,19 +188,10 @@ class Network:
         Raises
         ------
         ParameterError
-            If one is unknown; lists the known names and the nearest.
+            If one is unknown; states the nearest name.
         """
-        known = self.layers
         for layer in layers:
-            if layer not in known:
-                near = difflib.get_close_matches(str(layer), known, n=3)
-                hint = f" (did you mean {', '.join(near)}?)" if near else ""
-                # The largest networks have a thousand modules: their blocks are enough then.
-                short = known if len(known) <= 100 else [n for n in known if n.count(".") < 2]
-                raise ParameterError(
-                    f"layer: found {layer!r}, expected one of {self.name}'s: "
-                    f"{', '.join(short)}{hint}"
-                )
+            check_option(f"layer of {self.name}", layer, self.layers)
         return list(layers)
 
     def activations(self, images, layers):

@@ -48,7 +48,6 @@ from thesislib.errors import (
 )
 from thesislib.representations.autoencoder import CELLS, DECODER_INPUTS, Autoencoder, buckets, pad
 from thesislib.representations.saving import SIZE, SavedNetwork, check_spectrogram
-from thesislib.training import checkpoint_file, train
 
 # ``permuted_loss`` is computed for one batch of eight, since it needs another decoder pass (a
 # quarter of a training step on a CPU).
@@ -215,25 +214,19 @@ class S2SAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, SavedNetwork, Bas
                     "code_share": 1 - loss.detach() / permuted,
                 }
 
-        settings = self._checkpoint_parameters(seed) | {"n_held_out": len(held_out)}
-        path = checkpoint_file(self.checkpoint, "s2sae", settings, clips + held_out)
-        self.history_ = train(
-            {"s2sae": network},
+        return self._train(
+            "s2sae",
             step,
             lambda generator: enumerate(buckets(lengths, self.batch_size, generator)),
-            n_epochs=self.n_epochs,
-            optimisers={"adam": torch.optim.Adam(network.parameters(), self.learning_rate)},
+            clips + held_out,
             seed=seed,
+            settings={"n_held_out": len(held_out)},
             validate=(lambda: self._losses(held_out)) if held_out else None,
             patience=self.patience,
             min_improvement=self.min_improvement,
             clip_value=self.clip_value,
             mixed_precision=self.mixed_precision,
-            checkpoint=path,
-            log=path and path.with_suffix(".csv"),
-            progress=self.verbose,
         )
-        return self
 
     @torch.no_grad()
     def transform(self, X):

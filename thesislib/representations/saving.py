@@ -24,7 +24,15 @@ from thesislib.errors import (
     integer,
     sequence,
 )
-from thesislib.training import hash_tensors, pick_device, read_tensors, seeded, write_tensors
+from thesislib.training import (
+    checkpoint_file,
+    hash_tensors,
+    pick_device,
+    read_tensors,
+    seeded,
+    train,
+    write_tensors,
+)
 
 #: Constraints on fitted attributes, as files from elsewhere may contain anything.
 SIZE = integer(1, 10**6)
@@ -146,6 +154,28 @@ class SavedNetwork:
         with seeded(seed):  # on the CPU: the same first weights on every device
             self._place(self._build())
         return seed
+
+    def _train(self, name, step, batches, arrays, *, seed, modules=None, settings=None, **options):
+        """Train ``network_`` with Adam, and set ``history_``.
+
+        The checkpoint's file name contains ``name`` and a hash of the parameters, ``settings``
+        and ``arrays``, all the data. ``options`` are those of `thesislib.training.train`.
+        """
+        parameters = self._checkpoint_parameters(seed) | (settings or {})
+        path = checkpoint_file(self.checkpoint, name, parameters, arrays)
+        adam = torch.optim.Adam(self.network_.parameters(), self.learning_rate)
+        self.history_ = train(
+            modules or {name: self.network_},
+            step,
+            batches,
+            n_epochs=self.n_epochs,
+            seed=seed,
+            checkpoint=path,
+            log=path and path.with_suffix(".csv"),
+            progress=self.verbose,
+            **{"optimisers": {"adam": adam}} | options,
+        )
+        return self
 
     def _checkpoint_parameters(self, seed):
         return self._parameters() | {
