@@ -15,11 +15,11 @@ from thesislib.reporting.headlines import (
     COLUMNS,
     describe_command,
     describe_headline,
-    keep_stand_ins,
     load_list,
     load_stand_ins,
     read_headlines,
     read_run,
+    store_headlines,
 )
 from thesislib.reporting.notebooks import list_notebooks, read_parameters
 from thesislib.reporting.objectives import compare_systems, judge_objectives
@@ -270,13 +270,13 @@ def test_results_that_are_not_whole_are_not_results(results, fault):
 def test_keeping_twice_gives_the_same_bytes_and_replaces(results, tmp_path):
     kept = tmp_path / "stand_ins.csv"
     first = write_run(results / "a", {"10.6": snore_table()})
-    keep_stand_ins([first], kept, date="2026-01-01")
+    store_headlines([first], kept, date="2026-01-01")
     before = kept.read_bytes()
-    keep_stand_ins([first], kept, date="2026-01-01")
+    store_headlines([first], kept, date="2026-01-01")
     assert kept.read_bytes() == before
     better = snore_table()
     better.loc[0, "uar_test_percent"] = 61.5
-    found = keep_stand_ins([write_run(results / "b", {"10.6": better})], kept)
+    found = store_headlines([write_run(results / "b", {"10.6": better})], kept)
     assert len(found) == 5
     assert found.loc[found["system"] == "Deep Spectrum", "score"].tolist() == [61.5]
     read = load_stand_ins(kept)
@@ -284,7 +284,7 @@ def test_keeping_twice_gives_the_same_bytes_and_replaces(results, tmp_path):
 
 
 def test_kept_results_are_listed(results, tmp_path):
-    kept = keep_stand_ins([write_run(results / "a", {"10.6": snore_table()})], tmp_path / "k.csv")
+    kept = store_headlines([write_run(results / "a", {"10.6": snore_table()})], tmp_path / "k.csv")
     listed = list_results([], kept)
     rows = listed[listed["output"] == "table 10.6"]
     assert set(rows["kind"]) == {"thesis", "stand-in", "synthetic"}
@@ -413,7 +413,7 @@ def test_readme_table_is_the_one_of_the_kept_results():
 
 def test_the_ledger_is_shown_whole():
     shown = show_ledger(load_ledger("contradictions"))
-    assert shown.count("<tr>") == len(load_list("contradictions")) + 1
+    assert shown.count("<tr") == len(load_list("contradictions")) + 1
     assert "thesislib." not in shown
 
 

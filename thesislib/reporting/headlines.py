@@ -1,8 +1,8 @@
-"""Headline scores of a finished run, as rows that can be kept, listed and compared.
+"""Headline scores of a finished run, as rows to store, list and compare.
 
-``data/published/overview/systems.csv`` says which rows of which of our tables are headlines; always
-those that were selected honestly. Results on corpora that cannot be in git are kept as such
-rows, with their provenance, in ``docs/stand_ins.csv``.
+``data/published/overview/systems.csv`` defines which rows of our tables are headlines; they are
+always rows with nested selection or selection on development. Results on corpora that cannot be in
+git are stored as such rows, with their provenance, in ``docs/stand_ins.csv``.
 """
 
 import json
@@ -12,24 +12,23 @@ from functools import cache
 from pathlib import Path
 
 import pandas as pd
-import yaml
 
 from thesislib.errors import ParameterError
-from thesislib.places import notebooks_folder, project_root, published_folder
-from thesislib.reporting.notebooks import read_parameters
+from thesislib.places import project_root, published_folder
+from thesislib.reporting.notebooks import read_parameters, read_profile
 from thesislib.reporting.results import settle
 from thesislib.reporting.tables import OURS, table_stem
 from thesislib.store import hash_file, write_atomically
 
-#: What is kept of a headline. ``n_clips`` counts the corpus's rows in all its partitions.
+#: Columns of a headline. ``n_clips`` counts the corpus's rows in all partitions.
 COLUMNS = (
     "notebook section table system role measure score low high selection corpus corpus_kind "
     "n_clips weights seed commit date command"
 ).split()
-#: What a newer row replaces an older one by.
+#: A newer row replaces an older one with the same key.
 KEY = ["notebook", "table", "corpus", "system"]
 WEIGHTS = {"trained": "learnt here", "none": ""}
-# Where things are, and how many processes work: a result does not depend on these.
+# Folders, devices and the number of processes: results do not depend on these.
 NOT_IN_COMMANDS = ("profile", "corpus", "results", "store", "n_jobs", "device")
 
 
@@ -61,7 +60,7 @@ def _read_list(path):
 
 
 def read_run(folder):
-    """Read ``run.json`` of a finished run, after comparing its files with it.
+    """Read ``run.json`` of a finished run and check its files.
 
     Parameters
     ----------
@@ -76,7 +75,7 @@ def read_run(folder):
     ------
     ParameterError
         If there is no readable ``run.json``, the run is unfinished, or a file that it lists is
-        missing or another one.
+        missing or has changed.
     """
     folder = Path(folder).absolute()
     settle(folder)
@@ -91,18 +90,14 @@ def read_run(folder):
         raise ParameterError(f"{folder.name}: run.json is damaged") from error
     if status != "complete":
         raise ParameterError(f"{folder.name}: run unfinished")
-    stale = [
-        name
-        for name, sha256 in outputs.items()
-        if not (folder / name).is_file() or hash_file(folder / name) != sha256
-    ]
-    if stale:
-        raise ParameterError(f"{folder.name}: {stale[0]} is not the file that run.json lists")
+    for name, sha256 in outputs.items():
+        if not (folder / name).is_file() or hash_file(folder / name) != sha256:
+            raise ParameterError(f"{folder.name}: {name} is not the file that run.json lists")
     return record
 
 
 def read_headlines(folder, *, command=None, date=None):
-    """Honest rows of the headline systems of a finished run.
+    """Read the headline rows of a finished run.
 
     Parameters
     ----------
@@ -116,7 +111,7 @@ def read_headlines(folder, *, command=None, date=None):
     Returns
     -------
     pandas.DataFrame
-        With ``COLUMNS``, in the order of ``systems.csv``; a system that was not run has no row.
+        With ``COLUMNS``, in the order of ``systems.csv``; systems that were not run are omitted.
         A method with random weights is a control.
 
     Raises
@@ -136,22 +131,19 @@ def read_headlines(folder, *, command=None, date=None):
         "command": command or describe_command(record),
     }
     sections = load_list("outputs").set_index("output")["section"]
-    rules = load_list("systems")
-    found = []
-    for table, of_table in rules[rules["notebook"] == record["notebook"]].groupby(
-        "table", sort=False
-    ):
+    rules = load_list("systems").query("notebook == @record['notebook']")
+    headlines = []
+    for table, of_table in rules.groupby("table", sort=False):
         rows = _read_ours(folder, record, table)
+        about = {**shared, "table": table, "section": sections[f"table {table}"]}
         for rule in of_table.itertuples():
-            for row in _pick(rows, rule):
-                about = {**shared, "table": table, "section": sections[f"table {table}"]}
-                found.append({**about, **_describe_row(rule, row, record)})
-    headlines = pd.DataFrame(found, columns=COLUMNS)
+            headlines += [about | _describe_row(rule, row, record) for row in _pick(rows, rule)]
+    headlines = pd.DataFrame(headlines, columns=COLUMNS)
     return headlines.dropna(subset="score").drop_duplicates(KEY, ignore_index=True)
 
 
 def _read_ours(folder, record, table):
-    """Rows of this run in a table, text without gaps; none if the run made no such table."""
+    """Read the rows of this run in a table, empty text as ``""``; none without the table."""
     name = f"tables/table_{table_stem(table)}.csv"
     if name not in record["outputs"]:
         return pd.DataFrame()
@@ -165,7 +157,7 @@ def _pick(rows, rule):
     try:
         picked = rows.query(rule.rows, engine="python")
     except (pd.errors.UndefinedVariableError, AttributeError):
-        return []  # no such column: nothing of the kind was run
+        return []  # no such column: no system of this kind was run
     if rule.choice:
         picked = picked[picked["selection"].str.startswith(rule.choice)]
     return picked.to_dict("records")
@@ -174,16 +166,12 @@ def _pick(rows, rule):
 def _describe_row(rule, row, record):
     system, role = rule.system.format(**row), rule.role
     score = pd.to_numeric(row.get(rule.score), errors="coerce")
-    ends = [
-        next((row[name] for name in names if name in row), score)
-        for names in (
-            (f"{rule.interval}_{end}_percent", f"{rule.interval}_{end}") for end in ("low", "high")
-        )
-    ]
+    low, high = (
+        row.get(f"{rule.interval}_{end}_percent", row.get(f"{rule.interval}_{end}", score))
+        for end in ("low", "high")
+    )
     weights = rule.weights or row.get("weights", "")
-    weights = WEIGHTS.get(weights, weights)
-    if rule.system == "Chance":
-        weights = ""
+    weights = "" if rule.system == "Chance" else WEIGHTS.get(weights, weights)
     if role == "method" and weights == "random":
         system, role = f"{system}, random weights", "control"
     if weights == "pre-trained":
@@ -196,8 +184,8 @@ def _describe_row(rule, row, record):
         "role": role,
         "measure": rule.measure,
         "score": score,
-        "low": ends[0],
-        "high": ends[1],
+        "low": low,
+        "high": high,
         "corpus": corpus.get("name", ""),
         "corpus_kind": corpus.get("kind", ""),
         "n_clips": corpus.get("rows"),
@@ -206,7 +194,7 @@ def _describe_row(rule, row, record):
 
 
 def describe_headline(row):
-    """Score with its interval, as text.
+    """Format a score with its interval.
 
     Examples
     --------
@@ -220,15 +208,15 @@ def describe_headline(row):
 
 
 def _name_weights(record, system):
-    """Pre-trained networks with the beginning of their weights' SHA-256."""
+    """List pre-trained networks with the first digits of the SHA-256 of their weights."""
     ending = " (pre-trained)"
-    given = {k.removesuffix(ending): v for k, v in record["weights"].items() if ending in k}
-    named = {k: v for k, v in given.items() if k in system.replace(",", " ").split()} or given
-    return "pre-trained: " + ", ".join(f"{k} {str(v)[:12]}" for k, v in named.items())
+    known = {k.removesuffix(ending): v for k, v in record["weights"].items() if ending in k}
+    own = {k: v for k, v in known.items() if k in system.replace(",", " ").split()} or known
+    return "pre-trained: " + ", ".join(f"{k} {str(v)[:12]}" for k, v in own.items())
 
 
 def describe_command(record):
-    """The command that repeats a run, without any folder of the machine that it ran on.
+    """Format the command that repeats a run, without folders of the machine.
 
     Parameters
     ----------
@@ -241,24 +229,22 @@ def describe_command(record):
 
     Examples
     --------
-    >>> given = {"profile": "demo", "corpus": "/home/me/snore", "seed": 3}
-    >>> describe_command({"notebook": "10_2_snore", "parameters": given})
+    >>> values = {"profile": "demo", "corpus": "/home/me/snore", "seed": 3}
+    >>> describe_command({"notebook": "10_2_snore", "parameters": values})
     'thesis run 10_2_snore --corpus snore -p seed=3'
     """
-    name, given = record["notebook"], record["parameters"]
-    profile, usual = given.get("profile", "demo"), read_parameters(name)
-    path = notebooks_folder() / "parameters" / profile / f"{name}.yaml"
-    if path.is_file():
-        usual |= yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    name, values = record["notebook"], record["parameters"]
+    profile = values.get("profile", "demo")
+    defaults = read_parameters(name) | read_profile(name, profile)
     parts = ["thesis", "run", name]
     if profile != "demo":
         parts += ["--profile", profile]
-    if given.get("corpus"):
-        parts += ["--corpus", Path(given["corpus"]).name]
-    elif usual.get("corpus"):
+    if values.get("corpus"):
+        parts += ["--corpus", Path(values["corpus"]).name]
+    elif defaults.get("corpus"):
         parts += ["-p", 'corpus=""']
-    for key, value in given.items():
-        if key not in NOT_IN_COMMANDS and value != usual.get(key):
+    for key, value in values.items():
+        if key not in NOT_IN_COMMANDS and value != defaults.get(key):
             text = value if isinstance(value, str) and value else json.dumps(_name_paths(value))
             parts += ["-p", f"{key}={_name_paths(text)}"]
     return shlex.join(parts)
@@ -273,17 +259,17 @@ def _name_paths(value):
 
 
 def stand_ins_file():
-    """Where results on corpora that cannot be in git are kept."""
+    """Path of the stored results on corpora that cannot be in git."""
     return project_root() / "docs" / "stand_ins.csv"
 
 
 def load_stand_ins(path=None):
-    """Read the kept results.
+    """Read the stored results.
 
     Parameters
     ----------
     path : Path, optional
-        Default: ``docs/stand_ins.csv``; a file that is not there is empty.
+        Default: ``docs/stand_ins.csv``; a missing file counts as empty.
 
     Returns
     -------
@@ -293,21 +279,21 @@ def load_stand_ins(path=None):
     path = Path(path or stand_ins_file())
     if not path.is_file():
         return pd.DataFrame(columns=COLUMNS)
-    kept = pd.read_csv(path, dtype=str).fillna("")
-    if list(kept) != COLUMNS:
-        raise ParameterError(f"{path}: found columns {list(kept)}, expected {COLUMNS}")
-    return kept.astype({"score": float, "low": float, "high": float})
+    rows = pd.read_csv(path, dtype=str).fillna("")
+    if list(rows) != COLUMNS:
+        raise ParameterError(f"{path}: found columns {list(rows)}, expected {COLUMNS}")
+    return rows.astype({"score": float, "low": float, "high": float})
 
 
-def keep_stand_ins(folders, path=None, *, command=None, date=None):
-    """Add the headlines of finished runs to the kept results.
+def store_headlines(folders, path=None, *, command=None, date=None):
+    """Add the headlines of finished runs to the stored results.
 
     A row of the same notebook, table, corpus and system is replaced.
 
     Parameters
     ----------
     folders : sequence of Path
-        Results of a notebook each.
+        Each with the results of one notebook.
     path : Path, optional
         Default: ``docs/stand_ins.csv``.
     command, date : str, optional
@@ -316,12 +302,12 @@ def keep_stand_ins(folders, path=None, *, command=None, date=None):
     Returns
     -------
     pandas.DataFrame
-        All rows that the file holds now.
+        All rows of the file.
 
     Raises
     ------
     ParameterError
-        As `read_run`, and for results on a synthetic corpus, which anyone can make again.
+        As `read_run`, and for results on synthetic corpora, which can be generated again.
     """
     path = Path(path or stand_ins_file())
     new = [read_headlines(folder, command=command, date=date) for folder in folders]
@@ -332,12 +318,12 @@ def keep_stand_ins(folders, path=None, *, command=None, date=None):
                 f"{folder}: found headlines on {', '.join(sorted(kinds)) or 'nothing'}, "
                 "expected a stand-in or a corpus of the thesis"
             )
-    everything = [load_stand_ins(path).astype(object), *(rows.astype(object) for rows in new)]
-    kept = pd.concat(everything, ignore_index=True).drop_duplicates(KEY, keep="last")
+    rows = [table.astype(object) for table in (load_stand_ins(path), *new)]
+    rows = pd.concat(rows, ignore_index=True).drop_duplicates(KEY, keep="last")
     order = load_list("systems")["table"].drop_duplicates().tolist()
-    place = kept["table"].map(order.index)
-    kept = kept.assign(place=place).sort_values(["place", "corpus"], kind="stable")
-    kept = kept[COLUMNS].astype({"score": float, "low": float, "high": float})
+    rows = rows.assign(place=rows["table"].map(order.index))
+    rows = rows.sort_values(["place", "corpus"], kind="stable", ignore_index=True)[COLUMNS]
+    rows = rows.astype({"score": float, "low": float, "high": float})
     with write_atomically(path) as temporary:
-        kept.to_csv(temporary, index=False, float_format="%.10g", lineterminator="\n")
-    return kept.reset_index(drop=True)
+        rows.to_csv(temporary, index=False, float_format="%.10g", lineterminator="\n")
+    return rows

@@ -1,7 +1,7 @@
-"""The notebooks as files: which there are, and what they declare. Nothing is run here.
+"""The notebooks as files: their names, cells, titles and parameters. This module runs nothing.
 
-A notebook is JSON; it is read as such, since a check that takes part in every command
-must not wait for heavier libraries.
+Notebooks are read as JSON, because every command uses this module and nbformat takes time to
+import.
 """
 
 import ast
@@ -12,12 +12,12 @@ from thesislib.places import notebooks_folder
 
 PROFILES = ("demo", "paper", "public")
 
-#: Reads what the other notebooks have made, so it runs after them.
+#: Reads the results of the other notebooks, so it runs after them.
 OVERVIEW = "00_overview"
 
 
 def list_notebooks():
-    """Names of the experiments, sorted by their section.
+    """List the names of the notebooks, sorted by section.
 
     Examples
     --------
@@ -29,7 +29,7 @@ def list_notebooks():
 
 
 def read_cells(name):
-    """Cells of a notebook: kind, source and tags, without outputs.
+    """Read the cells of a notebook: kind, source and tags, without outputs.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ def read_cells(name):
     Raises
     ------
     ParameterError
-        If the file is absent or no notebook.
+        If the file is missing or not a notebook.
 
     Examples
     --------
@@ -66,7 +66,7 @@ def read_cells(name):
 
 
 def read_title(name):
-    """First heading of a notebook.
+    """Read the first heading of a notebook.
 
     Examples
     --------
@@ -81,7 +81,7 @@ def read_title(name):
 
 
 def read_parameters(name):
-    """Names and default values in a notebook's cell tagged ``parameters``.
+    """Read names and default values from the cell tagged ``parameters``.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ def read_parameters(name):
     Raises
     ------
     ParameterError
-        If there is no such cell, or it holds anything but literals.
+        If there is no such cell, or a value is not a literal.
 
     Examples
     --------
@@ -105,15 +105,29 @@ def read_parameters(name):
     cells = [cell for cell in read_cells(name) if "parameters" in cell["tags"]]
     if len(cells) != 1:
         raise ParameterError(f"{path}: found {len(cells)} cells tagged parameters, expected one")
-    found = {}
+    parameters = {}
     for node in ast.parse(cells[0]["source"]).body:
         plain = isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
         try:
-            found[node.targets[0].id] = ast.literal_eval(node.value)
+            parameters[node.targets[0].id] = ast.literal_eval(node.value)
         except (ValueError, AttributeError) as error:
             raise ParameterError(
                 f"{path}: line {node.lineno} of the parameters is no literal"
             ) from error
         if not plain:
             raise ParameterError(f"{path}: line {node.lineno} of the parameters is no assignment")
-    return found
+    return parameters
+
+
+def read_profile(name, profile):
+    """Values that a profile sets, as in its file; empty for the demo.
+
+    Examples
+    --------
+    >>> read_profile("10_2_snore", "paper")["corpus"]
+    'data/snore'
+    """
+    import yaml
+
+    path = notebooks_folder() / "parameters" / profile / f"{name}.yaml"
+    return (path.is_file() and yaml.safe_load(path.read_text(encoding="utf-8"))) or {}

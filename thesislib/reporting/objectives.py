@@ -1,7 +1,7 @@
-"""What holds of the thesis's four objectives (1.3), by comparisons of headline systems.
+"""Test the claims of the thesis's four objectives (1.3) by comparisons of headline systems.
 
-``data/published/overview/comparisons.csv`` takes each objective apart into claims, and each claim
-into pairs of systems; in a pair a ``*`` stands for the same words on both sides.
+``data/published/overview/comparisons.csv`` divides each objective into claims, and each claim into
+pairs of systems; in a pair, ``*`` matches the same text on both sides.
 """
 
 import re
@@ -15,13 +15,13 @@ VERDICTS = {"better": "holds", "worse": "does not hold", "cannot be told": "cann
 
 
 def compare_systems(rows):
-    """Compare headline systems as the thesis's objectives ask for.
+    """Compare the headline systems of each claim.
 
     Parameters
     ----------
     rows : DataFrame
-        With the columns of `read_headlines` and ``evidence``, where a row comes from; only
-        systems of one origin, notebook and corpus are compared.
+        With the columns of `read_headlines` and ``evidence``, the origin of a row. Comparisons
+        are within one origin, notebook and corpus.
 
     Returns
     -------
@@ -30,39 +30,29 @@ def compare_systems(rows):
         their scores with intervals as text, and ``verdict``: ``better``, ``worse`` or ``cannot
         be told`` (intervals that overlap).
     """
-    found = []
+    compared = []
     for rule in load_list("comparisons").itertuples():
         pattern = re.compile(re.escape(rule.ours).replace(r"\*", "(.*)"))
         pool = rows[(rows["notebook"] == rule.notebook) & (rows["table"] == rule.table)]
         for _, same in pool.groupby(["evidence", "corpus"], sort=False):
-            by_system = same.set_index("system").to_dict("index")
-            for system, ours in by_system.items():
-                matched = pattern.fullmatch(system) if ours["role"] == "method" else None
-                if not matched:
-                    continue
-                variant = matched[1] if "*" in rule.ours else ""
+            systems = same.set_index("system").to_dict("index")
+            for system, ours in systems.items():
+                match = pattern.fullmatch(system) if ours["role"] == "method" else None
+                variant = match[1] if match and match.groups() else ""
                 others = [name.replace("*", variant) for name in rule.others.split("|")]
-                other = next((name for name in others if name in by_system), None)
+                other = next((name for name in others if match and name in systems), None)
                 if other:
-                    found.append(
-                        {
-                            "objective": rule.objective,
-                            "claim": rule.claim,
-                            "evidence": ours["evidence"],
-                            "section": ours["section"],
-                            "corpus": ours["corpus"],
-                            "ours": system,
-                            "ours_score": describe_headline(ours),
-                            "other": other,
-                            "other_score": describe_headline(by_system[other]),
-                            "verdict": _tell(ours, by_system[other]),
-                        }
-                    )
+                    row = {key: ours[key] for key in ("evidence", "section", "corpus")}
+                    row |= {"objective": rule.objective, "claim": rule.claim}
+                    for side, name in (("ours", system), ("other", other)):
+                        score = describe_headline(systems[name])
+                        row |= {side: name, f"{side}_score": score}
+                    compared.append({**row, "verdict": _compare(ours, systems[other])})
     columns = "objective claim evidence section corpus ours ours_score other other_score verdict"
-    return pd.DataFrame(found, columns=columns.split())
+    return pd.DataFrame(compared, columns=columns.split())
 
 
-def _tell(ours, other):
+def _compare(ours, other):
     above, below = ours["low"] > other["high"], ours["high"] < other["low"]
     if ours["measure"] == "error rate":
         above, below = below, above
@@ -70,7 +60,7 @@ def _tell(ours, other):
 
 
 def judge_objectives(compared):
-    """What holds of each objective, and on what evidence.
+    """Summarise the comparisons of each claim.
 
     Parameters
     ----------
@@ -80,10 +70,10 @@ def judge_objectives(compared):
     Returns
     -------
     DataFrame
-        A row for each claim and evidence: ``holds`` if every comparison says so, ``does not
-        hold`` if every one says the contrary, ``holds in part`` or ``does not hold in part`` if
-        some do and none contradicts, ``mixed`` if some do; else ``cannot be told``. Without
-        comparisons: ``not run``.
+        One row per claim and evidence: ``holds`` if all comparisons are better, ``does not hold``
+        if all are worse, ``holds in part`` or ``does not hold in part`` if the others are
+        inconclusive, ``mixed`` if there are both; ``cannot be told`` if all are inconclusive, and
+        ``not run`` without comparisons.
     """
     claims = load_list("comparisons")[["objective", "claim"]].drop_duplicates()
     rows = []
@@ -91,17 +81,10 @@ def judge_objectives(compared):
         of_claim = compared[(compared["objective"] == objective) & (compared["claim"] == claim)]
         for evidence, part in of_claim.groupby("evidence", sort=False):
             counts = Counter(part["verdict"])
-            rows.append(
-                {
-                    "objective": objective,
-                    "claim": claim,
-                    "evidence": evidence,
-                    "sections": ", ".join(dict.fromkeys(part["section"])),
-                    "corpora": ", ".join(dict.fromkeys(part["corpus"])),
-                    **{name: counts[name] for name in VERDICTS},
-                    "verdict": _sum_up(counts),
-                }
-            )
+            row = {"objective": objective, "claim": claim, "evidence": evidence, **counts}
+            row["sections"] = ", ".join(dict.fromkeys(part["section"]))
+            row["corpora"] = ", ".join(dict.fromkeys(part["corpus"]))
+            rows.append({**row, "verdict": _summarise(counts)})
         if not len(of_claim):
             rows.append({"objective": objective, "claim": claim, "verdict": "not run"})
     columns = ["objective", "claim", "evidence", "sections", "corpora", *VERDICTS, "verdict"]
@@ -110,10 +93,8 @@ def judge_objectives(compared):
     return judged.astype(object).fillna("").assign(**counted)
 
 
-def _sum_up(counts):
-    said = [name for name in ("better", "worse") if counts[name]]
-    if len(said) == 2:
-        return "mixed"
-    if not said:
-        return "cannot be told"
-    return VERDICTS[said[0]] + (" in part" if counts["cannot be told"] else "")
+def _summarise(counts):
+    clear = [name for name in ("better", "worse") if counts[name]]
+    if len(clear) != 1:
+        return "mixed" if clear else "cannot be told"
+    return VERDICTS[clear[0]] + (" in part" if counts["cannot be told"] else "")

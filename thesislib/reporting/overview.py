@@ -1,14 +1,15 @@
-"""What every table and figure of the thesis stands at; its misprints, and the choices left open.
+"""Status of every table and figure of the thesis, its misprints and its open choices.
 
-Nothing is run here: the finished runs in ``results`` and the kept results in
-``docs/stand_ins.csv`` are read. Whatever is missing is listed as such.
+This module runs no experiment. It reads the finished runs in ``results`` and the stored results in
+``docs/stand_ins.csv``; missing results are listed with the reason.
 
 ::
 
     python -m thesislib.reporting.overview results/public/10_2_snore
     python -m thesislib.reporting.overview --readme
 
-The first adds a run's headlines to ``docs/stand_ins.csv``, the second prints the README's table.
+The first adds a run's headlines to ``docs/stand_ins.csv``, the second prints the table of the
+README.
 """
 
 import argparse
@@ -20,27 +21,26 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pandas as pd
-import yaml
 
 from thesislib.errors import ParameterError, ThesisError
-from thesislib.places import notebooks_folder, project_root, results_folder
+from thesislib.places import project_root, results_folder
 from thesislib.reporting.headlines import (
     describe_headline,
-    keep_stand_ins,
     load_list,
     load_stand_ins,
     read_headlines,
     read_run,
     stand_ins_file,
+    store_headlines,
 )
-from thesislib.reporting.notebooks import OVERVIEW, PROFILES, read_parameters
+from thesislib.reporting.notebooks import OVERVIEW, PROFILES, read_parameters, read_profile
 from thesislib.reporting.published import list_published, load_published, published_headline
 from thesislib.reporting.results import list_folders
 from thesislib.reporting.tables import table_stem
 
-#: What a run of a profile is on, where it cannot tell itself.
+#: Kind of corpus of a profile, for runs without a record.
 KINDS = {"demo": "synthetic", "public": "stand-in", "paper": "thesis"}
-KEPT = "docs/stand_ins.csv"
+STORED = "docs/stand_ins.csv"
 NO_CORPUS = "no corpus"
 
 
@@ -55,15 +55,13 @@ def find_runs(further=None):
     Returns
     -------
     list of dict
-        ``source`` (the profile, or the name given), ``notebook``, ``folder``, ``record`` (of
+        ``source`` (the profile, or the key), ``notebook``, ``folder``, ``record`` (of
         ``run.json``), ``rows`` (as `read_headlines`) and ``problem`` (why there are none).
     """
     places = {profile: results_folder() / profile for profile in PROFILES} | (further or {})
     runs = []
-    for source, place in places.items():
-        place = Path(place)
-        own = [place] if (place / "run.json").exists() else []
-        for folder in own + list_folders(place):
+    for source, place in ((source, Path(place)) for source, place in places.items()):
+        for folder in [place] * (place / "run.json").exists() + list_folders(place):
             run = {"source": source, "notebook": folder.name, "folder": folder, "problem": ""}
             try:
                 run |= {"record": read_run(folder), "rows": read_headlines(folder)}
@@ -76,35 +74,33 @@ def find_runs(further=None):
     return [run for run in runs if run["notebook"] != OVERVIEW]
 
 
-def list_results(runs, kept=None):
-    """List every table and figure of the thesis with what there is of it.
+def list_results(runs, stored=None):
+    """List every table and figure of the thesis with its results.
 
     Parameters
     ----------
     runs : list of dict
         From `find_runs`.
-    kept : DataFrame, optional
+    stored : DataFrame, optional
         From `load_stand_ins`.
 
     Returns
     -------
     DataFrame
-        One row or more an output: ``output``, ``section``, ``title``, ``printed`` (the thesis's
+        At least one row per output: ``output``, ``section``, ``title``, ``printed`` (the thesis's
         headline), ``kind`` (``thesis``, ``stand-in``, ``synthetic``, ``no corpus``), ``source``,
         ``system``, ``score``, ``low``, ``high``, ``measure``, ``corpus``, ``weights``, ``seed``,
-        ``status`` (``run``, ``not run: why``, ``no result: why``) and ``link``, which
-        starts from the results folder.
+        ``status`` (``run``, ``not run: why``, ``no result: why``) and ``link``, relative to the
+        results folder.
     """
-    kept = load_stand_ins() if kept is None else kept
+    stored = load_stand_ins() if stored is None else stored
     rows = []
     for output in load_list("outputs").to_dict("records"):
         about = {key: output[key] for key in ("output", "section", "title")}
         about["printed"] = describe_printed(output["output"])
-        if output["notebook"]:
-            found = _list_made(output, runs, kept)
-        else:
-            found = [{"status": f"no result: {output['reason']}"}]
-        rows += [{**about, **row} for row in found]
+        status = f"no result: {output['reason']}"
+        ours = _list_ours(output, runs, stored) if output["notebook"] else [{"status": status}]
+        rows += [about | row for row in ours]
     columns = (
         "output section title printed kind source system score low high measure corpus weights "
         "seed status link"
@@ -112,54 +108,54 @@ def list_results(runs, kept=None):
     return pd.DataFrame(rows, columns=columns.split())
 
 
-def _list_made(output, runs, kept):
-    """Rows of one output: what was made of it, and on which kinds of corpora nothing was."""
+def _list_ours(output, runs, stored):
+    """List the results of one output, and the kinds of corpora without any."""
     kind, number = output["output"].split()
     file = f"{kind}s/{kind}_{table_stem(number)}.{'csv' if kind == 'table' else 'png'}"
-    found = []
+    table, without = number if kind == "table" else "", output["corpus"]
+    rows = []
     for run in (run for run in runs if run["notebook"] == output["notebook"]):
         record = run["record"]
         corpora = record.get("corpora", {})
-        # 4.1 names its corpora by the figure.
-        own = [corpora[name] for name in (output["output"].capitalize(),) if name in corpora]
-        own = own or list(corpora.values())
+        # The notebook of 4.1 names its corpora by the figure.
+        own = corpora.get(output["output"].capitalize())
+        own = [own] if own else list(corpora.values())
         kinds = sorted({c["kind"] for c in own}) or [KINDS.get(run["source"], "")]
         row = {
-            "kind": NO_CORPUS if output["corpus"] else ", ".join(kinds),
-            "corpus": "" if output["corpus"] else "; ".join(dict.fromkeys(c["name"] for c in own)),
+            "kind": NO_CORPUS if without else ", ".join(kinds),
+            "corpus": "" if without else "; ".join(dict.fromkeys(c["name"] for c in own)),
             "source": run["source"],
             "seed": str(record.get("parameters", {}).get("seed", "")),
             "status": "run",
             "link": os.path.relpath(run["folder"] / "executed.ipynb", results_folder()),
         }
         if run["problem"]:
-            found.append({**row, "status": f"not run: {run['problem']}", "link": ""})
+            rows.append({**row, "status": f"not run: {run['problem']}", "link": ""})
         elif file not in record["outputs"]:
-            found.append({**row, "status": "not run: the run made none"})
+            rows.append({**row, "status": "not run: the run made none"})
         else:
-            scored = pick_headlines(run["rows"], number if kind == "table" else "")
-            found += [{**row, **score} for score in scored] or [row]
-    for score in pick_headlines(kept, number if kind == "table" else ""):
-        found.append({**score, "kind": score["corpus_kind"], "source": KEPT, "status": "run"})
-    if output["corpus"]:
-        return found or [{"kind": NO_CORPUS, "status": "not run: no results"}]
-    there = {row["kind"] for row in found}
-    reasons = {"thesis": _find_own_corpus(output["notebook"]), "stand-in": "no results"}
-    reasons["synthetic"] = f"thesis run {output['notebook']}"
-    missing = [name for name in reasons if name not in there]
-    return found + [{"kind": name, "status": f"not run: {reasons[name]}"} for name in missing]
-
-
-def _find_own_corpus(notebook):
-    """Why the thesis's corpus was not used."""
-    path = notebooks_folder() / "parameters" / "paper" / f"{notebook}.yaml"
-    values = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    corpus = (values or {}).get("corpus", "")
-    return "no results" if (project_root() / corpus).is_dir() else f"no corpus in {corpus}"
+            rows += [row | score for score in pick_headlines(run["rows"], table) or [{}]]
+    for score in pick_headlines(stored, table):
+        rows.append({**score, "kind": score["corpus_kind"], "source": STORED, "status": "run"})
+    if without:
+        return rows or [{"kind": NO_CORPUS, "status": "not run: no results"}]
+    corpus = read_profile(output["notebook"], "paper").get("corpus", "")
+    present = (project_root() / corpus).is_dir()
+    reasons = {
+        "thesis": "no results" if present else f"no corpus in {corpus}",
+        "stand-in": "no results",
+        "synthetic": f"thesis run {output['notebook']}",
+    }
+    missing = reasons.keys() - {row["kind"] for row in rows}
+    return rows + [
+        {"kind": kind, "status": f"not run: {reason}"}
+        for kind, reason in reasons.items()
+        if kind in missing
+    ]
 
 
 def pick_headlines(rows, table):
-    """Rows of the system that stands for a table, one for each corpus or task.
+    """Select the rows of the system that represents a table, one per corpus or task.
 
     Parameters
     ----------
@@ -171,31 +167,31 @@ def pick_headlines(rows, table):
     Returns
     -------
     list of dict
-        Of the first pattern in ``data/published/overview/headlines.csv`` that fits; a method
-        comes before a control. Nothing is chosen by its score.
+        Of the first pattern in ``data/published/overview/headlines.csv`` that matches; a method
+        takes precedence over a control. The selection does not depend on scores.
     """
     patterns = load_list("headlines").set_index("table")["systems"].get(table, "")
     rows = rows[rows["table"] == table]
     for role in ("method", "baseline", "control"):
         of_role = rows[rows["role"] == role]
         for pattern in filter(None, patterns.split("|")):
-            fits = of_role[[fnmatchcase(name, pattern) for name in of_role["system"]]]
-            if len(fits):
-                return fits[fits["system"] == fits["system"].iloc[0]].to_dict("records")
+            matches = of_role[[fnmatchcase(name, pattern) for name in of_role["system"]]]
+            if len(matches):
+                return matches[matches["system"] == matches["system"].iloc[0]].to_dict("records")
     return []
 
 
 def describe_printed(output, rows=None, keys=None):
-    """The thesis's headline of a table, in a line.
+    """Format the thesis's headline of a table as one line.
 
     Parameters
     ----------
     output : str
-        Such as ``"table 10.4"``; a figure prints no number.
+        Such as ``"table 10.4"``; empty for a figure.
     rows : str, optional
-        Which rows of the printed table, as for ``DataFrame.query``; default: its headlines.
+        Rows of the printed table, as for ``DataFrame.query``; by default its headlines.
     keys : sequence of str, optional
-        Columns whose words are given with a value; default: all but notes.
+        Columns with the names of a value; by default all but notes.
 
     Returns
     -------
@@ -215,14 +211,14 @@ def describe_printed(output, rows=None, keys=None):
     form = "{:.2f}" if measure == "error_rate" else "{:.1f} %"
     texts = []
     for row in table.to_dict("records"):
-        shown = [k for k in row if k != "note"] if keys is None else [k for k in keys if k in row]
-        words = [row[k] for k in shown if isinstance(row[k], str) and row[k]]
+        names = [row[key] for key in (keys or row) if key != "note" and key in row]
+        words = [name for name in names if isinstance(name, str) and name]
         texts.append(" ".join([*words, form.format(row[measure])]))
     return "; ".join(texts)
 
 
 def load_ledger(name):
-    """Read the thesis's contradictions, or its open choices, with the values that are used.
+    """Read the contradictions of the thesis, or its open choices, with the values used here.
 
     Parameters
     ----------
@@ -236,7 +232,7 @@ def load_ledger(name):
     Raises
     ------
     ParameterError
-        If a parameter is not where the list says.
+        If a class or notebook lacks the parameter that the list names.
     """
     ledger = load_list(name)
     ledger["value"] = [find_value(*pair) for pair in ledger[["where", "parameter"]].to_numpy()]
@@ -244,7 +240,7 @@ def load_ledger(name):
 
 
 def find_value(where, parameter):
-    """Value of a notebook's parameter (paper profile) or of a class's (default), as text.
+    """Return a notebook's parameter (paper profile) or a class's default as text.
 
     Examples
     --------
@@ -256,32 +252,30 @@ def find_value(where, parameter):
     if where.startswith("thesislib."):
         module, name = where.rsplit(".", 1)
         signature = inspect.signature(getattr(importlib.import_module(module), name))
-        values = {key: given.default for key, given in signature.parameters.items()}
+        values = {key: value.default for key, value in signature.parameters.items()}
     else:
-        values = read_parameters(where)
-        path = notebooks_folder() / "parameters" / "paper" / f"{where}.yaml"
-        values |= yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        values = read_parameters(where) | read_profile(where, "paper")
     if parameter not in values:
         raise ParameterError(f"{where}: found no parameter {parameter!r}")
     return str(values[parameter])
 
 
-def write_readme_table(kept=None):
-    """The README's table of headlines, as Markdown.
+def write_readme_table(stored=None):
+    """Format the README's table of headlines as Markdown.
 
     Parameters
     ----------
-    kept : DataFrame, optional
+    stored : DataFrame, optional
         From `load_stand_ins`.
 
     Returns
     -------
     str
-        A row an experiment: the thesis's value, the same system on real stand-ins with its 95 %
+        One row per experiment: the thesis's value, the same system on real stand-ins with its 95 %
         interval, and on the thesis's own corpus.
     """
-    kept = load_stand_ins() if kept is None else kept
-    own = kept["corpus_kind"] == "thesis"
+    stored = load_stand_ins() if stored is None else stored
+    own = stored["corpus_kind"] == "thesis"
     outputs = load_list("outputs").set_index("output")
     lines = [
         "| Section | Thesis | Real stand-in, 95 % interval | The thesis's corpus |",
@@ -294,19 +288,19 @@ def write_readme_table(kept=None):
         measure = list_published().loc[headline.table, "measure"]
         measure = {"accuracy_percent": "accuracy", "error_rate": "error rate"}.get(measure, "UAR")
         cells = [f"{int(chapter)}.{part}", f"{headline.name}: {printed} {measure}"]
-        for rows in (kept[~own], kept[own]):
+        for rows in (stored[~own], stored[own]):
             scored = pick_headlines(rows[rows["role"] == "method"], headline.table)
-            cells.append("<br>".join(map(_describe_kept, scored)) or "not run")
+            cells.append("<br>".join(map(_describe_stored, scored)) or "not run")
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
 
-def _describe_kept(row):
-    """Corpus, system, its pre-trained network where the name has none, and score."""
-    given = row["weights"].removeprefix("pre-trained: ") if ":" in row["weights"] else ""
-    networks = [name.split()[0] for name in given.split(", ") if name]
-    new = [name for name in networks if name not in row["system"]]
-    system = row["system"] + (f" ({', '.join(new)})" if new else "")
+def _describe_stored(row):
+    """Format corpus, system, its pre-trained network unless the name has it, and score."""
+    weights = row["weights"].removeprefix("pre-trained: ") if ":" in row["weights"] else ""
+    networks = [name.split()[0] for name in weights.split(", ") if name]
+    networks = [name for name in networks if name not in row["system"]]
+    system = row["system"] + (f" ({', '.join(networks)})" if networks else "")
     return f"{row['corpus']}: {system} {describe_headline(row)}"
 
 
@@ -322,19 +316,21 @@ def main(arguments=None):
     parser.add_argument(
         "folders", nargs="*", type=Path, metavar="FOLDER", help="results of a finished run"
     )
-    parser.add_argument("-o", "--output", type=Path, help=f"default: {KEPT}")
+    parser.add_argument("-o", "--output", type=Path, help=f"default: {STORED}")
     parser.add_argument("--command", help="the command that was run; default: built anew")
     parser.add_argument("--date", help="YYYY-MM-DD; default: when run.json was written")
     parser.add_argument("--readme", action="store_true", help="print the README's table")
-    given = parser.parse_args(arguments)
-    output = given.output or stand_ins_file()
+    options = parser.parse_args(arguments)
+    output = options.output or stand_ins_file()
     try:
-        kept = load_stand_ins(output)
-        if given.folders:
-            kept = keep_stand_ins(given.folders, output, command=given.command, date=given.date)
-            print(f"{output}: {len(kept)} rows")
-        if given.readme:
-            print(write_readme_table(kept), end="")
+        stored = load_stand_ins(output)
+        if options.folders:
+            stored = store_headlines(
+                options.folders, output, command=options.command, date=options.date
+            )
+            print(f"{output}: {len(stored)} rows")
+        if options.readme:
+            print(write_readme_table(stored), end="")
     except ThesisError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
