@@ -11,7 +11,8 @@ import pytest
 
 # Compiled code that does not notice an exception: the process is ended all the same.
 BUSY = """\
-import hashlib, subprocess, sys
+import hashlib, signal, subprocess, sys
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it would be ignored
 from thesislib.workers import end_on_signals
 from thesislib.store import make_temporary
 with end_on_signals("thesis"):

@@ -74,7 +74,13 @@ class Case:
         environment = {**os.environ, "THESIS_KILL_MARKER": marker, "NO_PROXY": "127.0.0.1"}
         errors = open(place / "stderr", "wb")
         process = subprocess.Popen(
-            command, stdout=subprocess.DEVNULL, stderr=errors, env=environment, cwd=place
+            command,
+            stdout=subprocess.DEVNULL,
+            stderr=errors,
+            env=environment,
+            cwd=place,
+            # Under nohup, which ignores it, the command would rightly go on.
+            preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
         )
         errors.close()
         return process, marker

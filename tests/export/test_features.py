@@ -286,7 +286,7 @@ def test_band_statistics_have_the_bands_of_the_control_of_the_notebooks(few, tmp
 
 
 @pytest.mark.parametrize("name", ["mfcc39", "band-statistics", "bag", "s2sae", "deep-spectrum"])
-def test_a_clip_whose_features_are_not_finite_is_named_and_left_out(few, tmp_path, name):
+def test_a_clip_of_absurd_samples_is_named_and_left_out(few, tmp_path, name):
     soundfile.write(tmp_path / "huge.wav", np.full(4800, 1e30), 8000, subtype="FLOAT")
     options = {
         "deep-spectrum": DEEP,
@@ -297,7 +297,7 @@ def test_a_clip_whose_features_are_not_finite_is_named_and_left_out(few, tmp_pat
     outcome = write_features([few, tmp_path / "huge.wav"], path, name, **options)
     ((file, reason),) = outcome.errors.items()
     assert file.endswith("huge.wav")
-    assert "not finite" in reason or "NaN or infinite" in reason
+    assert "found a peak of 1e+30" in reason
     table = pd.read_parquet(path).select_dtypes("float32")
     assert outcome.n_clips == 5
     assert np.isfinite(table.to_numpy()).all()
