@@ -16,13 +16,13 @@ LIBRARY = Path(__file__).resolve().parents[1] / "thesislib"
 #: Code lines of a package at most; ``leaves`` are the modules of the top level.
 BUDGETS = {
     "leaves": 1325,
-    "corpora": 3006,
+    "corpora": 2150,
     "spectra": 545,
     "representations": 3405,
     "evaluation": 1361,
     "reporting": 1718,
     "compendium": 1074,
-    "export": 1260,
+    "export": 1605,
 }
 #: All packages together, and modules beside the packages at the top level.
 TOTAL, TOP_LEVEL = 13900, 9
