@@ -1,4 +1,4 @@
-"""Figures of the background chapter (thesis 2.1): computed, not copied.
+"""Figures of the background chapter (thesis 2.1), computed.
 
 * Figure 2.4, :func:`plot_fits`: polynomials of degree 1, 5 and 15 through noisy points,
   with cross-validated error. The thesis names neither the true curve nor the points;
@@ -15,10 +15,10 @@ from sklearn.model_selection import KFold
 from thesislib.errors import check_number, check_option
 
 DEGREES = (1, 5, 15)
-#: Figure of the thesis to the function it shows.
+#: Figure of the thesis to its function.
 ACTIVATIONS = {"2.7": "sigmoid", "2.8": "tanh", "2.9": "relu", "2.10": "leaky_relu"}
 _TITLES = {"sigmoid": "sigmoid", "tanh": "tanh", "relu": "ReLU", "leaky_relu": "leaky ReLU"}
-#: Printed in grey, line styles and lightness still tell the curves apart.
+#: Line styles and lightness distinguish the curves in grey.
 _DARK, _LIGHT = "black", "0.55"
 
 
@@ -85,13 +85,13 @@ def plot_activation(name, *, slope=0.2, limit=5.0):
     axes.axvline(0, color="0.85", linewidth=0.8, zorder=0)
     title = _TITLES[name] + (f" (slope {slope:g} below zero)" if name == "leaky_relu" else "")
     axes.set(xlabel="input x", ylabel="output", title=title, xlim=(-limit, limit))
-    # Above the axes, where it covers neither curves nor the small print below.
+    # Above the axes, so that it covers neither the curves nor the small print.
     figure.legend(loc="outside upper center", ncols=2, frameon=False)
     return figure
 
 
 def true_curve(x):
-    """The curve behind the points of Figure 2.4: one period of a sine on [0, 1].
+    """True curve of Figure 2.4: one period of a sine on [0, 1].
 
     Examples
     --------
@@ -124,7 +124,7 @@ def fit_polynomials(*, degrees=DEGREES, n_points=30, noise=0.25, n_folds=10, ran
         Degree to the least-squares fit on all points.
     errors : pandas.DataFrame
         Index ``degree``; columns ``mse_training`` (all points), ``mse_validation`` and
-        ``mse_deviation`` (mean and deviation over the folds).
+        ``mse_deviation`` (mean and standard deviation over the folds).
 
     Raises
     ------
@@ -170,7 +170,7 @@ def plot_fits(**settings):
     Returns
     -------
     matplotlib.figure.Figure
-        One axes a degree, with the lines ``fit`` and ``true curve``, the ``points``, and
+        One axes per degree, with the lines ``fit`` and ``true curve``, the ``points``, and
         the cross-validated error in the title.
     """
     x, y, fits, errors = fit_polynomials(**settings)
@@ -187,14 +187,14 @@ def plot_fits(**settings):
         axes.plot(grid, fit(grid), color=_DARK, linestyle="-", linewidth=2, label="fit")
         axes.plot(grid, true_curve(grid), color=_LIGHT, linestyle="--", label="true curve")
         axes.plot(x, y, "o", color=_DARK, fillstyle="none", markersize=5, label="points")
-        error, deviation = errors.loc[degree, ["mse_validation", "mse_deviation"]]
+        error, std = errors.loc[degree, ["mse_validation", "mse_deviation"]]
         axes.set(
             xlabel="x",
-            # A fit of high degree leaves the picture at the edges: that is the point.
+            # Fits of high degree exceed these limits at the edges, as in the thesis.
             ylim=(-2, 2),
             xlim=(0, 1),
             xticks=(0.25, 0.5, 0.75),
-            title=f"({letter}) degree {degree}\nvalidation MSE {error:.2g} ± {deviation:.2g}",
+            title=f"({letter}) degree {degree}\nvalidation MSE {error:.2g} ± {std:.2g}",
         )
     panels[0, 0].set_ylabel("y")
     handles, labels = panels[0, 0].get_legend_handles_labels()
@@ -203,5 +203,5 @@ def plot_fits(**settings):
 
 
 def _fit(x, y, degree):
-    # On one domain for all folds; Polynomial.fit scales it, so degree 15 is well conditioned.
+    # One domain for all folds; Polynomial.fit scales it, so that degree 15 is well conditioned.
     return np.polynomial.Polynomial.fit(x, y, degree, domain=[0, 1])

@@ -120,9 +120,9 @@ def plot_pictures(pictures, titles, *, duration_s, f_max_hz, frequency_label="fr
     matplotlib.figure.Figure
     """
     figure, grid = _make_grid(len(pictures), 4, 3.1, 3.2)
-    for axes, picture, title, length, top in zip(grid.flat, pictures, titles, duration_s, f_max_hz):
+    for axes, image, title, length, top in zip(grid.flat, pictures, titles, duration_s, f_max_hz):
         height = top / 1000 if top else 1
-        axes.imshow(picture, extent=(0, length, 0, height), aspect="auto", interpolation="nearest")
+        axes.imshow(image, extent=(0, length, 0, height), aspect="auto", interpolation="nearest")
         axes.set(title=title, xlabel="time (s)", ylabel=frequency_label)
         if top is None:
             axes.set_yticks([])

@@ -1,9 +1,9 @@
 """The thesis's own numbers, as printed (chapters 4, 8, 9 and 10; contract 5 of the design).
 
-``data/published`` holds one CSV a table, tidy: the thesis's row keys, then the
-printed values, then ``headline`` (the row that the thesis calls best) and
-``note`` (where the text contradicts itself). The CSV keeps what is printed, the
-note says what it should be. ``data/published/README.md`` lists both.
+``data/published`` contains one tidy CSV per table: the thesis's row keys, the printed
+values, ``headline`` (the row that the thesis calls best) and ``note`` (contradictions in
+the text). The CSV has the printed value, the note has the correct one.
+``data/published/README.md`` lists both.
 
 Tables are named by the thesis's number as text: ``"8.1"`` and ``"8.10"`` are two
 tables and one float.
@@ -23,9 +23,9 @@ def list_published():
     Returns
     -------
     DataFrame
-        One row a table, its number as text in the index; columns ``section``,
-        ``title``, ``measure`` (the column that the table is about, empty where it
-        describes data or models), ``chance_percent`` and ``n_rows``.
+        One row per table, its number as text in the index; columns ``section``,
+        ``title``, ``measure`` (the main column, empty for tables of data or models),
+        ``chance_percent`` and ``n_rows``.
 
     Examples
     --------
@@ -70,7 +70,7 @@ def load_published(table):
     known = [*list_published().index, "constants"]
     check_option("table", table, known)
     stem = table if table == "constants" else f"table_{table.replace('.', '_')}"
-    # A column that is empty throughout would be read as float NaN.
+    # pandas would read an empty column as float NaN.
     loaded = pd.read_csv(published_folder() / f"{stem}.csv", dtype={"note": str, "headline": str})
     if "headline" in loaded:
         loaded["headline"] = loaded["headline"].eq("true")
@@ -79,7 +79,7 @@ def load_published(table):
 
 
 def published_headline(table):
-    """Rows of a printed table that the thesis calls best.
+    """Load the rows of a printed table that the thesis calls best.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Folders of results: a run writes beside the finished results and replaces them at its end.
+"""Folders of results. A run writes beside the finished results and replaces them at its end.
 
 A run writes into a hidden folder of its own (:func:`stage`). At its end that folder gets a fixed
 name (:func:`publish`), in one step; from then on it is the result, and its files are moved to
@@ -55,12 +55,12 @@ def write_record(folder, record):
 
 
 def stage(folder):
-    """Make the folder that a run writes into; remove those of processes that are gone.
+    """Create the folder that a run writes into; remove folders of processes that have ended.
 
     Parameters
     ----------
     folder : Path
-        Of the finished results. It is made if needed; what is in it stays as it is.
+        Of the finished results. It is created if needed; its contents do not change.
 
     Returns
     -------
@@ -108,7 +108,7 @@ def _make_beside(folder):
 
 
 def publish(staged, folder):
-    """Replace finished results by what a run wrote.
+    """Replace the finished results by those of a run.
 
     Raises
     ------
@@ -139,7 +139,7 @@ def settle(folder):
 
 
 def keep_failed(staged, folder, log):
-    """Keep what a failed run wrote, in place of an earlier failure; return the folder."""
+    """Store the output of a failed run, replacing an earlier failure; return the folder."""
     with contextlib.suppress(OSError):  # on a full disk, the results stay without a log
         (staged / "log.txt").write_text(log + "\n", encoding="utf-8")
         if record := _read(staged):

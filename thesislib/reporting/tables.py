@@ -1,4 +1,4 @@
-"""Result tables: ours, and in a block of its own what the thesis printed (contract 5)."""
+"""Result tables: ours, and in a separate block the rows that the thesis printed (contract 5)."""
 
 from collections import Counter
 
@@ -35,13 +35,13 @@ def join_published(ours, published, *, keys=(), scores=(), comparable=False):
     ours : pandas.DataFrame
         Rows of this run.
     published : pandas.DataFrame or None
-        What the thesis printed, with the same column names where they mean the same.
+        Printed rows, with the same names for the same columns.
     keys : sequence of str
         Columns that identify a row in both.
     scores : sequence of str
         Columns whose difference is of interest.
     comparable : bool
-        Whether the corpus is the thesis's own; only then differences are given, as
+        Whether the corpus is the thesis's own; only then the result has differences, as
         columns ``difference_<score>`` (ours minus the thesis's).
 
     Returns
@@ -80,7 +80,7 @@ def join_published(ours, published, *, keys=(), scores=(), comparable=False):
 
 
 def _by_key(table, keys):
-    """Index a table by what its key columns say, whatever their spelling or number format."""
+    """Index a table by its key columns, independent of spelling and number format."""
     index = [" ".join(_plain(value) for value in row) for row in table[list(keys)].to_numpy()]
     return table.set_axis(pd.Index(index), axis=0)
 
@@ -94,7 +94,7 @@ def _plain(value):
 def describe_score(
     decisions, *, name="uar_test", groups=None, metric=unweighted_average_recall, seed=0, n=1000
 ):
-    """Score of some decisions in percent, with its 95 % bootstrap interval.
+    """Score of predictions in percent, with its 95 % bootstrap interval.
 
     Parameters
     ----------
@@ -120,12 +120,12 @@ def describe_score(
         n_resamples=n,
         seed=seed,
     )
-    found = {"": decisions.score(metric), "_low": low, "_high": high}
-    return {f"{name}{end}_percent": round(100 * value, 2) for end, value in found.items()}
+    scores = {"": decisions.score(metric), "_low": low, "_high": high}
+    return {f"{name}{end}_percent": round(100 * value, 2) for end, value in scores.items()}
 
 
 def describe_folds(decisions, *, name="uar", metric=unweighted_average_recall, **interval):
-    """Score of the concatenated folds with its interval, and mean and deviation over folds.
+    """Score of the concatenated folds with its interval; mean and standard deviation over folds.
 
     Parameters
     ----------
@@ -142,16 +142,16 @@ def describe_folds(decisions, *, name="uar", metric=unweighted_average_recall, *
         The columns of :func:`describe_score`, ``<name>_mean_percent`` and
         ``<name>_std_percent`` (``ddof=0``, as in the thesis).
     """
-    found = score_folds(decisions.truth, decisions.predicted, decisions.folds, metric=metric)
+    scores = score_folds(decisions.truth, decisions.predicted, decisions.folds, metric=metric)
     return {
         **describe_score(decisions, name=name, metric=metric, **interval),
-        f"{name}_mean_percent": round(100 * found["mean"], 2),
-        f"{name}_std_percent": round(100 * found["std"], 2),
+        f"{name}_mean_percent": round(100 * scores["mean"], 2),
+        f"{name}_std_percent": round(100 * scores["std"], 2),
     }
 
 
 def tell_apart(ours, other, *, name="uar_test"):
-    """Whether two scores can be told apart: only where their intervals do not overlap.
+    """Compare two scores by their intervals; overlapping intervals are inconclusive.
 
     Parameters
     ----------
@@ -179,7 +179,7 @@ def tell_apart(ours, other, *, name="uar_test"):
 
 
 def describe_chunks(decisions, clip_of_chunk, *, groups, **options):
-    """Scores of decisions on chunks, and of the clips that vote with them, side by side (8.3).
+    """Scores of chunks and of clips by majority vote of their chunks (8.3).
 
     Parameters
     ----------
@@ -207,7 +207,7 @@ def describe_chunks(decisions, clip_of_chunk, *, groups, **options):
 
 
 def describe_selections(result, clip_of_chunk=None, *, groups, **options):
-    """Scores of a cross-validation with the complexity chosen both ways (contract 7).
+    """Scores of a cross-validation for both selections of the complexity (contract 7).
 
     Parameters
     ----------
@@ -239,7 +239,7 @@ def describe_selections(result, clip_of_chunk=None, *, groups, **options):
 
 
 def describe_choice(chosen):
-    """What a nested choice took, and in how many folds.
+    """Format the settings of a nested selection and the number of folds with each.
 
     Parameters
     ----------
@@ -265,15 +265,15 @@ def write_table(table, number, folder, *, caption):
     ----------
     table : pandas.DataFrame
     number : str
-        The thesis's own number, such as ``10.4``.
+        The thesis's number, such as ``10.4``.
     folder : Path
     caption : str
-        Says corpus, kind and weights; goes into the LaTeX.
+        Corpus, kind and weights, for the LaTeX.
 
     Returns
     -------
     list of Path
-        The files written.
+        The files.
 
     Raises
     ------
