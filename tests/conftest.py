@@ -22,6 +22,16 @@ def reference_data():
     return Path(folder)
 
 
+@pytest.fixture(autouse=True)
+def environment():
+    """Environment variables that a test changes (the command line sets some) end with it."""
+    before = dict(os.environ)
+    yield
+    for name in os.environ.keys() - before.keys():
+        del os.environ[name]
+    os.environ.update(before)
+
+
 @pytest.fixture
 def rng():
     """Random generator with a fixed seed."""

@@ -67,7 +67,13 @@ def test_an_interrupted_notebook_leaves_finished_results_alone(project, finished
     before, started = hash_all(finished), project / "started"
     command = [sys.executable, "-m", "papermill", f"{NAME}.ipynb", str(project / "o.ipynb")]
     command += ["-p", "seed", "9", "-p", "store", str(started)]
-    process = subprocess.Popen(command, cwd=project / "notebooks", stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        command,
+        cwd=project / "notebooks",
+        stderr=subprocess.DEVNULL,
+        # Processes that a shell starts in the background ignore interrupts.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
     deadline = time.monotonic() + 120
     while not started.exists():
         assert process.poll() is None

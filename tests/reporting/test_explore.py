@@ -173,7 +173,7 @@ def test_activations_have_the_shape_of_their_layer(alexnet):
     np.testing.assert_allclose(activations["features.0"], expected, atol=1e-4)
     # A maximum over windows of the rectified maps.
     assert activations["features.2"].max() == pytest.approx(activations["features.0"].max())
-    with pytest.raises(ParameterError, match=r"did you mean features\.0"):
+    with pytest.raises(ParameterError, match=r"did you mean 'features\.0'"):
         activate_layers(alexnet, image, ["feature.0"])
 
 

@@ -26,7 +26,7 @@ from thesislib.export.download import DAMAGED, fetch_archives, fetch_file
 from thesislib.places import data_folder, weights_folder
 from thesislib.store import hash_file, lock, write_atomically
 
-#: What an archive may hold: testing much more would only keep the machine busy.
+#: What an archive may hold: testing much more would only take time.
 _MAX_BYTES = 2 << 30
 
 
