@@ -168,17 +168,16 @@ def make_clips(rng, n=12):
 
 def test_frames_need_their_neighbours_where_the_order_tells(seeds):
     options = {"n_units": 16, "n_epochs": 30, "batch_size": 32, "dropout": 0.0}
-    correct, undecided = [], []
+    correct, alone = [], []
     for seed in seeds:
-        X, y = make_clips(np.random.default_rng(seed))
-        machine = FrameMLP(context_frames=5, **options, learning_rate=1e-2, random_state=seed)
-        right = np.array(y[8:]) == "rising"
-        p = machine.fit(X[:8], y[:8]).predict_proba(X[8:])
-        correct.append(p[np.arange(4), right.astype(int)].mean())
-        alone = clone(machine).set_params(context_frames=1).fit(X[:8], y[:8])
-        undecided.append(np.abs(alone.predict_proba(X[8:]) - 0.5).mean())
+        X, y = make_clips(np.random.default_rng(seed), 48)
+        classifier = FrameMLP(context_frames=5, **options, learning_rate=1e-2, random_state=seed)
+        right = np.arange(16), (np.array(y[32:]) == "rising").astype(int)
+        for context_frames, shares in ((5, correct), (1, alone)):
+            fitted = clone(classifier).set_params(context_frames=context_frames).fit(X[:32], y[:32])
+            shares.append(fitted.predict_proba(X[32:])[right].mean())
     assert np.median(correct) > 0.8
-    assert np.median(undecided) < 0.2
+    assert 0.35 < np.median(alone) < 0.65  # chance: the other clips' levels say nothing
 
 
 def test_baseline_sees_200_numbers_a_frame(rng):
