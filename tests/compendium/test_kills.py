@@ -219,7 +219,10 @@ def make_case(tmp_path, clips, project, add_notebook, slow_server):
         if name == "bag":
             frames = tmp_path / "frames"
             write_features([clips], frames, "mfcc39", shards=2)
-            options = ["-o", "OUT/bags", "--size", 20, "--n-assign", 2, "--jobs", 2]
+            codebook, sizes = tmp_path / "codebook", {"codebook_size": 20, "n_assign": 2}
+            learn = {"frames": "mfcc39", "save_codebook": codebook, **sizes}
+            write_features([clips], tmp_path / "bags.csv", "bag", **learn)
+            options = ["--codebook", codebook, "-o", "OUT/bags", "--jobs", 2]
             return Case(folder, ["bag", frames, *options], ["bags/part-*", "bags/_*.csv"])
         if name == "fetch":
             options = ["--folder", "OUT/emo", "--accept-licence"]
