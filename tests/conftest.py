@@ -1,6 +1,7 @@
 """Fixtures for every test: the reference data, a seeded generator, seeds of learning tests."""
 
 import os
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,25 @@ def environment():
     for name in os.environ.keys() - before.keys():
         del os.environ[name]
     os.environ.update(before)
+
+
+@pytest.fixture
+def mount_disk(tmp_path):
+    """Mount a small file system of some KiB, or skip where that is not allowed."""
+    folder = tmp_path / "disk"
+
+    def mount(size_kib):
+        folder.mkdir()
+        command = ["mount", "-t", "tmpfs", "-o", f"size={size_kib}k", "tmpfs", str(folder)]
+        try:
+            subprocess.run(command, check=True, capture_output=True)
+        except (OSError, subprocess.CalledProcessError):
+            pytest.skip("mounting a small file system is not allowed here")
+        return folder
+
+    yield mount
+    if folder.is_mount():
+        subprocess.run(["umount", str(folder)], check=True)
 
 
 @pytest.fixture

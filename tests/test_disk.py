@@ -16,17 +16,8 @@ from thesislib.training import read_tensors, train, write_tensors
 
 
 @pytest.fixture
-def small_disk(tmp_path):
-    """Mount a file system of 256 KiB, or skip where that is not allowed."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(folder)]
-    try:
-        subprocess.run(command, check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError):
-        pytest.skip("mounting a small file system is not allowed here")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+def small_disk(mount_disk):
+    return mount_disk(256)
 
 
 def test_a_full_disk_is_named_and_what_is_there_stays_valid(small_disk):

@@ -124,17 +124,8 @@ def test_a_folder_without_permission(inputs, tmp_path, kind, idle, capsys, monke
 
 
 @pytest.fixture
-def small_disk(tmp_path):
-    """Mount a file system of 128 KiB, or skip where that is not allowed."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=128k", "tmpfs", str(folder)]
-    try:
-        subprocess.run(command, check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError):
-        pytest.skip("mounting a small file system is not allowed here")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+def small_disk(mount_disk):
+    return mount_disk(128)
 
 
 @pytest.mark.parametrize("kind", COMMANDS)
