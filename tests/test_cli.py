@@ -317,7 +317,8 @@ def test_few_open_files_leave_one_process_and_a_remark(clips, tmp_path):
     assert done.stderr == "remark: no worker processes: Too many open files (ulimit -n)\n"
 
 
-def test_a_missing_argument_ends_in_the_usage(capsys):
+def test_a_missing_argument_is_named_in_one_line(capsys):
     with pytest.raises(SystemExit, match="2"):
         run("features", "clips")
-    assert "-r/--representation" in capsys.readouterr().err
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "-r/--representation" in line and line.endswith("see thesis features --help")

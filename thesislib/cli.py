@@ -11,9 +11,17 @@ from thesislib.export.cli import add_cluster, add_commands, assignment, option_v
 from thesislib.workers import end_on_signals, end_process
 
 
+class Parser(argparse.ArgumentParser):
+    """Parser whose errors take one line, without the usage."""
+
+    def error(self, message):
+        """Print the error and where the options are explained; exit with code 2."""
+        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
 def build_parser():
     """Parser of the command line."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="thesis",
         description="Deep representation learning for audio, experiment by experiment.",
     )
