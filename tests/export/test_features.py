@@ -314,7 +314,7 @@ def test_a_mel_axis_of_mel_bands_is_accepted_with_a_remark(few, tmp_path):
 def test_the_index_of_the_folder_is_not_counted_as_left_out(few, tmp_path):
     folder = tmp_path / "in"
     folder.mkdir()
-    for name in ("index.csv", "corpus.json", "notes.txt"):
+    for name in ("index.csv", "corpus.json", "notes.txt", ".out.csv.lock"):
         (folder / name).touch()
     (folder / "0.wav").write_bytes((few / "0.wav").read_bytes())
     outcome = write_features([folder], tmp_path / "out.csv", "band-statistics", **BANDS)

@@ -65,8 +65,8 @@ def find_recordings(audio):
                 for name in subfolders
                 if not name.startswith(".") and not _leads_back(Path(folder, name))
             ]
-            for file in (Path(folder, name) for name in files):
-                if file.suffix.lower() in SUFFIXES and not file.name.startswith("."):
+            for file in (Path(folder, name) for name in files if not name.startswith(".")):
+                if file.suffix.lower() in SUFFIXES:
                     found.append(file)
                 elif file.name not in OWN_FILES:
                     ignored[file.suffix.lower()] += 1
