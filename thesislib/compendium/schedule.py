@@ -18,12 +18,13 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
+from thesislib.compendium.checks import describe_work
 from thesislib.compendium.freshness import describe_changes, find_changes
 from thesislib.compendium.parameters import plan_runs
 from thesislib.errors import ThesisError, check_number
-from thesislib.reporting.notebooks import OVERVIEW, read_cells, read_parameters
+from thesislib.reporting.notebooks import OVERVIEW, list_notebooks, read_cells, read_parameters
 from thesislib.reporting.results import find_results, read_record
-from thesislib.workers import PATIENCE_S, end_process
+from thesislib.workers import PATIENCE_S, end_process, open_cluster
 
 #: Memory of a notebook without an earlier run.
 USUAL_MEMORY_GB = 2.0
@@ -80,6 +81,23 @@ def describe_outcomes(outcomes):
     name, state = (max(len(row[column]) for row in rows) for column in (0, 1))
     line = f"{{:{name}}}  {{:{state}}}  {{:>7}}  {{:>6}}  {{:>7}}  {{}}"
     return "\n".join(line.format(*row) for row in rows)
+
+
+def run_command(
+    names, *, jobs=None, force=False, quiet=False, dry_run=False, dask=None, **settings
+):
+    """``thesis run``: run notebooks, or describe what would run; returns the exit code."""
+    names = list_notebooks() if names == ["all"] else names
+    settings["parameters"] = dict(settings.get("parameters", ()))
+    if dry_run:
+        for name, values in plan_runs(names, **settings).items():
+            print(f"{name}: {describe_changes(find_changes(name, values))}")
+            print(describe_work(name, {**read_parameters(name), **values}))
+        return 0
+    with open_cluster(dask, n_workers=jobs):
+        outcomes = run_all(names, jobs=jobs, force=force, progress=not quiet, **settings)
+    print(describe_outcomes(outcomes))
+    return int(any(outcome.state == "FAILED" for outcome in outcomes))
 
 
 def run_all(names, *, jobs=None, force=False, progress=True, **options):
