@@ -95,7 +95,7 @@ class ScoreTable:
 
     Examples
     --------
-    >>> from thesislib.corpora import Corpus
+    >>> from thesislib.corpora.index import Corpus
     >>> from thesislib.evaluation import Predictions
     >>> index = pd.DataFrame({"file": list("abcd"), "label": ["x", "y"] * 2})
     >>> corpus = Corpus(index, ".", name="letters")
