@@ -182,7 +182,7 @@ def compare(
         b = _arrange(other, metric)
         _check_same(a.table, b.table, a.name or "ours", b.name or "other")
     paired = a.seeds == b.seeds or 1 in (len(a.values), len(b.values))
-    values = a.values - b.values if paired else a.values.mean(0, True) - b.values.mean(0, True)
+    values = a.values - b.values if paired else (a.values.mean(0) - b.values.mean(0))[None]
     mean = values.mean(axis=0)
     interval, error = _estimate(a, mean, True, n_resamples, random_state)
     few = interval["unit"] == "group" and interval["n_groups"] < MIN_FLIPS
@@ -424,7 +424,7 @@ def _arrange(predictions, metric):
     if empty.any():
         raise ParameterError(f"{where}: found no event of {empty.idxmax()}, expected at least one")
     seeds, parts = zip(*table.sort_values(["file", "fold"]).groupby("seed"))
-    for seed, part in zip(seeds, parts):
+    for seed, part in zip(seeds[1:], parts[1:]):
         _check_same(parts[0], part, f"{where}, seed {seeds[0]}", f"{where}, seed {seed}")
     values = np.array([part["value"].to_numpy(float) for part in parts])
     return _Clips(parts[0], values, seeds, name, metric)
@@ -432,7 +432,10 @@ def _arrange(predictions, metric):
 
 def _check_same(first, second, first_name, second_name):
     """Check that two systems or seeds have the same clips, classes and groups."""
-    one, two = (part.set_index(["file", "fold"]).sort_index() for part in (first, second))
+    columns = ["file", "fold", "label", "group", "weight"]
+    if np.array_equal(first[columns].to_numpy(object), second[columns].to_numpy(object)):
+        return
+    one, two = (part.set_index(["file", "fold"]) for part in (first, second))
     if not one.index.equals(two.index):
         for more, less, name in ((one, two, second_name), (two, one, first_name)):
             lost = more.index.difference(less.index)
@@ -443,7 +446,7 @@ def _check_same(first, second, first_name, second_name):
                     f"{name}: found no row of {lost[0][0]} (of {len(lost)} files in all{whole}), "
                     f"expected the same {len(more)} clips in both"
                 )
-    for column in ("label", "group", "weight"):
+    for column in columns[2:]:
         differs = one[column] != two[column]
         if differs.any():
             at = differs.idxmax()
