@@ -178,7 +178,7 @@ def test_interval_of_a_difference_from_its_definition(rng):
     assert result["smallest_difference"] == pytest.approx(power)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=15)
 @given(st.integers(0, 10_000), st.integers(2, 25))
 def test_swapping_the_systems_negates(seed, n_groups):
     rng = np.random.default_rng(seed)
@@ -204,14 +204,14 @@ def test_chance_is_one_over_the_number_of_classes(rng):
 def test_the_smallest_difference_is_found_in_four_of_five(rng):
     """Power of the test at the difference that it reports as the smallest."""
     smallest, p_values = [], []
-    for _ in range(300):
+    for _ in range(100):
         ours = make_table(rng, [1] * 100, classes="x", right=0.85)
         other = make_table(rng, [1] * 100, classes="x", right=0.69, system="other")
         result = compare(ours, other, metric="accuracy", n_resamples=10)
         smallest.append(result["smallest_difference"])
         p_values.append(result["p_value"])
     assert np.median(smallest) == pytest.approx(0.16, abs=0.02)
-    assert np.mean(np.array(p_values) < 0.05) == pytest.approx(0.8, abs=0.08)
+    assert np.mean(np.array(p_values) < 0.05) == pytest.approx(0.8, abs=0.1)
 
 
 def test_holm_of_a_worked_example():
