@@ -73,7 +73,8 @@ def latex(text):
     >>> latex("50 % of τ_max, Zoë 中")
     '50 \\% of $\\tau$\\_max, Zo\\"{e} U+4E2D'
     """
-    return "".join(map(_latex_character, unicodedata.normalize("NFC", terminal(text))))
+    text = unicodedata.normalize("NFC", terminal(text))
+    return "".join(map(_latex_character, text)).replace("}$$^{", "")
 
 
 def _latex_character(sign):
