@@ -175,9 +175,8 @@ class Grid:
 
     def __init__(self, table, layout):
         self.layout = {"groups": [], "rows": {}, "columns": [], "match": [], **layout}
-        self.lines = self.layout.get(
-            "lines", {"selection": "Selection"} if "rows" in layout else {}
-        )
+        self.plain = not self.layout["rows"] and not self.layout["columns"]
+        self.lines = layout.get("lines", {} if self.plain else {"selection": "Selection"})
         self.beside = layout.get("thesis", "beside") == "beside"
         rows = [
             {k: v for k, v in row.items() if _show(v) != ""} for row in table.to_dict("records")
@@ -185,9 +184,8 @@ class Grid:
         theirs = [row for row in rows if row.get("source") == "thesis"]
         ours = [row for row in rows if row.get("source") != "thesis"]
         trained = {row.get("weights", "none") for row in ours} - {"random", "none"}
-        self._controls = dict(self.layout.get("controls", {}))
         if trained:
-            self._controls["weights"] = ["random"]
+            self.layout["controls"] = {"weights": ["random"], **layout.get("controls", {})}
         self._spell(theirs, ours)
         self._arrange(self._pair(ours, theirs))
         self._mark_best()
@@ -215,9 +213,13 @@ class Grid:
     def _is_control(self, row):
         if row.get("source") == "thesis":
             return False
+        return self._match_any(row, "controls")
+
+    def _match_any(self, row, part):
+        """Whether a value of the row is among the layout's patterns."""
         return any(
             fnmatch(_show(row.get(name, "")).casefold(), pattern.casefold())
-            for name, patterns in self._controls.items()
+            for name, patterns in self.layout.get(part, {}).items()
             for pattern in patterns
         )
 
@@ -320,10 +322,16 @@ class Grid:
         for (section, _, _, line, _), cells in self.grid.items():
             for column, cell in cells.items():
                 spec, row = self._origin[id(cell)]
-                if section == 0 and spec.get("best") and isinstance(cell.value, int | float):
+                control = self._is_control(row) or self._match_any(row, "controls_beside")
+                if (
+                    section == 0
+                    and not control
+                    and spec.get("best")
+                    and isinstance(cell.value, int | float)
+                ):
                     own = (column[-1],) if by else column
                     own = self._get(row, by) if by and len(self.layout["cells"]) == 1 else own
-                    key = (line, own, self._get(row, by))
+                    key = ("as published" in line, own, self._get(row, by))
                     groups[key].append((cell, max if spec["best"] == "max" else min))
         for members in groups.values():
             extreme = members[0][1](cell.value for cell, _ in members)
@@ -413,13 +421,12 @@ class Grid:
     def aligned(self):
         """Alignment of these columns: text to the left."""
         rows = [row[2] for row in self.body if row[0] == "row"]
-        texts = [[text for parts in column for _, text in parts] for column in zip(*rows)]
+        texts = [
+            [text for parts in column for style, text in parts if "small" not in style]
+            for column in zip(*rows)
+        ]
         is_text = [any(re.search(r"[^\W\d_]{4}", text) for text in own) for own in texts]
         return ["left" if text else "right" for text in is_text] or ["left"] * self.n_columns
-
-    @property
-    def aligned_all(self):
-        return ["left"] * len(self.stubs) + self.aligned
 
     def _stack(self, cell, beside):
         ours = [("bold" if cell.best else "", cell.ours)] if cell.ours else []

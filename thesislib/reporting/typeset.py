@@ -5,9 +5,12 @@ A cell is a list of ``(style, text)``, one below the other; styles are ``bold``,
 """
 
 import re
+import textwrap
 
 from thesislib.reporting import escape
 
+#: Packages that the LaTeX needs.
+PACKAGES = "array, booktabs, graphicx, longtable, xcolor"
 #: Contrast 4.5:1 on white.
 GREY = "#767676"
 _SIZES = ["small", "footnotesize", "scriptsize", "tiny"]
@@ -51,8 +54,8 @@ def to_html(grid, number, caption):
         lines.append("<tr>" + "".join(own) + "</tr>")
     body, notes = "\n".join(lines), escape.html(" ".join(grid.notes))
     return (
-        f'<div class="thesis-table tex2jax_ignore mathjax_ignore" style="overflow-x:auto">\n<table>\n'
-        f'<caption style="caption-side:top;text-align:left"><b>Table {escape.html(number)}:</b> '
+        '<div class="thesis-table tex2jax_ignore mathjax_ignore" style="overflow-x:auto">\n<table>'
+        f'\n<caption style="caption-side:top;text-align:left"><b>Table {escape.html(number)}:</b> '
         f"{escape.html(caption)}</caption>\n<thead>\n{head}\n</thead>\n<tbody>\n{body}\n</tbody>\n"
         f"</table>\n<p><small>{notes}</small></p>\n</div>\n"
     )
@@ -98,81 +101,85 @@ def _style(parts, tags, escaped):
 
 def to_latex(grid, number, caption):
     """LaTeX with booktabs: a float that fits the line, or a longtable where a page is too short."""
-    widths = _measure(grid)
+    n_stubs, n_all = len(grid.stubs), len(grid.stubs) + grid.n_columns
+    widths, heads = _measure(grid)
+    wide = [i for i, width in enumerate(widths) if width > (16 if grid.plain else 26)]
+    shares = {i: min(widths[i], 30 if grid.plain else 20) for i in wide}
+    usual = [shares.get(i, width) for i, width in enumerate(widths)]
+    gap = 6 if n_all < 10 else 3
+    natural = [sum(usual) * points + gap * n_all for points in _WIDTHS]
+    size = next((i for i, width in enumerate(natural) if width <= _PAGE[0]), 3)
     n_lines = sum(_count_lines(row) for row in grid.body) + len(grid.header) + 6
-    natural = [sum(widths) * points + 8 * len(widths) for points in _WIDTHS]
-    size = next((i for i, width in enumerate(natural[:3]) if width <= _PAGE[0]), 2)
-    # Text that is too long for a line gets columns of fixed width, with line breaks.
-    wraps = natural[2] > 1.3 * _PAGE[0] and any(
-        grid.aligned_all[i] == "left" for i in range(len(widths)) if widths[i] > 16
-    )
-    is_long = wraps or n_lines * _LEADING[size] > _PAGE[1]
+    is_long = n_lines * _LEADING[size] > _PAGE[1]
+    size = size if is_long else min(size, 2)
     smaller = _SIZES[min(size + 1, 3)]
     tags = {
         "bold": r"\textbf{{{}}}",
         "small": rf"{{{{\{smaller} {{}}}}}}",
         "thesis": r"\textcolor{{gray}}{{{}}}",
     }
-    columns = "".join({"left": "l", "right": "r"}[align] for align in grid.aligned_all)
-    if wraps:
-        shares = [max(4, min(width, 30)) for width in widths]
-        columns = "".join(
-            rf">{{\raggedright\arraybackslash}}p{{\dimexpr {share / sum(shares):.4f}\linewidth"
-            rf"-2\tabcolsep}}"
-            for share in shares
-        )
+    # Long text gets columns of fixed width: what the others leave of the line.
+    left = _PAGE[0] - gap * n_all - _WIDTHS[size] * (sum(usual) - sum(shares.values()))
+    columns, limits = [], {}
+    for i, align in enumerate(["left"] * n_stubs + grid.aligned):
+        columns.append(align[0])
+        if i in shares:
+            width = _WIDTHS[size] * shares[i] * min(1, left / _WIDTHS[size] / sum(shares.values()))
+            limits[i] = max(3, int(width / _WIDTHS[size]))
+            columns[-1] = rf">{{\raggedright\arraybackslash}}p{{{max(width, 12):.1f}pt}}"
 
-    def write(parts, wrap=wraps):
-        texts = _style(parts, tags, _break_words if wraps else escape.latex)
-        return " ".join(texts)
+    def write(parts, column=None):
+        limit = limits.get(column)
+        return " ".join(_style(parts, tags, lambda text: _break_words(text, limit)))
 
-    n_all = len(widths)
     lines = []
-    for i, level in enumerate(grid.header):
-        last = i == len(grid.header) - 1
-        own = [write([("", text)]) for text in (grid.stubs if last else [""] * len(grid.stubs))]
-        rules, at = [], len(grid.stubs) + 1
-        for text, span in level:
-            text = write([("", text)])
-            own.append(text if wraps else rf"\multicolumn{{{span}}}{{c}}{{{text}}}")
-            if span > 1 and text and not last:
+    for level, texts in zip(grid.header, heads):
+        own, rules, at = [], [], 1
+        for (_, span), parts in zip([("", 1)] * n_stubs + level, texts):
+            text = r"\\".join(map(escape.latex, parts))
+            text = rf"\shortstack{{{text}}}" if len(parts) > 1 else text
+            side = "l" if at <= n_stubs else "c"
+            own.append(rf"\multicolumn{{{span}}}{{{side}}}{{{text}}}" if text else "")
+            if span > 1 and text and level is not grid.header[-1]:
                 rules.append(rf"\cmidrule(lr){{{at}-{at + span - 1}}}")
             at += span
         lines.append(" & ".join(own) + r" \\" + "".join(rules))
     head, lines = "\n".join(lines), []
     for kind, text, *cells in grid.body:
         if kind in ("rule", "group"):
-            rule = r"\midrule" if kind == "rule" or lines else ""
-            text = rf"\multicolumn{{{n_all}}}{{l}}{{\textit{{{escape.latex(text)}}}}} \\"
+            style = "textbf" if kind == "rule" else "textit"
+            rule = {"rule": r"\midrule", "group": r"\addlinespace[3pt]"}[kind] if lines else ""
+            text = rf"\multicolumn{{{n_all}}}{{l}}{{\{style}{{{escape.latex(text)}}}}} \\*"
             lines.append(f"{rule}\n{text}".lstrip())
             continue
-        stubs = [write([("", stub)]) for stub in text]
+        stubs = [write([("", stub)], i) for i, stub in enumerate(text)]
         if kind == "span":
-            wide = rf"\multicolumn{{{grid.n_columns}}}{{l}}{{{write(cells[0])}}}"
-            lines.append(" & ".join([*stubs, wide]) + r" \\")
+            text = rf"\multicolumn{{{grid.n_columns}}}{{l}}{{{write(cells[0])}}} \\"
+            lines.append(" & ".join([*stubs, text]))
             continue
-        rows = max([1, *map(len, cells[0])])
-        for i in range(rows):
-            own = stubs if i == 0 else [""] * len(stubs)
-            own = own + [write(parts[i : i + 1]) for parts in cells[0]]
-            end = r" \\*" if i < rows - 1 and is_long else r" \\"
-            lines.append(" & ".join(own) + end)
-        if rows > 1:
-            lines[-1] += r"\addlinespace[2pt]"
+        n_rows = _count_lines((kind, text, *cells))
+        for i in range(n_rows):
+            own = stubs if i == 0 else [""] * n_stubs
+            own = own + [write(parts[i : i + 1], n_stubs + j) for j, parts in enumerate(cells[0])]
+            lines.append(" & ".join(own) + (r" \\*" if i < n_rows - 1 else r" \\"))
+        lines[-1] += r"\addlinespace[2pt]" if n_rows > 1 else ""
     body, notes = "\n".join(lines), escape.latex(" ".join(grid.notes))
     label = "tab:table_" + re.sub(r"\W", "_", number)
     title = rf"\caption{{{escape.latex(caption)}}}\label{{{label}}}"
-    setup = rf"\renewcommand{{\thetable}}{{{escape.latex(number)}}}\setlength{{\tabcolsep}}{{4pt}}"
-    start = "% Needs the packages booktabs, graphicx, longtable, array and xcolor.\n"
+    setup = (
+        rf"\{_SIZES[size]}\renewcommand{{\thetable}}{{{escape.latex(number)}}}"
+        rf"\setlength{{\tabcolsep}}{{{gap / 2}pt}}"
+    )
+    columns, start = "".join(columns), f"% Packages: {PACKAGES}\n"
     if is_long:
         return (
-            f"{start}{{\\{_SIZES[size]}{setup}\\setlength{{\\LTcapwidth}}{{\\linewidth}}\n"
+            f"{start}{{{setup}\\setlength{{\\LTcapwidth}}{{\\linewidth}}\n"
             f"\\begin{{longtable}}{{{columns}}}\n{title} \\\\\n\\toprule\n{head}\n\\midrule\n"
             f"\\endfirsthead\n\\toprule\n{head}\n\\midrule\n\\endhead\n\\bottomrule\n\\endfoot\n"
-            f"{body}\n\\end{{longtable}}\n{{\\{smaller} {notes}\\par}}\n}}\n"
+            f"{body}\n\\end{{longtable}}\n\\noindent{{\\{smaller} {notes}\\par}}\n}}\n"
         )
     return (
-        f"{start}\\begin{{table}}[htbp]\n\\centering\\{_SIZES[size]}{setup}\n{title}\n"
+        f"{start}\\begin{{table}}[htbp]\n\\centering{setup}\n{title}\\par\\smallskip\n"
         f"\\sbox0{{\\begin{{tabular}}{{{columns}}}\n\\toprule\n{head}\n\\midrule\n{body}\n"
         f"\\bottomrule\n\\end{{tabular}}}}\n"
         "\\ifdim\\wd0>\\linewidth\\resizebox{\\linewidth}{!}{\\usebox0}\\else\\usebox0\\fi\n"
@@ -180,30 +187,32 @@ def to_latex(grid, number, caption):
     )
 
 
-def _break_words(text):
-    """Escape text; words may be broken after every eighth character, and after signs."""
+def _break_words(text, limit):
+    """Escape text; words that are longer than the limit may be broken everywhere."""
     words = escape.terminal(text).split(" ")
-    pieces = [re.findall(r".{1,6}?[_/.,:;+=-]|.{1,6}", word) or [""] for word in words]
+    pieces = [re.findall(".{2}|.", w) if limit and len(w) > limit else [w] for w in words]
     return " ".join(r"\hspace{0pt}".join(map(escape.latex, parts)) for parts in pieces)
 
 
 def _measure(grid):
-    """Characters of every column."""
-    widths = [len(text) for text in grid.stubs] + [1] * grid.n_columns
-    for text, cells in ((row[1], row[2]) for row in grid.body if row[0] == "row"):
-        own = [len(stub) for stub in text]
-        for parts in cells:
-            sizes = [len(t) * (0.8 if "small" in style else 1) for style, t in parts]
-            own.append(max(sizes, default=0))
-        widths = [max(pair) for pair in zip(widths, own)]
+    """Characters of every column, and the headings of every level with their line breaks."""
+    widths = [1] * (len(grid.stubs) + grid.n_columns)
+    for kind, text, *cells in grid.body:
+        if kind == "row":
+            own = [[("", stub)] for stub in text] + cells[0]
+            sizes = [[len(t) * (0.8 if "small" in s else 1) for s, t in parts] for parts in own]
+            widths = [max([width, *size]) for width, size in zip(widths, sizes)]
+    heads = []
     for level in grid.header:
-        at = len(grid.stubs)
-        for text, span in level:
-            missing = len(text) - sum(widths[at : at + span])
-            if missing > 0:
-                widths[at] += missing
+        stubs = grid.stubs if level is grid.header[-1] else [""] * len(grid.stubs)
+        at, texts = 0, []
+        for text, span in [*((stub, 1) for stub in stubs), *level]:
+            width = sum(widths[at : at + span])
+            texts.append(textwrap.wrap(text, max(8, int(width)), break_long_words=False))
+            widths[at] += max([0, *(len(line) - width for line in texts[-1])])
             at += span
-    return widths
+        heads.append(texts)
+    return widths, heads
 
 
 def _count_lines(row):
