@@ -25,8 +25,8 @@ _LATEX = {
     "·": r"$\cdot$", "•": r"\textbullet{}", "°": r"$^\circ$", "−": "$-$", "±": r"$\pm$",
     "×": r"$\times$", "∆": r"$\Delta$", "µ": r"$\mu$", "≤": r"$\leq$", "≥": r"$\geq$",
     "≠": r"$\neq$", "≈": r"$\approx$", "→": r"$\to$", "←": r"$\leftarrow$", "∞": r"$\infty$",
-    "∑": r"$\Sigma$", "√": r"$\surd$", "ß": r"\ss{}", "æ": r"\ae{}", "Æ": r"\AE{}", "œ": r"\oe{}", "Œ": r"\OE{}",
-    "ø": r"\o{}", "Ø": r"\O{}", "ł": r"\l{}", "Ł": r"\L{}", "ı": r"\i{}",
+    "∑": r"$\Sigma$", "√": r"$\surd$", "ß": r"\ss{}", "æ": r"\ae{}", "Æ": r"\AE{}", "œ": r"\oe{}",
+    "Œ": r"\OE{}", "ø": r"\o{}", "Ø": r"\O{}", "ł": r"\l{}", "Ł": r"\L{}", "ı": r"\i{}",
 }  # fmt: skip
 #: Commands of the combining accents.
 _ACCENTS = dict(

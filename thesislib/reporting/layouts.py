@@ -195,17 +195,20 @@ class Grid:
     def _spell(self, theirs, ours):
         """Spelling and order of every key's values."""
         names = [*self.layout["groups"], *self.layout["rows"], *self.lines, *self.layout["columns"]]
+        ordered = [*theirs, *sorted(ours, key=self._is_control)]
         self._shown, self._rank = {}, {}
         for name in names:
             values = {}
-            for row in [*theirs, *sorted(ours, key=self._is_control)]:
+            for row in ordered:
                 values.setdefault(_key(row.get(name, "")), row.get(name, ""))
             if all(not isinstance(value, str) for value in values.values() if value != ""):
                 values = dict(sorted(values.items(), key=lambda item: float(item[1] or 0)))
             spelling = self.layout.get("names", {}).get(name, {})
             spelling = {_key(key): value for key, value in spelling.items()}
             self._shown[name] = {key: spelling.get(key, _show(v)) for key, v in values.items()}
-            self._rank[name] = {shown: i for i, shown in enumerate(self._shown[name].values())}
+            shown = list(dict.fromkeys(self._shown[name].values()))
+            self._rank[name] = {text: i for i, text in enumerate(shown)}
+        self._seen = list(dict.fromkeys(self._get(r, self.layout["columns"]) for r in ordered))
 
     def _get(self, row, names):
         return tuple(self._shown[name][_key(row.get(name, ""))] for name in names)
@@ -345,7 +348,8 @@ class Grid:
         def order(column):
             cells = [part for part in column if isinstance(part, tuple)]
             values = [part for part in column if not isinstance(part, tuple)]
-            ranks = [self._rank[name][v] for name, v in zip(layout["columns"], values)]
+            ranks = [self._rank[name][v] for name, v in zip(layout["columns"][:1], values)]
+            ranks += [self._seen.index(tuple(values))]
             own = [cells[0][0]] if cells else []
             return own + ranks if place == "first" else ranks + own
 

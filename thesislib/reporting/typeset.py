@@ -102,118 +102,150 @@ def _style(parts, tags, escaped):
 def to_latex(grid, number, caption):
     """LaTeX with booktabs: a float that fits the line, or a longtable where a page is too short."""
     n_stubs, n_all = len(grid.stubs), len(grid.stubs) + grid.n_columns
-    widths, heads = _measure(grid)
-    wide = [i for i, width in enumerate(widths) if width > (16 if grid.plain else 26)]
-    shares = {i: min(widths[i], 30 if grid.plain else 20) for i in wide}
-    usual = [shares.get(i, width) for i, width in enumerate(widths)]
-    gap = 6 if n_all < 10 else 3
-    natural = [sum(usual) * points + gap * n_all for points in _WIDTHS]
-    size = next((i for i, width in enumerate(natural) if width <= _PAGE[0]), 3)
-    n_lines = sum(_count_lines(row) for row in grid.body) + len(grid.header) + 6
+    body = [(kind, text, _align_lines(text, cells)) for kind, text, *cells in grid.body]
+    widths, gap = _measure(grid, body), 4 if n_all > 13 else 6
+    size, limits = _fit(grid, widths, gap)
+    heads = _wrap_header(grid, limits)
+    for kind, _, cells in body:
+        if kind == "row":
+            cells[:] = [_wrap_parts(*cell) for cell in zip(cells, limits)]
+    n_lines = sum(max([1, *map(len, cells)]) for _, _, cells in body) + len(heads) + 6
     is_long = n_lines * _LEADING[size] > _PAGE[1]
-    size = size if is_long else min(size, 2)
     smaller = _SIZES[min(size + 1, 3)]
     tags = {
         "bold": r"\textbf{{{}}}",
         "small": rf"{{{{\{smaller} {{}}}}}}",
-        "thesis": r"\textcolor{{gray}}{{{}}}",
+        "thesis": r"\textcolor[gray]{{0.45}}{{{}}}",
     }
-    # Long text gets columns of fixed width: what the others leave of the line.
-    left = _PAGE[0] - gap * n_all - _WIDTHS[size] * (sum(usual) - sum(shares.values()))
-    columns, limits = [], {}
-    for i, align in enumerate(["left"] * n_stubs + grid.aligned):
-        columns.append(align[0])
-        if i in shares:
-            width = _WIDTHS[size] * shares[i] * min(1, left / _WIDTHS[size] / sum(shares.values()))
-            limits[i] = max(3, int(width / _WIDTHS[size]))
-            columns[-1] = rf">{{\raggedright\arraybackslash}}p{{{max(width, 12):.1f}pt}}"
 
-    def write(parts, column=None):
-        limit = limits.get(column)
-        return " ".join(_style(parts, tags, lambda text: _break_words(text, limit)))
+    def write(parts):
+        return " ".join(_style(parts, tags, escape.latex))
 
-    lines = []
+    lines, breaks = [], set()
     for level, texts in zip(grid.header, heads):
         own, rules, at = [], [], 1
         for (_, span), parts in zip([("", 1)] * n_stubs + level, texts):
-            text = r"\\".join(map(escape.latex, parts))
-            text = rf"\shortstack{{{text}}}" if len(parts) > 1 else text
             side = "l" if at <= n_stubs else "c"
+            text = r"\\".join(map(escape.latex, parts))
+            text = rf"\shortstack[{side}]{{{text}}}" if len(parts) > 1 else text
             own.append(rf"\multicolumn{{{span}}}{{{side}}}{{{text}}}" if text else "")
             if span > 1 and text and level is not grid.header[-1]:
                 rules.append(rf"\cmidrule(lr){{{at}-{at + span - 1}}}")
+                breaks.add(at)
             at += span
         lines.append(" & ".join(own) + r" \\" + "".join(rules))
     head, lines = "\n".join(lines), []
-    for kind, text, *cells in grid.body:
+    for kind, text, cells in body:
         if kind in ("rule", "group"):
             style = "textbf" if kind == "rule" else "textit"
             rule = {"rule": r"\midrule", "group": r"\addlinespace[3pt]"}[kind] if lines else ""
             text = rf"\multicolumn{{{n_all}}}{{l}}{{\{style}{{{escape.latex(text)}}}}} \\*"
             lines.append(f"{rule}\n{text}".lstrip())
             continue
-        stubs = [write([("", stub)], i) for i, stub in enumerate(text)]
         if kind == "span":
-            text = rf"\multicolumn{{{grid.n_columns}}}{{l}}{{{write(cells[0])}}} \\"
-            lines.append(" & ".join([*stubs, text]))
+            wide = rf"\multicolumn{{{grid.n_columns}}}{{l}}{{{write(cells)}}} \\"
+            lines.append(" & ".join([*map(escape.latex, text), wide]))
             continue
-        n_rows = _count_lines((kind, text, *cells))
+        n_rows = max([1, *map(len, cells)])
         for i in range(n_rows):
-            own = stubs if i == 0 else [""] * n_stubs
-            own = own + [write(parts[i : i + 1], n_stubs + j) for j, parts in enumerate(cells[0])]
+            own = [write(parts[i : i + 1]) for parts in cells]
             lines.append(" & ".join(own) + (r" \\*" if i < n_rows - 1 else r" \\"))
         lines[-1] += r"\addlinespace[2pt]" if n_rows > 1 else ""
-    body, notes = "\n".join(lines), escape.latex(" ".join(grid.notes))
+    sides = ["l"] * n_stubs + [align[0] for align in grid.aligned]
+    columns = "".join(
+        (rf"@{{\hspace{{{2 * gap}pt}}}}" if i in breaks and i > n_stubs + 1 else "") + side
+        for i, side in enumerate(sides, 1)
+    )
+    text, notes = "\n".join(lines), escape.latex(" ".join(grid.notes))
     label = "tab:table_" + re.sub(r"\W", "_", number)
     title = rf"\caption{{{escape.latex(caption)}}}\label{{{label}}}"
     setup = (
         rf"\{_SIZES[size]}\renewcommand{{\thetable}}{{{escape.latex(number)}}}"
         rf"\setlength{{\tabcolsep}}{{{gap / 2}pt}}"
     )
-    columns, start = "".join(columns), f"% Packages: {PACKAGES}\n"
+    start = f"% Packages: {PACKAGES}\n"
     if is_long:
         return (
             f"{start}{{{setup}\\setlength{{\\LTcapwidth}}{{\\linewidth}}\n"
             f"\\begin{{longtable}}{{{columns}}}\n{title} \\\\\n\\toprule\n{head}\n\\midrule\n"
             f"\\endfirsthead\n\\toprule\n{head}\n\\midrule\n\\endhead\n\\bottomrule\n\\endfoot\n"
-            f"{body}\n\\end{{longtable}}\n\\noindent{{\\{smaller} {notes}\\par}}\n}}\n"
+            f"{text}\n\\end{{longtable}}\n\\noindent{{\\{smaller} {notes}\\par}}\n}}\n"
         )
     return (
         f"{start}\\begin{{table}}[htbp]\n\\centering{setup}\n{title}\\par\\smallskip\n"
-        f"\\sbox0{{\\begin{{tabular}}{{{columns}}}\n\\toprule\n{head}\n\\midrule\n{body}\n"
+        f"\\sbox0{{\\begin{{tabular}}{{{columns}}}\n\\toprule\n{head}\n\\midrule\n{text}\n"
         f"\\bottomrule\n\\end{{tabular}}}}\n"
         "\\ifdim\\wd0>\\linewidth\\resizebox{\\linewidth}{!}{\\usebox0}\\else\\usebox0\\fi\n"
         f"\\par\\smallskip{{\\{smaller}\\raggedright {notes}\\par}}\n\\end{{table}}\n"
     )
 
 
-def _break_words(text, limit):
-    """Escape text; words that are longer than the limit may be broken everywhere."""
-    words = escape.terminal(text).split(" ")
-    pieces = [re.findall(".{2}|.", w) if limit and len(w) > limit else [w] for w in words]
-    return " ".join(r"\hspace{0pt}".join(map(escape.latex, parts)) for parts in pieces)
+def _align_lines(text, cells):
+    """Cells of a row with the first columns as cells, too."""
+    if not cells or not isinstance(text, list):
+        return []
+    is_row = not cells[0] or isinstance(cells[0][0], list)
+    return [[("", stub)] for stub in text] + cells[0] if is_row else cells[0]
 
 
-def _measure(grid):
-    """Characters of every column, and the headings of every level with their line breaks."""
+def _measure(grid, body):
+    """Characters of every column of the body."""
     widths = [1] * (len(grid.stubs) + grid.n_columns)
-    for kind, text, *cells in grid.body:
+    for kind, _, cells in body:
         if kind == "row":
-            own = [[("", stub)] for stub in text] + cells[0]
-            sizes = [[len(t) * (0.8 if "small" in s else 1) for s, t in parts] for parts in own]
+            sizes = [[len(t) * (0.8 if "small" in s else 1) for s, t in parts] for parts in cells]
             widths = [max([width, *size]) for width, size in zip(widths, sizes)]
+    return widths
+
+
+def _fit(grid, widths, gap):
+    """Size of the font, and the characters of each column, so that the table fits the line."""
+    n_stubs, page = len(grid.stubs), _PAGE[0] - gap * len(widths)
+    shrinkable, least = (range(len(widths)), 6) if grid.plain else (range(n_stubs), 12)
+    limits = [min(width, 26) if i in shrinkable else width for i, width in enumerate(widths)]
+    for size, points in enumerate(_WIDTHS):
+        own = list(limits)
+        while _count(grid, own) * points > page and size > 1:
+            widest = max(shrinkable, key=own.__getitem__, default=None)
+            if widest is None or own[widest] <= least:
+                break
+            own[widest] -= 1
+        if _count(grid, own) * points <= page:
+            return size, own
+    return (3 if grid.plain else 2), own
+
+
+def _count(grid, limits):
+    """Characters of a line, with its headings."""
+    widths = list(limits)
+    for level, texts in zip(grid.header, _wrap_header(grid, limits)):
+        at = 0
+        for (_, span), parts in zip([("", 1)] * len(grid.stubs) + level, texts):
+            missing = max(map(len, parts), default=0) - sum(widths[at : at + span])
+            widths[at] += max(0, missing)
+            at += span
+    return sum(widths)
+
+
+def _wrap_header(grid, limits):
+    """Headings of every level, each as a list of lines."""
     heads = []
     for level in grid.header:
         stubs = grid.stubs if level is grid.header[-1] else [""] * len(grid.stubs)
         at, texts = 0, []
         for text, span in [*((stub, 1) for stub in stubs), *level]:
-            width = sum(widths[at : at + span])
-            texts.append(textwrap.wrap(text, max(8, int(width)), break_long_words=False))
-            widths[at] += max([0, *(len(line) - width for line in texts[-1])])
+            width = max(6 if grid.plain else 8, int(sum(limits[at : at + span])))
+            texts.append(textwrap.wrap(text, width, break_long_words=grid.plain))
             at += span
         heads.append(texts)
-    return widths, heads
+    return heads
 
 
-def _count_lines(row):
-    return max([1, *map(len, row[2])]) if row[0] == "row" else 1
+def _wrap_parts(parts, limit):
+    """Break long texts of a cell into lines."""
+    width = max(1, int(limit + 0.99))
+    return [
+        (style, line)
+        for style, text in parts
+        for line in (textwrap.wrap(text, width * 5 // 4 if "small" in style else width) or [""])
+    ]
