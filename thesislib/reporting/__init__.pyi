@@ -82,6 +82,9 @@ from .figures import (
 from .headlines import (
     load_stand_ins as load_stand_ins,
 )
+from .layouts import (
+    render as render,
+)
 from .objectives import (
     compare_systems as compare_systems,
 )
@@ -123,6 +126,9 @@ from .sheets import (
 )
 from .sheets import (
     show_table as show_table,
+)
+from .tables import (
+    ResultTable as ResultTable,
 )
 from .tables import (
     describe_choice as describe_choice,

@@ -353,7 +353,14 @@ class Grid:
             own = [cells[0][0]] if cells else []
             return own + ranks if place == "first" else ranks + own
 
-        spans = {k for k in self.grid if k[0] and n_levels and n_stubs and not any(k[2])}
+        # Rows without a place among the rows or the columns list their scores on a line.
+        spans = {
+            key
+            for key, own in self.grid.items()
+            if key[0] and n_levels and n_stubs
+            if not any(key[2])
+            or not any(value for column in own for value in column if isinstance(value, str))
+        }
         cells = {key: own for key, own in self.grid.items() if key not in spans}
         filled = [(c, cell) for own in cells.values() for c, cell in own.items()]
         columns = {c: False for c, cell in filled if cell.ours or cell.thesis}
@@ -366,7 +373,9 @@ class Grid:
         heads = [*stubs, *self.lines.values()]
         texts = {key: [*map(_name, key[2]), *key[3]] for key in cells}
         for key in spans:
-            label = [_name(v) for column in self.grid[key] for v in column if isinstance(v, str)]
+            label = [
+                v for column in [key[2], *self.grid[key]] for v in column if isinstance(v, str)
+            ]
             texts[key] = [", ".join(dict.fromkeys(filter(None, label))), *[""] * (n_stubs - 1)]
             texts[key] += key[3]
         used = [i for i in range(len(heads)) if any(own[i] for own in texts.values())]
@@ -420,6 +429,12 @@ class Grid:
     def n_columns(self):
         """Columns of the body, without the first ones, of keys."""
         return len(self.columns) + sum(self.columns.values())
+
+    @property
+    def printed(self):
+        """Numbers of the columns with nothing but the thesis's values, beside ours."""
+        sides = [side for beside in self.columns.values() for side in ([0, 1] if beside else [0])]
+        return {i for i, side in enumerate(sides) if side}
 
     @property
     def aligned(self):

@@ -53,12 +53,13 @@ def to_html(grid, number, caption):
             own += [cell("td", write(parts), align=a) for parts, a in zip(cells[0], grid.aligned)]
         lines.append("<tr>" + "".join(own) + "</tr>")
     body, notes = "\n".join(lines), escape.html(" ".join(grid.notes))
-    return (
+    text = (
         '<div class="thesis-table tex2jax_ignore mathjax_ignore" style="overflow-x:auto">\n<table>'
         f'\n<caption style="caption-side:top;text-align:left"><b>Table {escape.html(number)}:</b> '
         f"{escape.html(caption)}</caption>\n<thead>\n{head}\n</thead>\n<tbody>\n{body}\n</tbody>\n"
         f"</table>\n<p><small>{notes}</small></p>\n</div>\n"
     )
+    return text.encode("ascii", "xmlcharrefreplace").decode()
 
 
 def to_markdown(grid, number, caption):
@@ -73,9 +74,9 @@ def to_markdown(grid, number, caption):
 
     heads = [[""] * grid.n_columns for _ in grid.header]
     for own, level in zip(heads, grid.header):
-        texts = [text for text, span in level for _ in range(span)]
-        own[:] = map(escape.markdown, texts)
+        own[:] = [escape.markdown(text) for text, span in level for _ in range(span)]
     heads = [": ".join(dict.fromkeys(filter(None, parts))) for parts in zip(*heads)]
+    heads = ["thesis" if i in grid.printed else text for i, text in enumerate(heads)]
     first = [escape.markdown(text) for text in grid.stubs]
     lines = [line([*first, *heads]), "|" + "---|" * (len(first) + grid.n_columns)]
     for kind, text, *cells in grid.body:
