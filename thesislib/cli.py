@@ -31,6 +31,7 @@ def build_parser():
     _add_list(commands)
     _add_verify(commands)
     _add_compare(commands)
+    _add_outputs(commands)
     add_commands(commands)
     _add_corpus(commands)
     _add_weights(commands)
@@ -224,6 +225,47 @@ def _compare(options):
     print(arrange_comparisons(table).to_string())
     for row in table.to_dict("records"):
         print(f"{row['corpus']}: " * (len(table) > 1) + describe_comparison(row))
+
+
+def _add_outputs(commands):
+    for kind, example in (("table", "10.4"), ("figure", "10.2")):
+        command = commands.add_parser(
+            kind,
+            help=f"print or write one {kind} of the thesis",
+            description=f"The {kind} is taken from finished results. If none has it, the notebook "
+            "that makes it is run first.",
+        )
+        command.add_argument("number", metavar="NUMBER", help=f"the thesis's, such as {example}")
+        command.add_argument("--run", metavar="DIR", help="folder of results to take it from")
+        command.add_argument("--corpus", metavar="DIR", help="folder of a corpus")
+        command.add_argument("--profile", default="demo", choices=["demo", "paper", "public"])
+        command.add_argument("--output", type=Path, metavar="FILE", help="write to this file")
+        if kind == "table":
+            forms = ["md", "tex", "html", "csv"]
+            command.add_argument("--format", choices=forms, help="default: by --output, or md")
+        command.set_defaults(function=_show_output)
+
+
+def _show_output(options):
+    from thesislib.compendium.outputs import find_output, format_table, write_output
+    from thesislib.errors import check_option
+
+    values = {name: getattr(options, name) for name in ("run", "corpus", "profile")}
+    kind, output = options.command, options.output
+    forms = ["md", "tex", "html", "csv"] if kind == "table" else ["png", "pdf"]
+    form = getattr(options, "format", None)
+    if output is not None and form is None:
+        form = check_option("output: suffix", output.suffix[1:], forms)
+    path = find_output(kind, options.number, **values)
+    if kind == "table":
+        content = format_table(path, options.number, form or "md")
+    else:
+        content = path.with_suffix(f".{form or 'png'}")
+    if output is None:
+        print(content, end="" if kind == "table" else "\n")
+    else:
+        write_output(content, output)
+        print(output)
 
 
 def _add_corpus(commands):
