@@ -8,14 +8,14 @@ git are stored as such rows, with their provenance, in ``docs/stand_ins.csv``.
 import json
 import shlex
 from datetime import UTC, datetime
-from functools import cache
 from pathlib import Path
 
 import pandas as pd
 
 from thesislib.errors import ParameterError
-from thesislib.places import project_root, published_folder
+from thesislib.places import project_root
 from thesislib.reporting.notebooks import read_parameters, read_profile
+from thesislib.reporting.published import load_list
 from thesislib.reporting.results import settle
 from thesislib.reporting.tables import OURS, table_stem
 from thesislib.store import hash_file, write_atomically
@@ -30,33 +30,6 @@ KEY = ["notebook", "table", "corpus", "system"]
 WEIGHTS = {"trained": "learnt here", "none": ""}
 # Folders, devices and the number of processes: results do not depend on these.
 NOT_IN_COMMANDS = ("profile", "corpus", "results", "store", "n_jobs", "device")
-
-
-def load_list(name):
-    """Read one of the lists in ``data/published/overview`` as text, empty cells as ``""``.
-
-    Parameters
-    ----------
-    name : str
-        ``outputs``, ``systems``, ``headlines``, ``comparisons``, ``contradictions`` or
-        ``open_choices``.
-
-    Returns
-    -------
-    pandas.DataFrame
-
-    Examples
-    --------
-    >>> outputs = load_list("outputs").set_index("output")
-    >>> outputs.loc["table 10.4", ["section", "notebook"]].tolist()
-    ['10.2.1.4', '10_2_snore']
-    """
-    return _read_list(published_folder() / "overview" / f"{name}.csv").copy()
-
-
-@cache
-def _read_list(path):
-    return pd.read_csv(path, dtype=str).fillna("")
 
 
 def read_run(folder):

@@ -9,7 +9,8 @@ from collections import Counter
 
 import pandas as pd
 
-from thesislib.reporting.headlines import describe_headline, load_list
+from thesislib.reporting.headlines import describe_headline
+from thesislib.reporting.published import load_list
 
 VERDICTS = {"better": "holds", "worse": "does not hold", "cannot be told": "cannot be told"}
 

@@ -26,7 +26,6 @@ from thesislib.errors import ParameterError, ThesisError
 from thesislib.places import project_root, results_folder
 from thesislib.reporting.headlines import (
     describe_headline,
-    load_list,
     load_stand_ins,
     read_headlines,
     read_run,
@@ -34,7 +33,12 @@ from thesislib.reporting.headlines import (
     store_headlines,
 )
 from thesislib.reporting.notebooks import OVERVIEW, PROFILES, read_parameters, read_profile
-from thesislib.reporting.published import list_published, load_published, published_headline
+from thesislib.reporting.published import (
+    list_published,
+    load_list,
+    load_published,
+    published_headline,
+)
 from thesislib.reporting.results import list_folders
 from thesislib.reporting.tables import table_stem
 

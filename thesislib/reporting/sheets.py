@@ -13,8 +13,9 @@ import pandas as pd
 from PIL import Image
 
 from thesislib.places import results_folder
-from thesislib.reporting.headlines import describe_headline, load_list
+from thesislib.reporting.headlines import describe_headline
 from thesislib.reporting.overview import NO_CORPUS
+from thesislib.reporting.published import load_list
 
 _SMALL = "color:#666;font-size:85%"
 _CELL = "text-align:left;vertical-align:top;padding:4px 8px;border-bottom:1px solid #ddd"
