@@ -37,6 +37,24 @@ from .classifiers import (
 from .classifiers import (
     upsample as upsample,
 )
+from .comparison import (
+    adjust_holm as adjust_holm,
+)
+from .comparison import (
+    compare as compare,
+)
+from .comparison import (
+    compare_pairs as compare_pairs,
+)
+from .comparison import (
+    describe_comparison as describe_comparison,
+)
+from .comparison import (
+    pool as pool,
+)
+from .comparison import (
+    score as score,
+)
 from .event_scores import (
     choose_threshold as choose_threshold,
 )

@@ -17,6 +17,8 @@ from thesislib.evaluation.metrics import METRICS, score_folds
 from thesislib.reporting.published import load_list
 
 AS_PUBLISHED = "as published"
+#: Ending of the names of systems with random weights.
+CONTROL = ", random weights"
 #: Selections, as marked in tables whose rows are all settings of a system.
 MARKS = ("development", AS_PUBLISHED)
 
@@ -251,25 +253,35 @@ def plan_pairs(notebook, table, systems):
 
     Returns
     -------
-    list of (str, str)
-        From ``data/published/overview/comparisons.csv``; in a pair of patterns, ``*`` stands for
-        the same text on both sides. ``others`` are alternatives: the first that was run.
+    pandas.DataFrame
+        ``objective``, ``claim``, ``system_a`` and ``system_b``, from
+        ``data/published/overview/comparisons.csv``. In a pair of patterns, ``*`` stands for the
+        same text on both sides; ``others`` are alternatives, of which the first that was run is
+        taken. Where only random weights were run, their systems take the place of the methods.
     """
-    pairs = []
+    rows = []
     for rule in load_list("comparisons").itertuples():
         if (rule.notebook, rule.table) != (notebook, table):
             continue
-        pattern = re.compile(re.escape(rule.ours).replace(r"\*", "(.*)"))
-        for system in systems:
-            match = pattern.fullmatch(system)
-            if not match or "random weights" in system or "untrained" in system:
-                continue
+        for ending in ("", CONTROL):
+            pattern = re.compile(re.escape(rule.ours + ending).replace(r"\*", "(.*)"))
+            matches = [(system, pattern.fullmatch(system)) for system in systems]
+            matches = [
+                (system, match)
+                for system, match in matches
+                if match and (ending or CONTROL not in system) and "untrained" not in system
+            ]
+            if matches:
+                break
+        for system, match in matches:
             variant = match[1] if match.groups() else ""
             others = [name.replace("*", variant) for name in rule.others.split("|")]
-            other = next((name for name in others if name in systems or name == "Chance"), None)
-            if other and other != system:
-                pairs.append((system, other))
-    return list(dict.fromkeys(pairs))
+            known = [*systems, "Chance"]
+            names = [name + end for name in others for end in ("", ending) if name + end in known]
+            if names and names[0] != system:
+                rows.append((rule.objective, rule.claim, system, names[0]))
+    columns = ["objective", "claim", "system_a", "system_b"]
+    return pd.DataFrame(rows, columns=columns).drop_duplicates(ignore_index=True)
 
 
 def compare_planned(predictions, notebook, table, *, metric="uar", pairs=None, **options):
@@ -294,11 +306,15 @@ def compare_planned(predictions, notebook, table, *, metric="uar", pairs=None, *
     rows = []
     predictions = predictions[predictions["selection"] != AS_PUBLISHED]
     for corpus, part in predictions.groupby("corpus", sort=False):
-        systems = part["system"].unique().tolist()
-        planned = plan_pairs(notebook, table, systems) if pairs is None else pairs
+        planned = pairs
+        if planned is None:
+            systems = part["system"].unique().tolist()
+            planned = plan_pairs(notebook, table, systems)[["system_a", "system_b"]]
+            planned = planned.drop_duplicates().itertuples(index=False, name=None)
         planned = [(table, a, "chance" if b == "Chance" else b) for a, b in planned]
         if planned:
             compared = compare_pairs(part, planned, metric=metric, **options)
+            compared["system_b"] = compared["system_b"].replace("chance", "Chance")
             compared.insert(0, "corpus", corpus)
             rows.append(compared)
     return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame()
