@@ -8,6 +8,7 @@ from pathlib import Path
 
 from thesislib import __version__
 from thesislib.export.cli import add_cluster, add_commands, assignment, option_values
+from thesislib.reporting.escape import terminal
 from thesislib.workers import end_on_signals, end_process
 
 
@@ -16,7 +17,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message):
         """Print the error and where the options are explained; exit with code 2."""
-        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+        self.exit(2, f"{self.prog}: {terminal(message)}; see {self.prog} --help\n")
 
 
 def build_parser():
@@ -77,12 +78,14 @@ def _run_command(options):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except ThesisError as error:
-        print(f"thesis {options.command}: {error}", file=sys.stderr)
+        # Names in a message may hold control characters; its own lines stay.
+        lines = "\n".join(map(terminal, str(error).split("\n")))
+        print(f"thesis {options.command}: {lines}", file=sys.stderr)
         return 1 if type(error).__name__ == "NotebookError" else 2
     except OSError as error:
         # The file system: no permission, no space, a folder in place of a file, ...
         reason = f"{error.filename}: {error.strerror}" if error.filename else str(error)
-        print(f"thesis {options.command}: {reason}", file=sys.stderr)
+        print(f"thesis {options.command}: {terminal(reason)}", file=sys.stderr)
         return 2
     except BrokenExecutor:
         print(
@@ -94,7 +97,7 @@ def _run_command(options):
 
 
 def _print_remark(message, category, filename, lineno, file=None, line=None):
-    print(f"remark: {message}", file=sys.stderr)
+    print(f"remark: {terminal(message)}", file=sys.stderr)
 
 
 def _add_run(commands):
@@ -252,12 +255,14 @@ def _corpus_check(options):
 
     corpus = load_any(options.folder)
     report = corpus.validate()
-    print(f"{corpus.name}: {len(corpus)} rows, {len(corpus.classes)} classes, {corpus.kind}")
+    print(
+        f"{terminal(corpus.name)}: {len(corpus)} rows, {len(corpus.classes)} classes, {corpus.kind}"
+    )
     print(corpus.counts("partition" if corpus.partitions else "fold").to_string())
     for remark in report.remarks:
-        print(f"remark: {remark}")
+        print(f"remark: {terminal(remark)}")
     for problem in report.problems:
-        print(f"problem: {problem}")
+        print(f"problem: {terminal(problem)}")
     if report.problems:
         return 2
     print("no problems found")

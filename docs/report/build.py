@@ -26,10 +26,10 @@ from sphinx.cmd.build import build_main
 import thesislib
 from thesislib.errors import ThesisError
 from thesislib.places import notebooks_folder, project_root, published_folder, results_folder
-from thesislib.reporting.headlines import load_list, load_stand_ins, stand_ins_file
 from thesislib.reporting.notebooks import PROFILES
 from thesislib.reporting.overview import describe_printed
-from thesislib.reporting.published import list_published, load_published
+from thesislib.reporting.published import list_published, load_list, load_published
+from thesislib.reporting.runs import describe_score, load_stored, score_systems
 from thesislib.reporting.tables import table_stem
 
 HERE = Path(__file__).resolve().parent
@@ -108,6 +108,7 @@ def lay_out(root, work, profiles, *, profile, with_api):
     templates.filters["raw_html"] = embed
     templates.filters["json"] = lambda value: json.dumps(value, ensure_ascii=False, indent=1)
     templates.filters["slug"] = make_slug
+    templates.filters["score"] = describe_score
     templates.filters["spell_stem"] = lambda stem: (
         f"{stem.partition('_')[0]} {spell_number(Path(stem)).replace('_', ' ')}"
     )
@@ -212,6 +213,7 @@ def list_outputs():
 def add_outputs(layout, templates, outputs, profiles, marks):
     """Add the list of tables and figures, and a page for each table."""
     results = [result for group in profiles.values() for result in group]
+    stored = score_systems(load_stored())
     for row in outputs:
         folder = f"{row['stem'].partition('_')[0]}s"
         suffix = "csv" if row["page"] else "png"
@@ -222,15 +224,15 @@ def add_outputs(layout, templates, outputs, profiles, marks):
         row["results"], row["link"] = links, links[0][0] if links else ""
         if row["page"]:
             row["link"] = f"{row['page']}.html"
-            add_table(layout, templates, row, held, marks)
+            add_table(layout, templates, row, held, marks, stored[stored["table"] == row["number"]])
     pages = [row["page"] for row in outputs if row["page"]]
     text = templates.get_template("outputs.md").render(outputs=outputs, table_pages=pages)
     layout.add_text("outputs.md", text)
 
 
-def add_table(layout, templates, row, results, marks):
+def add_table(layout, templates, row, results, marks, stored):
     """Add the page of a table: our results with their runs, and what the thesis printed."""
-    stored = load_stand_ins(stand_ins_file()).query("table == @row['number']").to_dict("records")
+    stored = stored.to_dict("records")
     shown = []
     for result in results:
         made = result.folder / "tables" / f"{row['stem']}.html"
@@ -259,7 +261,6 @@ def add_table(layout, templates, row, results, marks):
         chance=about["chance_percent"] if about["chance_percent"] > 0 else "",
         stored=stored,
         stored_html=embed(templates.get_template("stored.html").render(rows=stored)),
-        stand_ins="/docs/stand_ins.csv",
         shown=shown,
         printed_html=embed(printed_html),
     )
