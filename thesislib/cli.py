@@ -78,9 +78,7 @@ def _run_command(options):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except ThesisError as error:
-        # Names in a message may hold control characters; its own lines stay.
-        lines = "\n".join(map(terminal, str(error).split("\n")))
-        print(f"thesis {options.command}: {lines}", file=sys.stderr)
+        print(f"thesis {options.command}: {_escape_lines(error)}", file=sys.stderr)
         return 1 if type(error).__name__ == "NotebookError" else 2
     except OSError as error:
         # The file system: no permission, no space, a folder in place of a file, ...
@@ -94,6 +92,11 @@ def _run_command(options):
             file=sys.stderr,
         )
         return 2
+
+
+def _escape_lines(text):
+    """Show control characters of names as text; the text's own lines stay."""
+    return "\n".join(map(terminal, str(text).split("\n")))
 
 
 def _print_remark(message, category, filename, lineno, file=None, line=None):
@@ -255,10 +258,10 @@ def _corpus_check(options):
 
     corpus = load_any(options.folder)
     report = corpus.validate()
-    print(
-        f"{terminal(corpus.name)}: {len(corpus)} rows, {len(corpus.classes)} classes, {corpus.kind}"
-    )
-    print(corpus.counts("partition" if corpus.partitions else "fold").to_string())
+    size = f"{len(corpus)} rows, {len(corpus.classes)} classes, {corpus.kind}"
+    print(f"{terminal(corpus.name)}: {size}")
+    counts = corpus.counts("partition" if corpus.partitions else "fold")
+    print(_escape_lines(counts.to_string()))
     for remark in report.remarks:
         print(f"remark: {terminal(remark)}")
     for problem in report.problems:

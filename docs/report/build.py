@@ -20,7 +20,7 @@ import nbformat
 from experiment import build_page, defuse, embed, render_markdown
 from layout import Layout, empty_site
 from PIL import Image
-from result import STATES, make_slug, read_results, spell_number
+from result import SERVED, STATES, make_slug, read_results, spell_number
 from sphinx.cmd.build import build_main
 
 import thesislib
@@ -169,7 +169,8 @@ def add_result(layout, templates, result):
     for path in sorted(result.folder.rglob("*")):
         inner = path.relative_to(result.folder)
         # Links are left out: they may lead to any file of this computer.
-        if path.is_symlink() or not path.resolve().is_relative_to(result.folder.resolve()):
+        inside = path.resolve().is_relative_to(result.folder.resolve())
+        if path.suffix not in SERVED or path.is_symlink() or not inside:
             continue
         if path.is_file() and not any(part.startswith(".") for part in inner.parts):
             layout.add_extra(f"{folder}/{inner}", path)

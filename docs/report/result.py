@@ -22,6 +22,9 @@ STATES = {
     "not run": "no result yet",
 }
 
+#: Files of a result that the site offers. A browser opens none of them as a page, as it would HTML.
+SERVED = {".csv", ".tex", ".png", ".pdf", ".parquet", ".json", ".ipynb", ".safetensors", ".txt"}
+
 
 @dataclass
 class Result:
@@ -102,7 +105,7 @@ class Result:
     def list_downloads(self, stem):
         """Files of a table or figure: kind and path in the folder."""
         kind = stem.partition("_")[0]
-        kinds = {"csv": "CSV", "tex": "LaTeX", "html": "HTML", "png": "PNG", "pdf": "PDF"}
+        kinds = {"csv": "CSV", "tex": "LaTeX", "png": "PNG", "pdf": "PDF"}
         files = {f"{kind}s/{stem}.{suffix}": name for suffix, name in kinds.items()}
         files[f"predictions/{stem}.parquet"] = "predictions (Parquet)"
         return [(name, file) for file, name in files.items() if (self.folder / file).is_file()]
@@ -120,7 +123,7 @@ class Result:
         }
 
     def list_outputs(self):
-        """Each recorded file: its name, its SHA-256, and whether it is as recorded."""
+        """Each recorded file: name, SHA-256, whether it is as recorded, whether the site has it."""
         rows = []
         for name, recorded in self.record.get("outputs", {}).items():
             path = self.folder / name
@@ -128,7 +131,8 @@ class Result:
             state = "missing" if found is None else "as recorded"
             if found not in (None, recorded):
                 state = "changed since"
-            rows.append({"name": name, "sha256": recorded, "state": state})
+            link = found is not None and path.suffix in SERVED
+            rows.append({"name": name, "sha256": recorded, "state": state, "link": link})
         return rows
 
 
