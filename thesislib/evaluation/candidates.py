@@ -93,7 +93,7 @@ class Candidates:
     >>> candidates = Candidates()
     >>> for name, features in (("third", np.arange(12.0)[:, None] // 4), ("signal", X)):
     ...     results = {0: evaluate_partitions(features, y, complexities=[1.0], **parts)}
-    ...     candidates.add({"features": name}, results)
+    ...     _ = candidates.add({"features": name}, results)
     >>> candidates.choose("development").settings
     'signal'
     """

@@ -85,6 +85,8 @@ class ScoreTable:
     name : str
         Beginning of the columns of the score: ``<name>_percent``, ``<name>_low_percent``, …
         Error rates are no percentages; their columns are ``<name>``, ``<name>_low``, …
+    ties : bool
+        Whether the rows have ``ties_percent``, the share of clips whose vote was tied.
     random_state : int
         Of the bootstrap.
     n_resamples : int
@@ -95,7 +97,7 @@ class ScoreTable:
 
     Examples
     --------
-    >>> from thesislib.corpora import Corpus
+    >>> from thesislib.corpora.index import Corpus
     >>> from thesislib.evaluation import Predictions
     >>> index = pd.DataFrame({"file": list("abcd"), "label": ["x", "y"] * 2})
     >>> corpus = Corpus(index, ".", name="letters")
@@ -107,8 +109,17 @@ class ScoreTable:
     [['all', 100.0, 4, 'clip']]
     """
 
-    def __init__(self, corpus=None, *, metric="uar", name="uar", random_state=0, n_resamples=2000):
-        self.corpus, self.metric, self.name = corpus, metric, name
+    def __init__(
+        self,
+        corpus=None,
+        *,
+        metric="uar",
+        name="uar",
+        ties=False,
+        random_state=0,
+        n_resamples=2000,
+    ):
+        self.corpus, self.metric, self.name, self.ties = corpus, metric, name, ties
         self.options = {"metric": metric, "n_resamples": n_resamples, "random_state": random_state}
         self.rows, self._of_row, self._marked = [], [], []
 
@@ -149,9 +160,9 @@ class ScoreTable:
             row |= self._describe(frame, name or self.name)
             folds = [part for part in seeds.values() if getattr(part, "folds", None) is not None]
             row |= self._describe_folds(folds, name or self.name)
-            ties = [part.tied for part in seeds.values() if getattr(part, "tied", 0)]
-            if ties:
-                row["ties_percent"] = round(100 * float(np.mean(ties)), 2)
+            if self.ties:
+                tied = [part.tied for part in seeds.values()]
+                row["ties_percent"] = round(100 * float(np.mean(tied)), 2)
         self.rows.append(row)
         self._of_row.append(frame)
 
