@@ -405,28 +405,9 @@ def test_widgets_show_their_first_output_without_scripts(site):
     assert "/home/somebody" not in text
 
 
-def find_chromium():
-    names = ("chromium", "chromium-browser", "google-chrome")
-    return next((path for path in map(shutil.which, names) if path), None)
-
-
 class Handler(http.server.SimpleHTTPRequestHandler):
     def log_message(self, *_):
         pass
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """Headless Chromium, or skip."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    chromium = find_chromium()
-    if chromium is None:
-        pytest.skip("found no Chromium on the search path")
-    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-    with playwright.sync_playwright() as driver:
-        started = driver.chromium.launch(executable_path=chromium, args=flags)
-        yield started
-        started.close()
 
 
 def visit(browser, site, pages, *, width):
