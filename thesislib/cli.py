@@ -8,6 +8,7 @@ from pathlib import Path
 
 from thesislib import __version__
 from thesislib.export.cli import add_cluster, add_commands, assignment, option_values
+from thesislib.reporting.escape import terminal
 from thesislib.workers import end_on_signals, end_process
 
 
@@ -16,7 +17,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message):
         """Print the error and where the options are explained; exit with code 2."""
-        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+        self.exit(2, f"{self.prog}: {terminal(message)}; see {self.prog} --help\n")
 
 
 def build_parser():
@@ -79,12 +80,12 @@ def _run_command(options):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except ThesisError as error:
-        print(f"thesis {options.command}: {error}", file=sys.stderr)
+        print(f"thesis {options.command}: {_escape_lines(error)}", file=sys.stderr)
         return 1 if type(error).__name__ == "NotebookError" else 2
     except OSError as error:
         # The file system: no permission, no space, a folder in place of a file, ...
         reason = f"{error.filename}: {error.strerror}" if error.filename else str(error)
-        print(f"thesis {options.command}: {reason}", file=sys.stderr)
+        print(f"thesis {options.command}: {terminal(reason)}", file=sys.stderr)
         return 2
     except BrokenExecutor:
         print(
@@ -95,8 +96,13 @@ def _run_command(options):
         return 2
 
 
+def _escape_lines(text):
+    """Show control characters of names as text; the text's own lines stay."""
+    return "\n".join(map(terminal, str(text).split("\n")))
+
+
 def _print_remark(message, category, filename, lineno, file=None, line=None):
-    print(f"remark: {message}", file=sys.stderr)
+    print(f"remark: {terminal(message)}", file=sys.stderr)
 
 
 def _add_run(commands):
@@ -329,12 +335,14 @@ def _corpus_check(options):
 
     corpus = load_any(options.folder)
     report = corpus.validate()
-    print(f"{corpus.name}: {len(corpus)} rows, {len(corpus.classes)} classes, {corpus.kind}")
-    print(corpus.counts("partition" if corpus.partitions else "fold").to_string())
+    size = f"{len(corpus)} rows, {len(corpus.classes)} classes, {corpus.kind}"
+    print(f"{terminal(corpus.name)}: {size}")
+    counts = corpus.counts("partition" if corpus.partitions else "fold")
+    print(_escape_lines(counts.to_string()))
     for remark in report.remarks:
-        print(f"remark: {remark}")
+        print(f"remark: {terminal(remark)}")
     for problem in report.problems:
-        print(f"problem: {problem}")
+        print(f"problem: {terminal(problem)}")
     if report.problems:
         return 2
     print("no problems found")

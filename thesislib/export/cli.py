@@ -9,6 +9,8 @@ import csv
 import sys
 from pathlib import Path
 
+from thesislib.reporting.escape import terminal
+
 
 def assignment(text):
     """``name=value`` with the value as YAML, so that lists and numbers can be given."""
@@ -113,7 +115,7 @@ def _features(options):
         ):
             outcome = write_features(**values, **how)
     except AudioError as error:
-        print(f"thesis features: {error}", file=sys.stderr)
+        print(f"thesis features: {terminal(error)}", file=sys.stderr)
         return 1
     if not quiet:
         _print_remarks([*outcome.remarks, *(warning.message for warning in warned)])
@@ -125,7 +127,7 @@ def _features(options):
     n_files = outcome.n_clips + len(outcome.errors)
     what = "are not in the table" if outcome.n_clips else "cannot be used; no table was written"
     lines = [f"thesis features: {len(outcome.errors)} of {n_files} files {what}:"]
-    lines += [f"  - {name}: {reason}" for name, reason in outcome.errors.items()]
+    lines += [f"  - {terminal(f'{name}: {reason}')}" for name, reason in outcome.errors.items()]
     print("\n".join(lines), file=sys.stderr)
     return 1
 
@@ -145,7 +147,7 @@ def _open_store(folder):
 
 def _print_remarks(remarks):
     for remark in remarks:
-        print(f"remark: {remark}", file=sys.stderr)
+        print(f"remark: {terminal(remark)}", file=sys.stderr)
 
 
 def _bag(options):

@@ -32,6 +32,8 @@ def use_style():
             "svg.hashsalt": "thesislib",
             "figure.constrained_layout.use": True,
             "image.cmap": COLOUR_MAP,
+            # Names of classes and clips are text: a dollar sign begins no formula.
+            "text.parse_math": False,
         }
     )
 
