@@ -10,7 +10,7 @@ import pandas as pd
 from thesislib.compendium.parameters import plan_runs
 from thesislib.compendium.run import NotebookError
 from thesislib.compendium.schedule import run_all
-from thesislib.errors import ParameterError
+from thesislib.errors import ParameterError, check_option
 from thesislib.reporting.layouts import render
 from thesislib.reporting.published import load_list
 from thesislib.reporting.results import find_results, read_record
@@ -132,3 +132,30 @@ def write_output(content, output):
             shutil.copyfile(content, temporary)
         else:
             temporary.write_text(content, encoding="utf-8", newline="")
+
+
+def show_table(number, *, format=None, output=None, **where):
+    """``thesis table``: print a table, or write it.
+
+    ``format`` defaults to the suffix of ``output``, or Markdown; ``where`` as in
+    :func:`find_output`.
+    """
+    forms = ["md", "tex", "html", "csv"]
+    if output is not None and format is None:
+        format = check_option("output: suffix", output.suffix[1:], forms)
+    content = format_table(find_output("table", number, **where), number, format or "md")
+    if output is None:
+        return content.rstrip("\n")
+    write_output(content, output)
+    return str(output)
+
+
+def show_figure(number, *, output=None, **where):
+    """``thesis figure``: name the file of a figure, or write it (PNG or PDF)."""
+    form = "png"
+    if output is not None:
+        form = check_option("output: suffix", output.suffix[1:], ["png", "pdf"])
+    path = find_output("figure", number, **where).with_suffix(f".{form}")
+    if output is not None:
+        write_output(path, output)
+    return str(output or path)

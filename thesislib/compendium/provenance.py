@@ -229,13 +229,7 @@ class Run:
         return list(dict.fromkeys([*filter(None, [text]), *others]))
 
     def finish(self):
-        """Show the remarks, write the final ``run.json`` and replace the finished results.
-
-        Returns
-        -------
-        Path
-            Of ``run.json`` among the results.
-        """
+        """Show the remarks, write the final ``run.json`` and replace the finished results."""
         if self.remarks:
             display(Markdown("Remarks: " + "; ".join(map(markdown, self.remarks)) + "."))
         self._durations["total"] = round(time.perf_counter() - self._started, 3)
@@ -245,7 +239,6 @@ class Run:
             copy = stage(self.results)
             shutil.copytree(self.folder, copy, dirs_exist_ok=True)
             publish(copy, self.results)
-        return self.results / "run.json"
 
     def _write(self, status):
         record = {
