@@ -9,6 +9,7 @@ from pathlib import Path
 
 from thesislib import __version__
 from thesislib.export.cli import add_commands, assignment
+from thesislib.reporting.escape import terminal
 from thesislib.workers import end_on_signals, end_process
 
 
@@ -24,7 +25,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message):
         """Print the error and where the options are explained; exit with code 2."""
-        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+        self.exit(2, f"{self.prog}: {terminal(message)}; see {self.prog} --help\n")
 
 
 def build_parser():
@@ -89,12 +90,12 @@ def _run_command(options):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except ThesisError as error:
-        print(f"thesis {options.command}: {error}", file=sys.stderr)
+        print(f"thesis {options.command}: {_escape_lines(error)}", file=sys.stderr)
         return 1 if type(error).__name__ == "NotebookError" else 2
     except OSError as error:
         # The file system: no permission, no space, a folder in place of a file, ...
         reason = f"{error.filename}: {error.strerror}" if error.filename else str(error)
-        print(f"thesis {options.command}: {reason}", file=sys.stderr)
+        print(f"thesis {options.command}: {terminal(reason)}", file=sys.stderr)
         return 2
     except BrokenExecutor:
         print(
@@ -103,6 +104,11 @@ def _run_command(options):
             file=sys.stderr,
         )
         return 2
+
+
+def _escape_lines(text):
+    """Show control characters of names as text; the text's own lines stay."""
+    return "\n".join(map(terminal, str(text).split("\n")))
 
 
 def _call(options):
@@ -116,7 +122,7 @@ def _call(options):
 
 
 def _print_remark(message, category, filename, lineno, file=None, line=None):
-    print(f"remark: {message}", file=sys.stderr)
+    print(f"remark: {terminal(message)}", file=sys.stderr)
 
 
 def _add_corpus(commands):

@@ -10,6 +10,8 @@ import sys
 import tomllib
 from pathlib import Path
 
+from thesislib.reporting.escape import terminal
+
 
 def assignment(text):
     """``name=value`` with the value as YAML, so that lists and numbers can be given."""
@@ -42,7 +44,7 @@ OPTIONS = Path(__file__).with_name("options.csv")
 TYPES = {"int": int, "float": float, "str": str, "path": Path, "assignment": assignment}
 #: How often an argument is given: keywords of argparse.
 NUMBERS = {n: {"nargs": n} for n in "+*"} | {"repeated": {"action": "append"}}
-NUMBERS["required"] = {"required": True}
+NUMBERS |= {"required": {"required": True}, "2": {"nargs": 2, "required": True}}
 
 
 class Formatter(argparse.HelpFormatter):
@@ -86,6 +88,8 @@ def _add_options(command, rows):
         elif row["kind"] not in TYPES:
             how = {"choices": row["kind"].split("|")}
         how |= NUMBERS.get(row["number"], {})
+        if row["number"] == "2":
+            how["metavar"] = tuple(row["placeholder"].split())
         if row["parameter"]:
             how["dest"] = row["parameter"]
         groups[row["group"]].add_argument(*row["flag"].split("/"), help=row["help"], **how)
@@ -118,10 +122,10 @@ def compute_features(output, *, jobs=None, seed=0, dask=None, quiet=False, store
         ):
             outcome = write_features(output=output, **options)
     except AudioError as error:
-        print(f"thesis features: {error}", file=sys.stderr)
+        print(f"thesis features: {terminal(error)}", file=sys.stderr)
         return 1
     for remark in [*outcome.remarks, *(warning.message for warning in warned)] * (not quiet):
-        print(f"remark: {remark}", file=sys.stderr)
+        print(f"remark: {terminal(remark)}", file=sys.stderr)
     if outcome.n_clips:
         size = f"{outcome.n_clips} clips, {outcome.n_rows} rows, {outcome.n_features} features"
         print(f"{output}: {size}")
@@ -130,7 +134,9 @@ def compute_features(output, *, jobs=None, seed=0, dask=None, quiet=False, store
     n_files = outcome.n_clips + len(outcome.errors)
     what = "are not in the table" if outcome.n_clips else "cannot be used; no table was written"
     lines = [f"thesis features: {len(outcome.errors)} of {n_files} files {what}:"]
-    lines += [f"  - {name}: {reason}" for name, reason in outcome.errors.items()]
+    lines += [
+        f"  - {terminal(name)}: {terminal(reason)}" for name, reason in outcome.errors.items()
+    ]
     print("\n".join(lines), file=sys.stderr)
     return 1
 
