@@ -6,19 +6,25 @@ chunks (8.3, 9.1). A damaged file is named here, before any feature is
 computed: libsndfile alone shortens a truncated wav without a word.
 
 Files are recognised by their content and read through a file object: given a path, libsndfile
-also looks at the file's neighbours (``._clip.mp3``).
+also looks at the file's neighbours (``._clip.mp3``). It neither names a truncated file nor reads
+samples that lie behind those which the header counts, so what headers state is compared with the
+file here.
 """
 
 import math
+import mmap
+import re
+import struct
 import warnings
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import soundfile as sf
 
-from thesislib.containers import check_container
 from thesislib.errors import AudioError, check_number, check_option
+from thesislib.store import find_stub
 
 CHANNELS = ("mean", "left", "right", "difference")
 
@@ -31,6 +37,8 @@ SUFFIXES = tuple(
 #: Times full scale. Larger samples are integers or other numbers that were written as floats.
 MAX_PEAK = 10.0
 
+# Chunks that may follow the samples of a wav; others are recognised by their size.
+_TRAILERS = (b"LIST", b"id3 ", b"ID3", b"TAG", b"bext", b"APET", b"cue ", b"smpl", b"PAD ")
 # Tables of segments round to milliseconds: an end this far past the last sample is the end.
 _ROUNDING_S = 1e-3
 # What a flac encoder that does not know the length leaves in the header reads as this or more.
@@ -310,36 +318,28 @@ def chunk(y, *, sr, window_s, hop_s, last="keep"):
 
 def _open(path):
     """Open a file with at least one sample, or say what is wrong with it."""
-    try:
-        if not path.is_file():
-            found = "a folder" if path.is_dir() else "no such file"
-            raise AudioError(f"{path}: found {found}, expected an audio file")
-        size = path.stat().st_size
-        if size == 0:
-            raise AudioError(f"{path}: found an empty file (0 bytes), expected audio")
-        raw = open(path, "rb")
-    except OSError as error:
-        raise AudioError(f"{path}: cannot be read ({error.strerror})") from error
-    try:
-        file = _File(check_container(path, raw, size))
-    except sf.LibsndfileError as error:
-        raw.close()
-        raise AudioError(
-            f"{path}: found no readable audio ({error.error_string}), "
-            "expected a wav, flac, ogg or mp3 file"
-        ) from error
-    except OSError as error:
-        raw.close()
-        raise AudioError(f"{path}: cannot be read ({error.strerror})") from error
-    except BaseException:
-        raw.close()
-        raise
-    file.raw = raw
-    if 0 < file.frames < _UNKNOWN_LENGTH:
+    with ExitStack() as stack:
+        try:
+            if not path.is_file():
+                found = "a folder" if path.is_dir() else "no such file"
+                raise AudioError(f"{path}: found {found}, expected an audio file")
+            raw = stack.enter_context(open(path, "rb"))
+            if not (size := path.stat().st_size):
+                raise AudioError(f"{path}: found an empty file (0 bytes), expected audio")
+            file = stack.enter_context(_File(_check_container(path, raw, size)))
+        except sf.LibsndfileError as error:
+            raise AudioError(
+                f"{path}: found no readable audio ({error.error_string}), "
+                "expected a wav, flac, ogg or mp3 file"
+            ) from error
+        except OSError as error:
+            raise AudioError(f"{path}: cannot be read ({error.strerror})") from error
+        if not 0 < file.frames < _UNKNOWN_LENGTH:
+            found = "a header without a length" if file.frames else "0 samples"
+            raise AudioError(f"{path}: found {found}, expected at least 1 sample")
+        file.raw = raw
+        stack.pop_all()
         return file
-    found = "0 samples" if file.frames == 0 else "a header without a length"
-    file.close()
-    raise AudioError(f"{path}: found {found}, expected at least 1 sample")
 
 
 class _File(sf.SoundFile):
@@ -459,3 +459,114 @@ def _view(y, channel):
     if channel == "mean" and y.shape[1] == 2:
         return (left + right) * np.float32(0.5)
     return np.ascontiguousarray(right if channel == "right" else left)
+
+
+def _check_container(path, raw, size):
+    """Check what the beginning and the end of a file state; return the file to read from.
+
+    That is ``raw``, or a copy in memory with another length in the header of a wav, where the
+    recorder left 0.
+    """
+    head = raw.read(1024)
+    if stub := find_stub(head[:64]):
+        raise AudioError(f"{path}: found {stub[0]}, expected audio ({stub[1]})")
+    patch = _check_wav_length(path, raw, size)
+    stated = _read_stated_size(head)
+    is_known = head[:4] == b"riff" or stated < 0x7FFFF000  # else a recorder's placeholder
+    if is_known and stated > size + 1:
+        raise AudioError(f"{path}: truncated: found {size} bytes, expected {stated}, as it says")
+    if head[:4] == b"OggS":
+        _check_last_ogg_page(path, raw, size)
+    if patch:
+        at, length = patch
+        raw = mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_COPY)
+        raw[at : at + 4] = length
+    raw.seek(0)
+    return raw
+
+
+def _check_wav_length(path, file, size):
+    """Compare the data chunk of a wav with the file.
+
+    Returns the place of a length that is 0 where samples follow, and the length to read there.
+    """
+    file.seek(0)
+    form, _, kind = struct.unpack("<4sI4s", file.read(12).ljust(12, b"\0"))
+    if form not in (b"RIFF", b"RIFX", b"RF64") or kind != b"WAVE":
+        return None
+    order = ">" if form == b"RIFX" else "<"
+    long_size, n_bytes_s, name = None, 0, b""
+    while name != b"data" and len(head := file.read(8)) == 8:
+        name, length = struct.unpack(order + "4sI", head)
+        start = file.tell()
+        if name == b"ds64":
+            long_size = struct.unpack("<Q", file.read(16)[8:].ljust(8, b"\0"))[0]
+        elif name == b"fmt ":
+            n_bytes_s = struct.unpack(order + "I", file.read(12)[8:].ljust(4, b"\0"))[0]
+        file.seek(start + length + length % 2)
+    if name != b"data":
+        return None
+    rest = size - start
+    if length == 0xFFFFFFFF and long_size is not None:
+        length = long_size
+    # What recorders leave that stream and cannot go back: sox, arecord, ffmpeg.
+    elif length > rest and (0x7FFFF000 <= length <= 0x80000000 or length >= 0xFFFFF000):
+        return None
+    if length > rest:
+        raise AudioError(
+            f"{path}: truncated wav: found {rest} bytes of samples, "
+            f"expected {length}, as its header says"
+        )
+    behind = min(_measure_surplus(file, start + length + pad, size) for pad in (0, 1))
+    if length and behind:
+        lengths = (f"{n / n_bytes_s:.4g} s" if n_bytes_s else n for n in (length, behind))
+        raise AudioError(
+            "{}: found samples of {} as the header of the wav says, and {} behind them, "
+            "expected one length: write the file anew".format(path, *lengths)
+        )
+    return (start - 4, struct.pack(order + "I", min(rest, 2**32 - 1))) if behind else None
+
+
+def _measure_surplus(file, at, size):
+    """Bytes from ``at`` on that are neither chunks nor padding."""
+    while size - at >= 8:
+        file.seek(at)
+        name, length = struct.unpack("<4sI", file.read(8))
+        is_known = name.startswith(_TRAILERS)
+        if not is_known and not (re.fullmatch(rb"[\w ]{4}", name) and at + 8 + length <= size):
+            break
+        at += 8 + length + length % 2
+    rest = max(0, size - at)
+    file.seek(at)
+    is_padding = rest <= 2**10 or (rest <= 2**16 and not any(file.read(rest)))
+    return 0 if is_padding else rest
+
+
+def _read_stated_size(head):
+    """Size that the header of an aiff, au, w64 or SPHERE file states, else 0."""
+    if head[:4] == b"FORM":
+        return 8 + int.from_bytes(head[4:8], "big")
+    if head[:4] == b".snd" and head[8:12] != b"\xff" * 4:
+        return int.from_bytes(head[4:8], "big") + int.from_bytes(head[8:12], "big")
+    if head[:4] == b"riff":
+        return int.from_bytes(head[16:24], "little")
+    if head[:7] == b"NIST_1A" and b"shorten" not in head:
+        fields = dict(re.findall(rb"(\w+) -i (\d{1,12})\b", head))
+        names = (b"sample_count", b"channel_count", b"sample_n_bytes")
+        n_bytes = math.prod(int(fields.get(name, 0)) for name in names)
+        return n_bytes + 1024 * bool(n_bytes)
+    return 0
+
+
+def _check_last_ogg_page(path, file, size):
+    """An ogg is truncated if its last page does not fit in the file."""
+    file.seek(max(0, size - 2**16 - 512))  # the largest page has 65 307 bytes
+    tail = file.read()
+    page = tail[tail.rfind(b"OggS\0") :]
+    wanted = 27
+    if len(page) >= 27:
+        wanted += page[26] + sum(page[27 : 27 + page[26]])
+    if len(page) < wanted:
+        raise AudioError(
+            f"{path}: truncated ogg: found {len(page)} bytes of the last page, expected {wanted}"
+        )

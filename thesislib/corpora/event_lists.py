@@ -11,7 +11,7 @@ import pandas as pd
 
 from thesislib.corpora.tables import read_rows
 from thesislib.errors import CorpusError, check_number
-from thesislib.plain_values import read_plain
+from thesislib.places import read_plain
 
 
 def index_recipes(recipes, *, label, folder):

@@ -36,7 +36,7 @@ import pandas as pd
 from thesislib.audio import MAX_PEAK, find_peak, probe_audio
 from thesislib.corpora.tables import Problems, clean_name
 from thesislib.errors import AudioError, CorpusError, check_option
-from thesislib.plain_values import read_plain
+from thesislib.places import read_plain
 from thesislib.store import hash_file
 
 #: Optional file beside the index: ``{"name": …, "kind": …, "licence": …,
