@@ -47,7 +47,9 @@ def find_twins(root, durations_s):
             y = read_audio(root / name, sr=RATE, end_s=end_s)[0]
         except AudioError:
             return np.zeros(1)
-        return y / (np.linalg.norm(y) or 1)
+        level, y = np.linalg.norm(y), y - y.mean()
+        # Nothing but an offset is silence.
+        return y / np.linalg.norm(y) if np.linalg.norm(y) > 0.1 * level else np.zeros(1)
 
     def sketch(name):
         power = np.abs(np.fft.rfft(read(name), RATE * int(LENGTH_S))) ** 2
