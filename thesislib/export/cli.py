@@ -54,13 +54,16 @@ OPTIONS = Path(__file__).with_name("options.csv")
 TYPES = {"int": int, "float": float, "str": str, "path": Path, "assignment": assignment}
 
 
-def add_commands(commands):
-    """Add the commands, with all their options."""
+def add_commands(commands, table=None, within=""):
+    """Add commands with all their options: those of a table, or the ones of this module.
+
+    ``within`` comes before the command's name in the list of options.
+    """
     with open(OPTIONS, encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    for name, (function, defaults, *texts) in COMMANDS.items():
+    for name, (function, defaults, *texts) in (table or COMMANDS).items():
         command = commands.add_parser(name, **dict(zip(("help", "description", "epilog"), texts)))
-        _add_options(command, [row for row in rows if name in row["commands"].split()])
+        _add_options(command, [row for row in rows if within + name in row["commands"].split()])
         if name in CLUSTERED:
             add_cluster(command)
         command.set_defaults(function=function, **defaults)
