@@ -37,6 +37,8 @@ SUFFIXES = tuple(
 #: Times full scale. Larger samples are integers or other numbers that were written as floats.
 MAX_PEAK = 10.0
 
+# Frames as rows: (n_samples, n_channels).
+_FRAMES = {"dtype": "float32", "always_2d": True}
 # Chunks that may follow the samples of a wav; others are recognised by their size.
 _TRAILERS = (b"LIST", b"id3 ", b"ID3", b"TAG", b"bext", b"APET", b"cue ", b"smpl", b"PAD ")
 # Tables of segments round to milliseconds: an end this far past the last sample is the end.
@@ -234,13 +236,12 @@ def stream_audio(path, *, sr=None, channel="mean", block_s=10.0):
             # Not by _read: going on where the last block ended needs no seeking.
             expected = min(step, n_samples - start)
             try:
-                y = file.read(expected, dtype="float32", always_2d=True)
+                y = file.read(expected, **_FRAMES)
             except sf.LibsndfileError as error:
                 raise AudioError(f"{path}: damaged ({error.error_string})") from error
             if len(y) < expected:
-                raise AudioError(
-                    f"{path}: truncated: found {start + len(y)} samples, expected {n_samples}"
-                )
+                found = f"found {start + len(y)} samples, expected {n_samples}"
+                raise AudioError(f"{path}: truncated: {found}")
             y = _view(y, channel)
             _check_samples(path, y, 2)
             yield y if resample is None else resample(y, last=start + step >= n_samples)
@@ -289,9 +290,8 @@ def chunk(y, *, sr, window_s, hop_s, last="keep"):
     >>> len(chunk(np.arange(10), sr=1, window_s=4, hop_s=3, last="pad")[0])
     3
     """
-    check_number("sr", sr, low=0, open_low=True)
-    check_number("window_s", window_s, low=0, open_low=True)
-    check_number("hop_s", hop_s, low=0, open_low=True)
+    for name, value in {"sr": sr, "window_s": window_s, "hop_s": hop_s}.items():
+        check_number(name, value, low=0, open_low=True)
     check_option("last", last, ("keep", "pad", "drop"))
     y = np.asarray(y)
     n = len(y)
@@ -328,10 +328,9 @@ def _open(path):
                 raise AudioError(f"{path}: found an empty file (0 bytes), expected audio")
             file = stack.enter_context(_File(_check_container(path, raw, size)))
         except sf.LibsndfileError as error:
-            raise AudioError(
-                f"{path}: found no readable audio ({error.error_string}), "
-                "expected a wav, flac, ogg or mp3 file"
-            ) from error
+            found = f"no readable audio ({error.error_string})"
+            wanted = "a wav, flac, ogg or mp3 file"
+            raise AudioError(f"{path}: found {found}, expected {wanted}") from error
         except OSError as error:
             raise AudioError(f"{path}: cannot be read ({error.strerror})") from error
         if not 0 < file.frames < _UNKNOWN_LENGTH:
@@ -360,7 +359,7 @@ def _read(path, file, start, n_samples):
         lead = min(start, _MP3_LEAD) if _is_mp3(file) else 0
         try:
             file.seek(start - lead)
-            y = file.read(lead + n_samples, dtype="float32", always_2d=True)[lead:]
+            y = file.read(lead + n_samples, **_FRAMES)[lead:]
             if len(y) == n_samples:
                 return y
         except sf.LibsndfileError:
@@ -369,20 +368,15 @@ def _read(path, file, start, n_samples):
     position, reason, y = 0, "", ()
     with _open(path) as again:
         try:
-            while position < start:
-                step = min(2**16, start - position)
-                if not (n_read := len(again.read(step, dtype="float32", always_2d=True))):
-                    break
+            while n_read := len(again.read(min(2**16, start - position), **_FRAMES)):
                 position += n_read
-            y = again.read(n_samples, dtype="float32", always_2d=True)
+            y = again.read(n_samples, **_FRAMES)
         except sf.LibsndfileError as error:
             reason = f" or damaged ({error.error_string})"
     if position == start and len(y) == n_samples:
         return y
-    raise AudioError(
-        f"{path}: truncated{reason}: found {position + len(y)} samples, "
-        f"expected {file.frames}, as its header says"
-    )
+    found = f"found {position + len(y)} samples, expected {file.frames}, as its header says"
+    raise AudioError(f"{path}: truncated{reason}: {found}")
 
 
 def _check_samples(path, y, full_scale):
@@ -392,10 +386,8 @@ def _check_samples(path, y, full_scale):
         raise AudioError(f"{path}: found {bad} samples that are NaN or infinite, expected none")
     peak = max(y.max(initial=0), -y.min(initial=0))
     if peak > MAX_PEAK:
-        raise AudioError(
-            f"{path}: found a peak of {peak:.6g}, expected samples in [-1, 1] "
-            f"(at most {MAX_PEAK:g}): they may be integers that were written as floats"
-        )
+        wanted = f"samples in [-1, 1] (at most {MAX_PEAK:g}): they may be integers that were"
+        raise AudioError(f"{path}: found a peak of {peak:.6g}, expected {wanted} written as floats")
     if peak > full_scale:
         warnings.warn("samples beyond full scale (openSMILE clips them)", UserWarning, stacklevel=3)
 
@@ -409,9 +401,7 @@ def _length(path, file):
     if file.seekable() and (not _is_mp3(file) or _states_length(path)):
         return file.frames
     with _open(path) as whole:
-        n_samples = 0
-        while block := len(whole.read(2**16, dtype="float32", always_2d=True)):
-            n_samples += block
+        n_samples = sum(iter(lambda: len(whole.read(2**16, **_FRAMES)), 0))
         left = path.stat().st_size - whole.raw.tell()
     # libsndfile stops at its estimate: more than a tag behind that is audio it will not give.
     if _is_mp3(file) and n_samples == file.frames and left > 2**13:
@@ -441,10 +431,8 @@ def _segment(path, n_samples, sr, start_s, end_s):
     end = n_samples / sr if end_s is None else end_s
     # The comparison is False for NaN, which an empty cell of a table may have become.
     if not 0 <= start < end <= n_samples / sr + _ROUNDING_S:
-        raise AudioError(
-            f"{path}: segment found from {start} s to {end} s, "
-            f"expected 0 <= start < end <= {n_samples / sr:.6g} s"
-        )
+        wanted = f"0 <= start < end <= {n_samples / sr:.6g} s"
+        raise AudioError(f"{path}: segment found from {start} s to {end} s, expected {wanted}")
     first, stop = round(start * sr), min(round(end * sr), n_samples)
     if first >= stop:
         raise AudioError(f"{path}: segment from {start} s to {end} s holds no sample at {sr} Hz")
@@ -513,17 +501,13 @@ def _check_wav_length(path, file, size):
     elif length > rest and (0x7FFFF000 <= length <= 0x80000000 or length >= 0xFFFFF000):
         return None
     if length > rest:
-        raise AudioError(
-            f"{path}: truncated wav: found {rest} bytes of samples, "
-            f"expected {length}, as its header says"
-        )
+        found = f"found {rest} bytes of samples, expected {length}, as its header says"
+        raise AudioError(f"{path}: truncated wav: {found}")
     behind = min(_measure_surplus(file, start + length + pad, size) for pad in (0, 1))
     if length and behind:
         lengths = (f"{n / n_bytes_s:.4g} s" if n_bytes_s else n for n in (length, behind))
-        raise AudioError(
-            "{}: found samples of {} as the header of the wav says, and {} behind them, "
-            "expected one length: write the file anew".format(path, *lengths)
-        )
+        found = "samples of {} as the header of the wav says, and {} behind them".format(*lengths)
+        raise AudioError(f"{path}: found {found}, expected one length: write the file anew")
     return (start - 4, struct.pack(order + "I", min(rest, 2**32 - 1))) if behind else None
 
 
@@ -567,6 +551,5 @@ def _check_last_ogg_page(path, file, size):
     if len(page) >= 27:
         wanted += page[26] + sum(page[27 : 27 + page[26]])
     if len(page) < wanted:
-        raise AudioError(
-            f"{path}: truncated ogg: found {len(page)} bytes of the last page, expected {wanted}"
-        )
+        found = f"found {len(page)} bytes of the last page, expected {wanted}"
+        raise AudioError(f"{path}: truncated ogg: {found}")
