@@ -26,7 +26,7 @@ import soundfile as sf
 from thesislib.errors import AudioError, check_number, check_option
 from thesislib.store import find_stub
 
-CHANNELS = ("mean", "left", "right", "difference")
+CHANNELS = ("mean", "left", "right", "difference", "all")
 
 #: Suffixes of the formats that libsndfile recognises by their content.
 SUFFIXES = tuple(
@@ -136,9 +136,10 @@ def read_audio(path, *, sr=None, channel="mean", start_s=None, end_s=None):
     sr : int, optional
         Sampling rate to convert to (soxr, quality HQ, after the segment is cut);
         None keeps the file's own.
-    channel : {"mean", "left", "right", "difference"}
+    channel : {"mean", "left", "right", "difference", "all"}
         View of a stereo file (thesis 8.1); ``difference`` is left − right and may
         reach ±2. A mono file is its own mean, left and right; its difference is zero.
+        ``all`` keeps the channels: shape (n_samples, n_channels).
     start_s, end_s : float, optional
         Segment in seconds; the file is read from there on, not as a whole. An end up
         to a millisecond past the last sample means the end, since tables round.
@@ -440,7 +441,9 @@ def _segment(path, n_samples, sr, start_s, end_s):
 
 
 def _view(y, channel):
-    """One channel view (n_samples,) of frames (n_samples, 1 or 2)."""
+    """One channel view (n_samples,) of frames (n_samples, 1 or 2), or the frames."""
+    if channel == "all":
+        return y
     left, right = y[:, 0], y[:, -1]
     if channel == "difference":
         return left - right
