@@ -19,7 +19,7 @@ BUDGETS = {
     "corpora": 2150,
     "spectra": 500,
     "representations": 3230,
-    "evaluation": 1280,
+    "evaluation": 1520,
     "reporting": 1490,
     "compendium": 1010,
     "export": 1630,

@@ -30,7 +30,7 @@ def trial(tmp_path_factory):
         corpus.rows("train"),
         corpus.rows("devel"),
         (0.01, 0.1),
-        machine={"solver": "smo", "scale": "standard"},
+        svm={"solver": "smo", "scale": "standard"},
     )
 
 

@@ -27,13 +27,13 @@ def search(rng, labels, *, n_settings=8):
 def test_choosing_on_reported_scores_finds_something_in_noise(seeds):
     means = []
     for seed in seeds:
-        rng, scores = np.random.default_rng(seed), {"honest": [], "as published": []}
+        rng, scores = np.random.default_rng(seed), {"nested": [], "as published": []}
         for _ in range(4):
             for selection, choice in choose_both(search(rng, LABELS)).items():
                 scores[selection].append(choice.decisions.score())
         # One evaluation part, so the honest choice is one of those ranked as published.
-        assert all(np.greater_equal(scores["as published"], scores["honest"]))
-        means.append([np.mean(scores["honest"]), np.mean(scores["as published"])])
+        assert all(np.greater_equal(scores["as published"], scores["nested"]))
+        means.append([np.mean(scores["nested"]), np.mean(scores["as published"])])
     honest, published = np.median(means, axis=0)
     # 20 clips: a standard deviation of 0.11 each, 0.06 for the mean of four, 0.04 for the median.
     assert honest == pytest.approx(0.5, abs=0.15)
@@ -46,8 +46,8 @@ def test_the_honest_choice_does_not_see_the_evaluation_part():
     first, second = (
         choose_both(search(np.random.default_rng(1), labels)) for labels in (LABELS, changed)
     )
-    assert first["honest"].settings == second["honest"].settings
-    assert np.array_equal(first["honest"].decisions.predicted, second["honest"].decisions.predicted)
+    assert first["nested"].settings == second["nested"].settings
+    assert np.array_equal(first["nested"].decisions.predicted, second["nested"].decisions.predicted)
     assert first["as published"].settings != second["as published"].settings
 
 
@@ -90,7 +90,7 @@ def test_ties_of_a_vote_are_known_after_the_choice(rng):
     choices = choose_both({"": vote_clips(chunks, clips)})
     # Each evaluation clip has a chunk of either kind.
     assert {selection: c.decisions.tied for selection, c in choices.items()} == {
-        "honest": 1.0,
+        "nested": 1.0,
         "as published": 1.0,
     }
 

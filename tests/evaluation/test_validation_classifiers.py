@@ -60,7 +60,7 @@ def test_rows_that_two_folds_test_are_answered_twice(rng):
     assert len(found.nested.rows) == len(X) + 2
     twice = folds["0"][1][0]
     assert found.nested.folds[found.nested.rows == twice].tolist() == ["0", "1"]
-    fused = fuse_probabilities([found, found], selection="honest")
+    fused = fuse_probabilities([found, found], selection="nested")
     np.testing.assert_allclose(fused.nested.values, found.nested.values)
 
 
@@ -123,7 +123,7 @@ def test_honest_weights_prefer_what_is_of_use(seeds):
             evaluate_folds(Z, y, folds, classifier=GaussianNB(), groups=groups, n_inner=2)
             for Z in (X, rng.normal(size=X.shape))
         ]
-        shares.append(fuse_probabilities(parts, selection="honest").mean_weights[0])
+        shares.append(fuse_probabilities(parts, selection="nested").mean_weights[0])
     assert np.median(shares) > 0.55  # of two
 
 
@@ -139,7 +139,7 @@ def test_published_weights_beat_every_part_and_honest_ones_see_no_test_label(rng
     best = max(part.nested.score(accuracy) for part in parts)
     assert published.nested.score(accuracy) >= best
     assert len({tuple(w) for w in published.weights.values()}) == 1
-    honest = fuse_probabilities(parts, selection="honest")
+    honest = fuse_probabilities(parts, selection="nested")
     for found in (published, honest):
         assert all(np.isclose(w.sum(), 1) and (w >= 0).all() for w in found.weights.values())
         np.testing.assert_allclose(found.nested.values.sum(axis=1), 1)
@@ -152,7 +152,7 @@ def test_published_weights_beat_every_part_and_honest_ones_see_no_test_label(rng
         evaluate_folds(Z, turned, folds, classifier=GaussianNB(), **options)
         for Z in (X, noise, X[:, :1])
     ]
-    weights = fuse_probabilities(again, selection="honest").weights["3"]
+    weights = fuse_probabilities(again, selection="nested").weights["3"]
     np.testing.assert_array_equal(weights, honest.weights["3"])
 
 
@@ -163,7 +163,7 @@ def test_a_second_step_fuses_fusions(rng):
         evaluate_folds(Z, y, folds, classifier=GaussianNB(), groups=groups, n_inner=2)
         for Z in columns
     ]
-    for selection in ("as published", "honest"):
+    for selection in ("as published", "nested"):
         first = [fuse_probabilities(parts[i : i + 2], selection=selection) for i in (0, 2)]
         second = fuse_probabilities(first, selection=selection)
         w, (a, b) = second.weights["1"], (one.weights["1"] for one in first)
@@ -182,6 +182,6 @@ def test_parts_over_other_rows_are_refused(rng):
     with pytest.raises(ParameterError, match="different rows or classes"):
         fuse_probabilities([first, other], selection="as published")
     with pytest.raises(ParameterError, match="no inner folds"):
-        fuse_probabilities([first, first], selection="honest")
-    with pytest.raises(ParameterError, match="did you mean 'honest'"):
-        fuse_probabilities([first, first], selection="honst")
+        fuse_probabilities([first, first], selection="nested")
+    with pytest.raises(ParameterError, match="did you mean 'nested'"):
+        fuse_probabilities([first, first], selection="nestd")

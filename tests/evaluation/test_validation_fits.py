@@ -31,7 +31,7 @@ def test_shared_work_leaves_the_bits_of_single_fits(rng, n_features, machine, n_
     X = rng.normal(size=(60, n_features))
     parts = [(ROWS[ROWS % 4 != k], ROWS[ROWS % 4 == k]) for k in range(2)]
     tasks = [Task(*part, c, part[0]) for part, c in itertools.product(parts, [1e-3, 1.0, 1e-1])]
-    answers, stopped = fit_tasks(tasks, X, LABELS, CLASSES, machine=machine, n_jobs=n_jobs)
+    answers, stopped = fit_tasks(tasks, X, LABELS, CLASSES, svm=machine, n_jobs=n_jobs)
     assert list(stopped) == [1e-3, 1e-1, 1.0]
     for (train, test, c, _), (predicted, values) in zip(tasks, answers):
         alone = build_svm(c, **machine).fit(X[train], LABELS[train])

@@ -119,7 +119,7 @@ def test_the_svm_fitted_again_has_the_table_s_decision_values(rng):
     X, y = rng.normal(size=(60, 100)), np.array(["a", "b", "b"] * 20)
     parts = {"train": range(20), "devel": range(20, 40), "test": range(40, 60)}
     svm = {"scale": "standard"}
-    table = evaluate_partitions(X, y, **parts, complexities=[0.01], upsampling=True, machine=svm)
+    table = evaluate_partitions(X, y, **parts, complexities=[0.01], upsampling=True, svm=svm)
     again = fit_svm(X, y, range(40), 0.01, upsampling=True, svm=svm)
     np.testing.assert_array_equal(decision_values(again, X[40:]), table.test[0.01].values)
 

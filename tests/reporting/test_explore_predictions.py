@@ -81,7 +81,7 @@ def network():
 def fit_table(corpus, network):
     """Predictions on the test part, and attributions of the SVM."""
     features = extract(corpus, network, PLOT, reading=Reading(), progress=False)
-    options = {"complexities": [1e-4], "machine": {"scale": "none"}, "upsampling": True}
+    options = {"complexities": [1e-4], "svm": {"scale": "none"}, "upsampling": True}
     result = evaluate_partitions(features.matrix, corpus.labels, **PARTS, **options)
     fitted_on = np.concatenate([PARTS["train"], PARTS["devel"]])
     draw = SVMOnPlots(
@@ -90,7 +90,7 @@ def fit_table(corpus, network):
         network,
         PLOT,
         {None: (fitted_on, 1e-4)},
-        svm=options["machine"],
+        svm=options["svm"],
         upsampling=True,
     )
     return result.test[1e-4], draw

@@ -11,19 +11,27 @@ import shutil
 import subprocess
 import sys
 import time
+import warnings
 import weakref
 from pathlib import Path
+
+import pandas as pd
+from IPython.display import Markdown, display
 
 from thesislib.compendium.freshness import describe_inputs, describe_versions
 from thesislib.compendium.parameters import STAGED_VARIABLE, check_parameters
 from thesislib.errors import ParameterError
+from thesislib.evaluation.comparison import describe_comparison
+from thesislib.evaluation.validation import StoppedWarning, add_stopped, describe_stopped
 from thesislib.places import project_root
+from thesislib.reporting.escape import markdown
 from thesislib.reporting.figures import write_figure
 from thesislib.reporting.notebooks import read_parameters
 from thesislib.reporting.published import load_published
 from thesislib.reporting.results import find_results, publish, stage, write_record
-from thesislib.reporting.tables import join_published, write_table
-from thesislib.store import hash_file
+from thesislib.reporting.scores import ScoreTable, compare_planned
+from thesislib.reporting.tables import join_published, table_stem, write_table
+from thesislib.store import hash_file, write_atomically
 
 
 class Run:
@@ -69,6 +77,9 @@ class Run:
         # Before the work: what changes meanwhile calls for another run.
         self.inputs = describe_inputs(name, self.parameters)
         self.corpora, self.weights, self.notes, self.outputs = {}, {}, {}, []
+        self._scores = {}
+        self._warnings = []
+        warnings.showwarning = self._collect
         self._started = self._lap = time.perf_counter()
         self._durations = {}
         self._write("running")
@@ -125,7 +136,10 @@ class Run:
         Parameters
         ----------
         number : str
-        ours : pandas.DataFrame
+        ours : pandas.DataFrame or ScoreTable
+            With a :class:`~thesislib.reporting.scores.ScoreTable`, the predictions are written to
+            ``predictions/table_<number>.parquet``, and the comparisons that were planned for the
+            table to ``tables/table_<number>_comparisons.csv``.
         caption : str
         published : str or None
             Number of the printed table; None where the thesis prints none.
@@ -137,6 +151,9 @@ class Run:
         pandas.DataFrame
             What was written.
         """
+        if isinstance(ours, ScoreTable):
+            self._write_predictions(number, ours)
+            ours = ours.frame
         ours = ours.copy()
         kinds = sorted({c["kind"] for c in self.corpora.values()})
         if "corpus_kind" not in ours:
@@ -147,14 +164,80 @@ class Run:
         self.outputs += write_table(table, number, self.folder / "tables", caption=full)
         return table
 
+    def _write_predictions(self, number, scores):
+        predictions = scores.predictions
+        if predictions is None:
+            return
+        path = self.folder / "predictions" / f"table_{table_stem(number)}.parquet"
+        with write_atomically(path) as temporary:
+            predictions.to_parquet(temporary, index=False)
+        self.outputs.append(path)
+        self._scores[number] = predictions, scores.options
+        compared = self.compare(number)
+        if len(compared):
+            caption = f"Planned comparisons of Table {number}, paired by clip. {self.label}."
+            folder = self.folder / "tables"
+            self.outputs += write_table(compared, f"{number}_comparisons", folder, caption=caption)
+
+    def compare(self, number, pairs=None):
+        """Compare systems of a table that has been written.
+
+        Parameters
+        ----------
+        number : str
+        pairs : list of (str, str), optional
+            Names of systems; default: the comparisons that were planned for the table.
+
+        Returns
+        -------
+        pandas.DataFrame
+            As from :func:`~thesislib.reporting.scores.compare_planned`; empty if none of the
+            planned systems was run.
+        """
+        if number not in self._scores:
+            return pd.DataFrame()
+        predictions, options = self._scores[number]
+        return compare_planned(predictions, self.name, number, pairs=pairs, **options)
+
+    def read(self, number, pairs=None):
+        """Describe the comparisons of :meth:`compare`, a sentence each, as Markdown."""
+        compared = self.compare(number, pairs).to_dict("records")
+        several = len({row["corpus"] for row in compared}) > 1
+        lines = [
+            f"- {markdown(row['corpus'])}: {text}" if several else f"- {text}"
+            for row in compared
+            for text in [describe_comparison(row)]
+        ]
+        return "\n".join(lines) or "- no two of the systems to compare were run"
+
     def figure(self, number, figure, *, note=None):
         """Write a figure of the thesis, with the corpus and weights in small print."""
         note = self.label if note is None else note
         self.outputs += write_figure(figure, number, self.folder / "figures", note=note)
         return figure
 
+    def _collect(self, message, category, filename, lineno, file=None, line=None):
+        """Keep a warning for :meth:`finish`, in place of lines with paths in the middle."""
+        self._warnings.append(message)
+
+    @property
+    def remarks(self):
+        """The run's warnings, each once; fits that had not converged are counted together."""
+        stopped = [each.stopped for each in self._warnings if isinstance(each, StoppedWarning)]
+        others = [str(each) for each in self._warnings if not isinstance(each, StoppedWarning)]
+        text = describe_stopped(add_stopped(stopped))
+        return list(dict.fromkeys([*filter(None, [text]), *others]))
+
     def finish(self):
-        """Write the final ``run.json``, replace the finished results, and return its path there."""
+        """Show the remarks, write the final ``run.json`` and replace the finished results.
+
+        Returns
+        -------
+        Path
+            Of ``run.json`` among the results.
+        """
+        if self.remarks:
+            display(Markdown("Remarks: " + "; ".join(map(markdown, self.remarks)) + "."))
         self._durations["total"] = round(time.perf_counter() - self._started, 3)
         self._write("complete")
         if self._replaces:
@@ -172,6 +255,7 @@ class Run:
             "corpora": self.corpora,
             "weights": self.weights,
             "notes": self.notes,
+            "remarks": self.remarks,
             "outputs": {
                 str(path.relative_to(self.folder)): hash_file(path)
                 for path in dict.fromkeys(self.outputs)

@@ -13,6 +13,21 @@ from .autoencoder_trials import (
 from .autoencoder_trials import (
     split_directions as split_directions,
 )
+from .candidates import (
+    Candidate as Candidate,
+)
+from .candidates import (
+    Candidates as Candidates,
+)
+from .candidates import (
+    fuse_by_seed as fuse_by_seed,
+)
+from .candidates import (
+    join_seeds as join_seeds,
+)
+from .candidates import (
+    mean_score as mean_score,
+)
 from .classifiers import (
     build_svm as build_svm,
 )
@@ -21,6 +36,24 @@ from .classifiers import (
 )
 from .classifiers import (
     upsample as upsample,
+)
+from .comparison import (
+    adjust_holm as adjust_holm,
+)
+from .comparison import (
+    compare as compare,
+)
+from .comparison import (
+    compare_pairs as compare_pairs,
+)
+from .comparison import (
+    describe_comparison as describe_comparison,
+)
+from .comparison import (
+    pool as pool,
+)
+from .comparison import (
+    score as score,
 )
 from .event_scores import (
     choose_threshold as choose_threshold,
@@ -92,6 +125,9 @@ from .predictions import (
     rank_published as rank_published,
 )
 from .search import (
+    evaluate_bags as evaluate_bags,
+)
+from .search import (
     evaluate_cached as evaluate_cached,
 )
 from .search import (
@@ -99,6 +135,9 @@ from .search import (
 )
 from .search import (
     evaluate_grid as evaluate_grid,
+)
+from .search import (
+    fuse_candidates as fuse_candidates,
 )
 from .significance import (
     compare_all as compare_all,

@@ -39,7 +39,7 @@ class AutoencoderTrial:
         Rows. The autoencoder and the classifier see the training rows alone.
     complexities : sequence of float
         Of the SVM; the best on development counts.
-    machine : dict, optional
+    svm : dict, optional
         As in :func:`~thesislib.evaluation.validation.evaluate_partitions`.
     reading : Reading, optional
 
@@ -60,7 +60,7 @@ class AutoencoderTrial:
     train: np.ndarray
     devel: np.ndarray
     complexities: tuple
-    machine: dict | None = None
+    svm: dict | None = None
     reading: Reading | None = None
 
     def __call__(self, **parameters):
@@ -76,7 +76,7 @@ class AutoencoderTrial:
             test=self.devel,
             complexities=list(self.complexities),
             refit_on="train",
-            machine=self.machine,
+            svm=self.svm,
         ).devel
         best = max(sorted(result), key=lambda complexity: result[complexity].score())
         return {
@@ -96,7 +96,7 @@ class AutoencoderTrial:
             "train": self.train.tolist(),
             "devel": self.devel.tolist(),
             "complexities": list(self.complexities),
-            "machine": self.machine,
+            "svm": self.svm,
             "version": 1,
         }
 

@@ -19,8 +19,8 @@ from thesislib.errors import ParameterError, check_number, check_option
 
 SOLVERS = ("liblinear", "smo")
 SCALES = ("none", "standard", "minmax")
-#: LIBLINEAR's own default. Deep features come unscaled, so at a large C the dual solver stops
-#: here before it has converged.
+#: LIBLINEAR's own default. At a large C and without scaling, the dual solver stops here before
+#: it has converged.
 MAX_ITERATIONS = 1000
 
 
@@ -60,7 +60,7 @@ class TrainingSpan(TransformerMixin, BaseEstimator):
         return X if self.basis_ is None else X @ self.basis_
 
 
-def build_svm(complexity=1.0, *, solver="liblinear", scale="none", class_weight=None, seed=0):
+def build_svm(complexity=1.0, *, solver="liblinear", scale="standard", class_weight=None, seed=0):
     """Linear SVM with its input scaling, unfitted.
 
     Parameters
@@ -70,9 +70,9 @@ def build_svm(complexity=1.0, *, solver="liblinear", scale="none", class_weight=
     solver : {"liblinear", "smo"}
         LIBLINEAR's dual solver with squared hinge loss, one class against the rest, or
         LIBSVM's SMO with hinge loss, pair by pair (as Weka does).
-    scale : {"none", "standard", "minmax"}
-        Input scaling, learnt on the training part alone. Deep features go in as they
-        are; functionals are standardised.
+    scale : {"standard", "minmax", "none"}
+        Input scaling, learnt on the training part alone. Unscaled functionals end at chance,
+        since the solver does not converge; the thesis's deep features are not scaled (8.3.2).
     class_weight : dict or "balanced", optional
         Cost of each class.
     seed : int

@@ -6,15 +6,23 @@ published*), and can choose the weights of each fold inside its training part in
 """
 
 from dataclasses import replace
+from functools import partial
 from itertools import product
 
 import numpy as np
+from scipy.special import softmax
+from scipy.stats import rankdata
 
 from thesislib.errors import ParameterError, check_option
 from thesislib.evaluation.metrics import accuracy, score_folds
 from thesislib.evaluation.predictions import FoldResult, Predictions
 
-SELECTIONS = ("as published", "honest")
+SELECTIONS = ("as published", "nested")
+SCALINGS = {
+    "none": np.asarray,
+    "softmax": partial(softmax, axis=1),
+    "rank": partial(rankdata, axis=1),
+}
 
 
 def fuse_features(*parts):
@@ -208,16 +216,33 @@ def vote_clips(result, clip_of_chunk):
     return replace(result, by_complexity=voted, nested=vote_chunks(result.nested, clip_of_chunk))
 
 
-def fuse_decisions(parts):
-    """Majority vote of several classifiers over the same rows (late fusion)."""
+def fuse_decisions(parts, *, scale="none"):
+    """Majority vote of several classifiers over the same rows (late fusion).
+
+    Parameters
+    ----------
+    parts : sequence of Predictions
+    scale : {"none", "softmax", "rank"}
+        Of each voter's decision values before they are added to resolve ties. SVMs of different
+        features and complexities have decision values of different scale, and without scaling
+        the voter with the largest values resolves the ties (the thesis states no rule).
+
+    Examples
+    --------
+    >>> rows, classes = np.arange(1), ("a", "b")
+    >>> loud = Predictions(rows, ["a"], ["b"], np.array([[-1.0, 1.0]]), classes)
+    >>> sure = Predictions(rows, ["a"], ["a"], np.array([[0.5, -0.3]]), classes)
+    >>> fuse_decisions([loud, sure]).predicted.tolist(), fuse_decisions([loud, sure]).tied
+    (['b'], 1.0)
+    """
+    check_option("scale", scale, SCALINGS)
     first = parts[0]
     for part in parts[1:]:
         if not np.array_equal(part.rows, first.rows) or part.classes != first.classes:
             raise ParameterError("parts: found different rows or classes, expected the same")
-    winners, tied = vote(
-        [part.predicted for part in parts], [part.values for part in parts], first.classes
-    )
-    values = np.sum([part.values for part in parts], axis=0)
+    supports = [SCALINGS[scale](part.values) for part in parts]
+    winners, tied = vote([part.predicted for part in parts], supports, first.classes)
+    values = np.sum(supports, axis=0)
     return Predictions(
         first.rows, first.truth, winners, values, first.classes, first.folds, float(tied.mean())
     )
@@ -231,7 +256,7 @@ def fuse_probabilities(parts, *, selection, metric=accuracy, step=0.1):
     parts : sequence of FoldResult
         Of classifiers without a complexity, over the same folds; they may be fusions
         themselves, as in the second step of 8.1.
-    selection : {"as published", "honest"}
+    selection : {"as published", "nested"}
         One set of weights with the best mean score over the reported folds; or weights for
         each fold, by the score inside its training part.
     metric : callable

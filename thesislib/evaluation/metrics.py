@@ -162,3 +162,7 @@ def confusion(y_true, y_pred, classes):
     return pd.DataFrame(
         counts, index=pd.Index(classes, name="truth"), columns=pd.Index(classes, name="predicted")
     )
+
+
+#: Scores of predictions by name.
+METRICS = {"uar": unweighted_average_recall, "accuracy": accuracy}

@@ -2,8 +2,8 @@
 
 The thesis often chooses a setting on the very scores that it reports. Results here therefore
 hold the predictions of every setting: the maximum over the reported scores is the result
-*as published*, the choice on the development partition or by nested cross-validation the
-result *honest*.
+*as published*, the choice on the development partition *development*, and the choice inside
+each training part *nested*.
 """
 
 from dataclasses import dataclass, field
@@ -193,7 +193,7 @@ def choose_both(results, metric=unweighted_average_recall):
     Returns
     -------
     dict of str to Choice
-        ``"honest"``: a choice for each fold; ``"as published"``: one for all folds. Of
+        ``"nested"``: a choice for each fold; ``"as published"``: one for all folds. Of
         equals, the first setting and the smallest complexity.
     """
     nested, settings = choose_nested(results)
@@ -204,6 +204,6 @@ def choose_both(results, metric=unweighted_average_recall):
     best = max(scores, key=scores.get)
     reported = results[best[0]].by_complexity[best[1]]
     return {
-        "honest": Choice(nested, settings),
+        "nested": Choice(nested, settings),
         "as published": Choice(reported, dict.fromkeys(settings, best)),
     }

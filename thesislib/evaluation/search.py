@@ -11,11 +11,26 @@ import warnings
 from importlib.metadata import version
 
 import numpy as np
+from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
 from thesislib.errors import ParameterError
+from thesislib.evaluation.candidates import (
+    Candidate,
+    Candidates,
+    fuse_by_seed,
+    join_seeds,
+    take_seed,
+)
+from thesislib.evaluation.fusion import fuse_features
 from thesislib.evaluation.predictions import FoldResult, Predictions
-from thesislib.evaluation.validation import evaluate_folds, warn_stopped
+from thesislib.evaluation.validation import (
+    add_stopped,
+    evaluate_folds,
+    evaluate_partitions,
+    warn_stopped,
+)
+from thesislib.representations.bag_grid import BagGrid
 from thesislib.store import hash_parameters
 
 #: Increased whenever the same features and options begin to give other predictions.
@@ -133,7 +148,7 @@ def evaluate_grid(grid, evaluate, *arguments, **options):
     >>> list(results), list(skipped)
     ([(10, 1)], [(500, 1)])
     """
-    results, skipped, stopped = {}, {}, {}
+    results, skipped = {}, {}
     for pair in grid.pairs:
         try:
             with warnings.catch_warnings():
@@ -142,10 +157,7 @@ def evaluate_grid(grid, evaluate, *arguments, **options):
                 results[pair] = evaluate(grid.features(*pair), *arguments, **options)
         except ParameterError as error:
             skipped[pair] = str(error)
-            continue
-        for complexity, counts in results[pair].stopped.items():
-            stopped[complexity] = tuple(map(sum, zip(stopped.get(complexity, (0, 0)), counts)))
-    warn_stopped(stopped)
+    warn_stopped(add_stopped(each.stopped for each in results.values()))
     return results, skipped
 
 
@@ -208,3 +220,71 @@ def _unpack(entry):
     predicted, values = entry["predicted"][picked, each], entry["values"][picked, each]
     nested = Predictions(entry["rows"], entry["truth"], predicted, values, classes, folds)
     return FoldResult(by_complexity, nested, chosen, inner)
+
+
+def evaluate_bags(
+    frames, bag, codebook_sizes, n_assigns, evaluate, *arguments, seeds=(0,), store=None, **options
+):
+    """Evaluate bags of every size and number of assignments, with a codebook for each seed.
+
+    Parameters
+    ----------
+    frames : list of ndarray, or dict of int to these
+        Of each clip; a dict has those of each seed (random networks).
+    bag : BagOfFeatures
+    codebook_sizes, n_assigns : sequence of int
+    evaluate, arguments, options
+        As in :func:`evaluate_grid`.
+    seeds : sequence of int
+        Of the codebooks.
+    store : FeatureStore, optional
+
+    Returns
+    -------
+    candidates : Candidates
+        With the columns ``codebook_size`` and ``n_assign``.
+    skipped : dict of (int, int) to str
+        Pairs that could not be run with one of the seeds.
+    """
+    frames = frames if isinstance(frames, dict) else {seeds[0]: frames}
+    results, skipped = {}, {}
+    for seed in seeds:
+        own = clone(bag).set_params(random_state=seed)
+        grid = BagGrid(take_seed(frames, seed), own, codebook_sizes, n_assigns, store=store)
+        results[seed], reasons = evaluate_grid(grid, evaluate, *arguments, **options)
+        skipped |= reasons
+    candidates = Candidates()
+    for pair in results[seeds[0]]:
+        if pair not in skipped:
+            columns = dict(zip(("codebook_size", "n_assign"), pair))
+            candidates.add(columns, {seed: each[pair] for seed, each in results.items()})
+    return candidates, skipped
+
+
+def fuse_candidates(members, labels, **options):
+    """Fuse settings at feature level (concatenation) and at decision level (majority vote).
+
+    Parameters
+    ----------
+    members : sequence of Candidate
+        With ``features``; evaluated on partitions.
+    labels : array-like, shape (n,)
+    **options
+        Of :func:`~thesislib.evaluation.validation.evaluate_partitions`.
+
+    Returns
+    -------
+    dict of (str, str) to (dict, dict)
+        Level (``feature``, ``decision``) and selection (``development``, ``as published``) to the
+        predictions for the development and the test part, by seed.
+    """
+    joint = join_seeds(fuse_features, *(each.features for each in members))
+    results = {seed: evaluate_partitions(X, labels, **options) for seed, X in joint.items()}
+    together, fused = Candidate({}, results), {}
+    for selection in ("development", "as published"):
+        fused["feature", selection] = together.devel(selection), together.predictions(selection)
+        fused["decision", selection] = (
+            fuse_by_seed(*(each.devel(selection) for each in members)),
+            fuse_by_seed(*(each.predictions(selection) for each in members)),
+        )
+    return fused

@@ -53,7 +53,7 @@ def evaluate_partitions(
     classifier=None,
     refit_on="train+devel",
     upsampling=False,
-    machine=None,
+    svm=None,
     n_jobs=1,
 ):
     """Train, choose on development, score on test (9.2, 10.1, 10.2).
@@ -75,7 +75,7 @@ def evaluate_partitions(
         10.2, and says train and development for 10.1.
     upsampling : bool
         Replicate the minority classes of the training part (10.2).
-    machine : dict, optional
+    svm : dict, optional
         Further arguments of :func:`~thesislib.evaluation.classifiers.build_svm`.
     n_jobs : int
         Worker processes.
@@ -110,7 +110,7 @@ def evaluate_partitions(
         for complexity in complexities
     ]
     classes = np.unique(labels[final])
-    settings = {"machine": machine, "upsampling": upsampling, "n_jobs": n_jobs}
+    settings = {"svm": svm, "upsampling": upsampling, "n_jobs": n_jobs}
     outputs, stopped = fit_tasks(tasks, features, labels, classes, classifier, **settings)
     warn_stopped(stopped)
     predictions = [
@@ -132,7 +132,7 @@ def evaluate_folds(
     classifier=None,
     n_inner=3,
     upsampling=False,
-    machine=None,
+    svm=None,
     n_jobs=1,
     seed=0,
     metric=unweighted_average_recall,
@@ -141,7 +141,7 @@ def evaluate_folds(
 
     Parameters
     ----------
-    features, labels, complexities, classifier, upsampling, machine, n_jobs
+    features, labels, complexities, classifier, upsampling, svm, n_jobs
         As in :func:`evaluate_partitions`. For a ``classifier``, features given as a callable are
         learnt once from each fold's training part, for its inner folds too.
     folds : dict of str to (ndarray of int, ndarray of int)
@@ -184,7 +184,7 @@ def evaluate_folds(
             tasks += [Task(a, b, c, a if classifier is None else train) for c in complexities]
             owners += [(name, "inner")] * len(complexities)
     classes = np.unique(labels[np.concatenate([train for train, _ in folds.values()])])
-    settings = {"machine": machine, "upsampling": upsampling, "n_jobs": n_jobs}
+    settings = {"svm": svm, "upsampling": upsampling, "n_jobs": n_jobs}
     outputs, stopped = fit_tasks(tasks, features, labels, classes, classifier, **settings)
     warn_stopped(stopped)
 
@@ -266,7 +266,7 @@ def split_inside(labels, groups, train, n_inner, seed):
 
 
 def fit_tasks(
-    tasks, features, labels, classes, classifier=None, *, machine=None, upsampling=False, n_jobs=1
+    tasks, features, labels, classes, classifier=None, *, svm=None, upsampling=False, n_jobs=1
 ):
     """Fit every task; the features of each training part are computed once.
 
@@ -278,7 +278,7 @@ def fit_tasks(
     Parameters
     ----------
     tasks : list of Task
-    features, classifier, machine, upsampling, n_jobs
+    features, classifier, svm, upsampling, n_jobs
         As in :func:`evaluate_partitions`.
     labels : ndarray, shape (n,)
     classes : ndarray
@@ -326,9 +326,7 @@ def fit_tasks(
             else:
                 complexities = [tasks[i].complexity for i in group]
                 rows = task.train, task.test
-                yield delayed(_fit_svms)(
-                    X, y, *rows, complexities, classes, machine or {}, upsampling
-                )
+                yield delayed(_fit_svms)(X, y, *rows, complexities, classes, svm or {}, upsampling)
 
     outputs = [None] * len(tasks)
     n_fits, n_stopped = Counter(), Counter()
@@ -399,10 +397,27 @@ def describe_stopped(stopped):
     )
 
 
+class StoppedWarning(ConvergenceWarning):
+    """Some fits had not converged; ``stopped`` as :func:`fit_tasks` counts."""
+
+    def __init__(self, stopped):
+        super().__init__(describe_stopped(stopped))
+        self.stopped = stopped
+
+
 def warn_stopped(stopped):
     """Warn once of all fits that had not converged."""
-    if remark := describe_stopped(stopped):
-        warnings.warn(remark, ConvergenceWarning, stacklevel=2)
+    if any(n for n, _ in stopped.values()):
+        warnings.warn(StoppedWarning(stopped), stacklevel=2)
+
+
+def add_stopped(parts):
+    """Sum the counts of several ``stopped``."""
+    total = {}
+    for part in parts:
+        for complexity, counts in part.items():
+            total[complexity] = tuple(map(sum, zip(total.get(complexity, (0, 0)), counts)))
+    return total
 
 
 def _deal(parts, complexities, n_jobs):
@@ -436,7 +451,7 @@ def _fit_classifier(classifier, X, y, X_test, classes):
     return [(_fill(probabilities, np.asarray(fitted.classes_), classes, 0.0), 0)]
 
 
-def _fit_svms(X, y, train, test, complexities, classes, machine, upsampling):
+def _fit_svms(X, y, train, test, complexities, classes, svm, upsampling):
     """Decision values (n_test, n_classes), and whether the solver stopped early, for each C."""
     if upsampling:
         repeats = upsample(y)
@@ -446,10 +461,10 @@ def _fit_svms(X, y, train, test, complexities, classes, machine, upsampling):
     # warned about one by one.
     with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        prepare = build_svm(complexities[0], **machine)[:-1]
+        prepare = build_svm(complexities[0], **svm)[:-1]
         known, unknown = prepare.fit_transform(X[train]), prepare.transform(X[test])
         for complexity in complexities:
-            fitted = build_svm(complexity, **machine)[-1].fit(known, y)
+            fitted = build_svm(complexity, **svm)[-1].fit(known, y)
             values = decision_values(fitted, unknown)
             stopped = int(getattr(fitted, "n_iter_", 0) >= MAX_ITERATIONS)
             fits.append((_fill(values, fitted.classes_, classes, -np.inf), stopped))

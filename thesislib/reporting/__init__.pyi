@@ -23,6 +23,9 @@ from .explore import (
     choose as choose,
 )
 from .explore import (
+    draw_examples as draw_examples,
+)
+from .explore import (
     draw_plot as draw_plot,
 )
 from .explore import (
@@ -79,17 +82,11 @@ from .figures import (
 from .figures import (
     write_figure as write_figure,
 )
-from .headlines import (
-    load_stand_ins as load_stand_ins,
-)
 from .objectives import (
-    compare_systems as compare_systems,
+    compare_runs as compare_runs,
 )
 from .objectives import (
     judge_objectives as judge_objectives,
-)
-from .overview import (
-    find_runs as find_runs,
 )
 from .overview import (
     list_results as list_results,
@@ -108,6 +105,18 @@ from .published import (
 )
 from .published import (
     published_headline as published_headline,
+)
+from .runs import (
+    find_runs as find_runs,
+)
+from .runs import (
+    load_stored as load_stored,
+)
+from .runs import (
+    score_systems as score_systems,
+)
+from .scores import (
+    ScoreTable as ScoreTable,
 )
 from .sheets import (
     show_claims as show_claims,

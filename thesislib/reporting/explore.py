@@ -23,6 +23,7 @@ from thesislib.corpora.index import Corpus
 from thesislib.corpora.recordings import find_recordings
 from thesislib.errors import CorpusError, ThesisError, check_number
 from thesislib.evaluation.events import locate_events
+from thesislib.reporting.escape import markdown
 from thesislib.reporting.figures import (
     plot_audio,
     plot_detection,
@@ -366,6 +367,41 @@ class ScoredClip:
     parts: list
     starts_s: list
     part: int = 0
+
+
+def draw_examples(corpus, plots, *, reading, partition=None, max_s=None):
+    """Play the first clip of each class, and draw its audio plots.
+
+    Parameters
+    ----------
+    corpus : Corpus
+    plots : dict of str to AudioPlot
+        By title; one column each, or with a single plot one column per class.
+    reading : Reading
+    partition : str, optional
+        Of the clips.
+    max_s : float, optional
+        Longer clips are cut.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    from IPython.display import Audio, Markdown, display
+
+    rows = np.arange(len(corpus)) if partition is None else corpus.rows(partition)
+    labels = corpus.labels[rows]
+    sounds, titles = [], []
+    for name in [name for name in corpus.classes if (labels == name).any()]:
+        alone = corpus.select(np.arange(len(corpus)) == rows[labels == name][0])
+        y, sr = read_items(alone, reading=reading)[0][0]
+        y = y if max_s is None else y[: round(max_s * sr)]
+        display(Markdown(markdown(name)), Audio(data=y, rate=sr))
+        sounds += [(y, sr)] * len(plots)
+        titles += [": ".join(filter(None, [name, title])) for title in plots]
+    n_columns = len(plots) if len(plots) > 1 else 4
+    drawn = list(plots.values()) * (len(titles) // len(plots))
+    return plot_audio(drawn, sounds, titles, n_columns=n_columns)
 
 
 def explore_decisions(corpus, predictions, draw, *, reading, system, note=""):

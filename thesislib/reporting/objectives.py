@@ -1,100 +1,126 @@
-"""Test the claims of the thesis's four objectives (1.3) by comparisons of headline systems.
+"""Test the claims of the thesis's four objectives (1.3) by paired comparisons.
 
 ``data/published/overview/comparisons.csv`` divides each objective into claims, and each claim into
-pairs of systems; in a pair, ``*`` matches the same text on both sides.
+pairs of systems, which were written down before the results. The differences of a claim are pooled
+over corpora (:func:`~thesislib.evaluation.comparison.pool`).
 """
-
-import re
-from collections import Counter
 
 import pandas as pd
 
-from thesislib.reporting.headlines import describe_headline, load_list
+from thesislib.evaluation.comparison import describe_comparison, pool
+from thesislib.reporting.published import load_list
+from thesislib.reporting.runs import find_metric
+from thesislib.reporting.scores import compare_planned, plan_pairs
 
-VERDICTS = {"better": "holds", "worse": "does not hold", "cannot be told": "cannot be told"}
+#: With fewer corpora, the single results are listed, and no pooled verdict is given.
+MIN_CORPORA = 4
 
 
-def compare_systems(rows):
-    """Compare the headline systems of each claim.
+def compare_runs(runs, **options):
+    """Carry out the planned comparisons of some runs.
 
     Parameters
     ----------
-    rows : DataFrame
-        With the columns of `read_headlines` and ``evidence``, the origin of a row. Comparisons
-        are within one origin, notebook and corpus.
+    runs : list of dict
+        From :func:`~thesislib.reporting.runs.find_runs` or
+        :func:`~thesislib.reporting.runs.load_stored`.
+    **options
+        Of :func:`~thesislib.evaluation.comparison.compare_pairs`.
 
     Returns
     -------
     DataFrame
-        ``objective``, ``claim``, ``evidence``, ``section``, ``corpus``, ``ours``, ``other``,
-        their scores with intervals as text, and ``verdict``: ``better``, ``worse`` or ``cannot
-        be told`` (intervals that overlap).
+        One row per claim, corpus and pair: ``objective``, ``claim``, ``source``, ``notebook``,
+        ``table``, ``corpus``, ``kind`` and the columns of
+        :func:`~thesislib.evaluation.comparison.compare_pairs`.
     """
-    compared = []
-    for rule in load_list("comparisons").itertuples():
-        pattern = re.compile(re.escape(rule.ours).replace(r"\*", "(.*)"))
-        pool = rows[(rows["notebook"] == rule.notebook) & (rows["table"] == rule.table)]
-        for _, same in pool.groupby(["evidence", "corpus"], sort=False):
-            systems = same.set_index("system").to_dict("index")
-            for system, ours in systems.items():
-                match = pattern.fullmatch(system) if ours["role"] == "method" else None
-                variant = match[1] if match and match.groups() else ""
-                others = [name.replace("*", variant) for name in rule.others.split("|")]
-                other = next((name for name in others if match and name in systems), None)
-                if other:
-                    row = {key: ours[key] for key in ("evidence", "section", "corpus")}
-                    row |= {"objective": rule.objective, "claim": rule.claim}
-                    for side, name in (("ours", system), ("other", other)):
-                        score = describe_headline(systems[name])
-                        row |= {side: name, f"{side}_score": score}
-                    compared.append({**row, "verdict": _compare(ours, systems[other])})
-    columns = "objective claim evidence section corpus ours ours_score other other_score verdict"
-    return pd.DataFrame(compared, columns=columns.split())
+    rows = []
+    for run in runs:
+        kinds = {c["name"]: c["kind"] for c in run["record"].get("corpora", {}).values()}
+        if not len(run["predictions"]):
+            continue
+        for table, part in run["predictions"].groupby("table", sort=False):
+            metric, notebook = find_metric(table), run["notebook"]
+            compared = compare_planned(part, notebook, table, metric=metric, **options)
+            if not len(compared):
+                continue
+            claims = plan_pairs(notebook, table, part["system"].unique().tolist())
+            joined = claims.merge(compared, on=["system_a", "system_b"])
+            about = {"source": run["source"], "notebook": notebook, "table": table}
+            rows.append(joined.assign(**about, kind=joined["corpus"].map(kinds)))
+    return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame(columns=COLUMNS)
 
 
-def _compare(ours, other):
-    above, below = ours["low"] > other["high"], ours["high"] < other["low"]
-    if ours["measure"] == "error rate":
-        above, below = below, above
-    return "better" if above else "worse" if below else "cannot be told"
+COLUMNS = (
+    "objective claim system_a system_b corpus difference low high verdict source notebook table "
+    "kind"
+).split()
 
 
 def judge_objectives(compared):
-    """Summarise the comparisons of each claim.
+    """Pool the differences of each claim over corpora.
+
+    Several pairs of a claim on one corpus (networks, views) count as one, their mean.
 
     Parameters
     ----------
     compared : DataFrame
-        From `compare_systems`.
+        From :func:`compare_runs`.
 
     Returns
     -------
     DataFrame
-        One row per claim and evidence: ``holds`` if all comparisons are better, ``does not hold``
-        if all are worse, ``holds in part`` or ``does not hold in part`` if the others are
-        inconclusive, ``mixed`` if there are both; ``cannot be told`` if all are inconclusive, and
-        ``not run`` without comparisons.
+        One row per claim and kind of corpus: ``objective``, ``claim``, ``kind``, ``n_corpora``,
+        ``n_groups``, ``difference``, ``low``, ``high`` (in points; of error rates in
+        hundredths), ``p_value`` (Wilcoxon), ``verdict`` and ``single`` (the single
+        results). A claim without a comparison has the verdict ``not run``.
     """
     claims = load_list("comparisons")[["objective", "claim"]].drop_duplicates()
     rows = []
     for objective, claim in claims.itertuples(index=False):
         of_claim = compared[(compared["objective"] == objective) & (compared["claim"] == claim)]
-        for evidence, part in of_claim.groupby("evidence", sort=False):
-            counts = Counter(part["verdict"])
-            row = {"objective": objective, "claim": claim, "evidence": evidence, **counts}
-            row["sections"] = ", ".join(dict.fromkeys(part["section"]))
-            row["corpora"] = ", ".join(dict.fromkeys(part["corpus"]))
-            rows.append({**row, "verdict": _summarise(counts)})
         if not len(of_claim):
             rows.append({"objective": objective, "claim": claim, "verdict": "not run"})
-    columns = ["objective", "claim", "evidence", "sections", "corpora", *VERDICTS, "verdict"]
-    judged = pd.DataFrame(rows, columns=columns)
-    counted = judged[list(VERDICTS)].astype(float).fillna(0).astype(int)
-    return judged.astype(object).fillna("").assign(**counted)
+        for kind, part in of_claim.groupby("kind", sort=False):
+            row = {"objective": objective, "claim": claim, "kind": kind}
+            rows.append({**row, **_judge(part)})
+    columns = "objective claim kind n_corpora n_groups difference low high p_value verdict single"
+    return pd.DataFrame(rows, columns=columns.split())
 
 
-def _summarise(counts):
-    clear = [name for name in ("better", "worse") if counts[name]]
-    if len(clear) != 1:
-        return "mixed" if clear else "cannot be told"
-    return VERDICTS[clear[0]] + (" in part" if counts["cannot be told"] else "")
+def _judge(part):
+    """Pooled difference of one claim, positive where the claim holds."""
+    # A lower error rate is better.
+    sign = part["table"].map(find_metric).map(lambda metric: -1 if metric == "error_rate" else 1)
+    part = part.assign(gain=100 * sign * part["difference"])
+    by_corpus = part.groupby(["notebook", "corpus"], sort=False)
+    gains = by_corpus["gain"].mean()
+    n_groups = int(by_corpus["n_groups"].max().sum())
+    single = "; ".join(describe_comparison(row) for row in part.to_dict("records"))
+    row = {"n_corpora": len(gains), "n_groups": n_groups, "single": single}
+    row["difference"] = round(gains.mean(), 1)
+    if len(gains) < MIN_CORPORA:
+        counts = part["verdict"].value_counts()
+        listed = ", ".join(f"{n} {verdict}" for verdict, n in counts.items())
+        return {**row, "verdict": f"single results: {listed}"}
+    pooled = pool((gains / 100).to_numpy())
+    low, high = round(100 * pooled["low"], 1), round(100 * pooled["high"], 1)
+    row |= {"low": low, "high": high, "p_value": pooled["p_value"]}
+    return {**row, "verdict": describe_pooled(low, high)}
+
+
+def describe_pooled(low, high, margin=3.0):
+    """Verdict of a pooled difference in points, from its interval.
+
+    Examples
+    --------
+    >>> describe_pooled(2.0, 8.0), describe_pooled(-2.9, 4.9), describe_pooled(-9.0, 12.0)
+    ('holds', 'worth at most 4.9 points', 'not resolved')
+    """
+    if low > 0:
+        return "holds"
+    if high < 0:
+        return "fails"
+    if high <= 2 * margin:
+        return f"worth at most {high:.1f} points"
+    return "not resolved"

@@ -1,15 +1,14 @@
 """Status of every table and figure of the thesis, its misprints and its open choices.
 
-This module runs no experiment. It reads the finished runs in ``results`` and the stored results in
-``docs/stand_ins.csv``; missing results are listed with the reason.
+This module runs no experiment. It reads the finished runs in ``results`` and those stored in
+``docs/stand_ins``; missing results are listed with the reason.
 
 ::
 
-    python -m thesislib.reporting.overview results/public/10_2_snore
+    python -m thesislib.reporting.overview results/snore/10_2_snore
     python -m thesislib.reporting.overview --readme
 
-The first adds a run's headlines to ``docs/stand_ins.csv``, the second prints the table of the
-README.
+The first adds a run to ``docs/stand_ins``, the second prints the table of the README.
 """
 
 import argparse
@@ -17,98 +16,71 @@ import importlib
 import inspect
 import os
 import sys
-from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pandas as pd
 
 from thesislib.errors import ParameterError, ThesisError
 from thesislib.places import project_root, results_folder
-from thesislib.reporting.headlines import (
-    describe_headline,
+from thesislib.reporting.notebooks import read_parameters, read_profile
+from thesislib.reporting.published import (
+    list_published,
     load_list,
-    load_stand_ins,
-    read_headlines,
-    read_run,
-    stand_ins_file,
-    store_headlines,
+    load_published,
+    published_headline,
 )
-from thesislib.reporting.notebooks import OVERVIEW, PROFILES, read_parameters, read_profile
-from thesislib.reporting.published import list_published, load_published, published_headline
-from thesislib.reporting.results import list_folders
+from thesislib.reporting.runs import (
+    STORED,
+    describe_score,
+    load_stored,
+    pick_headlines,
+    score_systems,
+    store_runs,
+)
+from thesislib.reporting.scores import AS_PUBLISHED
 from thesislib.reporting.tables import table_stem
 
 #: Kind of corpus of a profile, for runs without a record.
 KINDS = {"demo": "synthetic", "public": "stand-in", "paper": "thesis"}
-STORED = "docs/stand_ins.csv"
 NO_CORPUS = "no corpus"
 
 
-def find_runs(further=None):
-    """Find the runs in the results folder, and in others.
-
-    Parameters
-    ----------
-    further : dict of str to path, optional
-        More folders by a name for each: results of one notebook, or folders that hold such.
-
-    Returns
-    -------
-    list of dict
-        ``source`` (the profile, or the key), ``notebook``, ``folder``, ``record`` (of
-        ``run.json``), ``rows`` (as `read_headlines`) and ``problem`` (why there are none).
-    """
-    places = {profile: results_folder() / profile for profile in PROFILES} | (further or {})
-    runs = []
-    for source, place in ((source, Path(place)) for source, place in places.items()):
-        for folder in [place] * (place / "run.json").exists() + list_folders(place):
-            run = {"source": source, "notebook": folder.name, "folder": folder, "problem": ""}
-            try:
-                run |= {"record": read_run(folder), "rows": read_headlines(folder)}
-                run["notebook"] = run["record"]["notebook"]
-                if folder not in (place, place / run["notebook"]):
-                    run["source"] = f"{source}/{folder.name}"
-            except ParameterError as error:
-                run |= {"record": {}, "rows": load_stand_ins(os.devnull), "problem": str(error)}
-            runs.append(run)
-    return [run for run in runs if run["notebook"] != OVERVIEW]
-
-
-def list_results(runs, stored=None):
+def list_results(runs, scores=None):
     """List every table and figure of the thesis with its results.
 
     Parameters
     ----------
     runs : list of dict
-        From `find_runs`.
-    stored : DataFrame, optional
-        From `load_stand_ins`.
+        From :func:`~thesislib.reporting.runs.find_runs` and
+        :func:`~thesislib.reporting.runs.load_stored`.
+    scores : DataFrame, optional
+        From :func:`~thesislib.reporting.runs.score_systems`; default: computed.
 
     Returns
     -------
     DataFrame
         At least one row per output: ``output``, ``section``, ``title``, ``printed`` (the thesis's
         headline), ``kind`` (``thesis``, ``stand-in``, ``synthetic``, ``no corpus``), ``source``,
-        ``system``, ``score``, ``low``, ``high``, ``measure``, ``corpus``, ``weights``, ``seed``,
-        ``status`` (``run``, ``not run: why``, ``no result: why``) and ``link``, relative to the
-        results folder.
+        ``system``, ``score``, ``low``, ``high``, ``metric``, ``corpus``, ``unit``, ``n_groups``,
+        ``weights``, ``seed``, ``status`` (``run``, ``not run: why``, ``no result: why``) and
+        ``link``, relative to the results folder.
     """
-    stored = load_stand_ins() if stored is None else stored
+    scores = score_systems(runs) if scores is None else scores
     rows = []
     for output in load_list("outputs").to_dict("records"):
         about = {key: output[key] for key in ("output", "section", "title")}
         about["printed"] = describe_printed(output["output"])
         status = f"no result: {output['reason']}"
-        ours = _list_ours(output, runs, stored) if output["notebook"] else [{"status": status}]
+        ours = _list_ours(output, runs, scores) if output["notebook"] else [{"status": status}]
         rows += [about | row for row in ours]
     columns = (
-        "output section title printed kind source system score low high measure corpus weights "
-        "seed status link"
+        "output section title printed kind source system score low high metric corpus unit "
+        "n_groups weights seed status link"
     )
     return pd.DataFrame(rows, columns=columns.split())
 
 
-def _list_ours(output, runs, stored):
+def _list_ours(output, runs, scores):
     """List the results of one output, and the kinds of corpora without any."""
     kind, number = output["output"].split()
     file = f"{kind}s/{kind}_{table_stem(number)}.{'csv' if kind == 'table' else 'png'}"
@@ -125,18 +97,22 @@ def _list_ours(output, runs, stored):
             "kind": NO_CORPUS if without else ", ".join(kinds),
             "corpus": "" if without else "; ".join(dict.fromkeys(c["name"] for c in own)),
             "source": run["source"],
-            "seed": str(record.get("parameters", {}).get("seed", "")),
+            "weights": "" if without else describe_weights(record.get("weights", {})),
+            "seed": str(record.get("seed", record.get("parameters", {}).get("seed", ""))),
             "status": "run",
-            "link": os.path.relpath(run["folder"] / "executed.ipynb", results_folder()),
         }
+        if run["folder"] is not None:
+            row["link"] = os.path.relpath(run["folder"] / "executed.ipynb", results_folder())
+        of_run = scores[
+            (scores["source"] == run["source"]) & (scores["notebook"] == run["notebook"])
+        ]
+        headlines = pick_headlines(of_run, table, role="any")
         if run["problem"]:
             rows.append({**row, "status": f"not run: {run['problem']}", "link": ""})
-        elif file not in record["outputs"]:
+        elif run["folder"] is not None and file not in record["outputs"]:
             rows.append({**row, "status": "not run: the run made none"})
-        else:
-            rows += [row | score for score in pick_headlines(run["rows"], table) or [{}]]
-    for score in pick_headlines(stored, table):
-        rows.append({**score, "kind": score["corpus_kind"], "source": STORED, "status": "run"})
+        elif headlines or run["folder"] is not None:
+            rows += [row | score for score in headlines or [{}]]
     if without:
         return rows or [{"kind": NO_CORPUS, "status": "not run: no results"}]
     corpus = read_profile(output["notebook"], "paper").get("corpus", "")
@@ -154,31 +130,19 @@ def _list_ours(output, runs, stored):
     ]
 
 
-def pick_headlines(rows, table):
-    """Select the rows of the system that represents a table, one per corpus or task.
+def describe_weights(weights):
+    """List pre-trained networks with the first digits of the SHA-256 of their weights.
 
-    Parameters
-    ----------
-    rows : DataFrame
-        With the columns of `read_headlines`.
-    table : str
-        The thesis's number.
-
-    Returns
-    -------
-    list of dict
-        Of the first pattern in ``data/published/overview/headlines.csv`` that matches; a method
-        takes precedence over a control. The selection does not depend on scores.
+    Examples
+    --------
+    >>> describe_weights({"vgg16 (pre-trained)": "0123456789abcdef", "vgg16 (random)": "random:0"})
+    'vgg16 0123456789ab'
     """
-    patterns = load_list("headlines").set_index("table")["systems"].get(table, "")
-    rows = rows[rows["table"] == table]
-    for role in ("method", "baseline", "control"):
-        of_role = rows[rows["role"] == role]
-        for pattern in filter(None, patterns.split("|")):
-            matches = of_role[[fnmatchcase(name, pattern) for name in of_role["system"]]]
-            if len(matches):
-                return matches[matches["system"] == matches["system"].iloc[0]].to_dict("records")
-    return []
+    ending = " (pre-trained)"
+    known = {k.removesuffix(ending): str(v)[:12] for k, v in weights.items() if ending in k}
+    return ", ".join(f"{name} {digits}" for name, digits in known.items()) or (
+        "random weights" if weights else ""
+    )
 
 
 def describe_printed(output, rows=None, keys=None):
@@ -260,52 +224,66 @@ def find_value(where, parameter):
     return str(values[parameter])
 
 
-def write_readme_table(stored=None):
+def write_readme_table(scores=None):
     """Format the README's table of headlines as Markdown.
 
     Parameters
     ----------
-    stored : DataFrame, optional
-        From `load_stand_ins`.
+    scores : DataFrame, optional
+        From :func:`~thesislib.reporting.runs.score_systems`; default: of the stored runs.
 
     Returns
     -------
     str
-        One row per experiment: the thesis's value, the same system on real stand-ins with its 95 %
-        interval, and on the thesis's own corpus.
+        For each experiment the thesis's value, and on each stand-in corpus the same system with
+        its 95 % interval beside chance, the best control and the best baseline.
     """
-    stored = load_stand_ins() if stored is None else stored
-    own = stored["corpus_kind"] == "thesis"
+    scores = score_systems(load_stored()) if scores is None else scores
+    scores = scores[scores["selection"] != AS_PUBLISHED]
+    columns = ["Section", "Thesis", "Corpus (classes, clips, groups)", "Here", "Best control"]
+    columns += ["Best baseline", "Chance"]
+    lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
     outputs = load_list("outputs").set_index("output")
-    lines = [
-        "| Section | Thesis | Real stand-in, 95 % interval | The thesis's corpus |",
-        "|---|---|---|---|",
-    ]
     for headline in load_list("headlines").query("readme != ''").itertuples():
         notebook = outputs.loc[f"table {headline.table}", "notebook"]
         chapter, part, *_ = notebook.split("_")
         printed = describe_printed(f"table {headline.table}", headline.readme, keys=["task"])
         measure = list_published().loc[headline.table, "measure"]
         measure = {"accuracy_percent": "accuracy", "error_rate": "error rate"}.get(measure, "UAR")
-        cells = [f"{int(chapter)}.{part}", f"{headline.name}: {printed} {measure}"]
-        for rows in (stored[~own], stored[own]):
-            scored = pick_headlines(rows[rows["role"] == "method"], headline.table)
-            cells.append("<br>".join(map(_describe_stored, scored)) or "not run")
-        lines.append("| " + " | ".join(cells) + " |")
+        about = [f"{int(chapter)}.{part}", f"{headline.name}: {printed} {measure}"]
+        of_table = scores[scores["table"] == headline.table]
+        for ours in pick_headlines(scores, headline.table) or [None]:
+            if ours is None:
+                lines.append("| " + " | ".join([*about, "not run", *[""] * 4]) + " |")
+                continue
+            same = of_table[of_table["corpus"] == ours["corpus"]]
+            n_classes = f"{ours['n_classes']:.0f}, " if pd.notna(ours["n_classes"]) else ""
+            corpus = f"{ours['corpus']} ({n_classes}{ours['n_clips']}, {ours['n_groups']})"
+            cells = [*about, corpus, f"{ours['system']} {describe_score(ours)}"]
+            cells += [_describe_best(same, role) for role in ("control", "baseline")]
+            lines.append("| " + " | ".join([*cells, _describe_chance(ours)]) + " |")
+            about = ["", ""]
     return "\n".join(lines) + "\n"
 
 
-def _describe_stored(row):
-    """Format corpus, system, its pre-trained network unless the name has it, and score."""
-    weights = row["weights"].removeprefix("pre-trained: ") if ":" in row["weights"] else ""
-    networks = [name.split()[0] for name in weights.split(", ") if name]
-    networks = [name for name in networks if name not in row["system"]]
-    system = row["system"] + (f" ({', '.join(networks)})" if networks else "")
-    return f"{row['corpus']}: {system} {describe_headline(row)}"
+def _describe_best(scores, role):
+    """System of a role with the best score."""
+    rows = scores[(scores["role"] == role) & scores["score"].notna()]
+    if not len(rows):
+        return ""
+    lowest = rows["metric"].iloc[0] == "error_rate"
+    best = rows.loc[rows["score"].idxmin() if lowest else rows["score"].idxmax()]
+    return f"{best['system']} {describe_score(best)}"
+
+
+def _describe_chance(row):
+    if row["metric"] == "error_rate":
+        return "1 (detects nothing)"
+    return f"{100 / row['n_classes']:.0f} %"
 
 
 def main(arguments=None):
-    """Add runs to ``docs/stand_ins.csv``, or print the README's table.
+    """Add runs to ``docs/stand_ins``, or print the README's table.
 
     Returns
     -------
@@ -317,20 +295,15 @@ def main(arguments=None):
         "folders", nargs="*", type=Path, metavar="FOLDER", help="results of a finished run"
     )
     parser.add_argument("-o", "--output", type=Path, help=f"default: {STORED}")
-    parser.add_argument("--command", help="the command that was run; default: built anew")
-    parser.add_argument("--date", help="YYYY-MM-DD; default: when run.json was written")
     parser.add_argument("--readme", action="store_true", help="print the README's table")
     options = parser.parse_args(arguments)
-    output = options.output or stand_ins_file()
     try:
-        stored = load_stand_ins(output)
+        stored = load_stored(options.output)
         if options.folders:
-            stored = store_headlines(
-                options.folders, output, command=options.command, date=options.date
-            )
-            print(f"{output}: {len(stored)} rows")
+            stored = store_runs(options.folders, options.output)
+            print(f"{options.output or STORED}: {len(stored)} runs")
         if options.readme:
-            print(write_readme_table(stored), end="")
+            print(write_readme_table(score_systems(stored)), end="")
     except ThesisError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -9,12 +9,14 @@ Tables are named by the thesis's number as text: ``"8.1"`` and ``"8.10"`` are tw
 tables and one float.
 """
 
+from functools import cache
+
 import pandas as pd
 
 from thesislib.errors import ParameterError, check_option
 from thesislib.places import published_folder
 
-__all__ = ["list_published", "load_published", "published_headline"]
+__all__ = ["list_published", "load_list", "load_published", "published_headline"]
 
 
 def list_published():
@@ -106,3 +108,30 @@ def published_headline(table):
     check_option("table", table, list_published().index)
     loaded = load_published(table)
     return loaded[loaded["headline"]].drop(columns=["headline", "note"]).reset_index(drop=True)
+
+
+def load_list(name):
+    """Read one of the lists in ``data/published/overview`` as text, empty cells as ``""``.
+
+    Parameters
+    ----------
+    name : str
+        ``outputs``, ``systems``, ``headlines``, ``comparisons``, ``contradictions`` or
+        ``open_choices``.
+
+    Returns
+    -------
+    pandas.DataFrame
+
+    Examples
+    --------
+    >>> outputs = load_list("outputs").set_index("output")
+    >>> outputs.loc["table 10.4", ["section", "notebook"]].tolist()
+    ['10.2.1.4', '10_2_snore']
+    """
+    return _read_list(published_folder() / "overview" / f"{name}.csv").copy()
+
+
+@cache
+def _read_list(path):
+    return pd.read_csv(path, dtype=str).fillna("")

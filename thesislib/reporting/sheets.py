@@ -13,8 +13,9 @@ import pandas as pd
 from PIL import Image
 
 from thesislib.places import results_folder
-from thesislib.reporting.headlines import describe_headline, load_list
 from thesislib.reporting.overview import NO_CORPUS
+from thesislib.reporting.published import load_list
+from thesislib.reporting.runs import describe_score
 
 _SMALL = "color:#666;font-size:85%"
 _CELL = "text-align:left;vertical-align:top;padding:4px 8px;border-bottom:1px solid #ddd"
@@ -120,7 +121,7 @@ def _show(row, relative_to):
     if row["link"]:
         link = os.path.relpath(results_folder() / row["link"], relative_to)
         origin += f'; <a href="{escape(link)}">notebook</a>'
-    score = "available" if row["score"] == "" else f"<b>{_keep_unit(describe_headline(row))}</b>"
+    score = "available" if row["score"] == "" else f"<b>{_keep_unit(describe_score(row))}</b>"
     kind = "" if without else f"<i>{escape(row['kind'])}:</i>"
     return " ".join(filter(None, [kind, escape(row["system"]), score, _small(f"({origin})")]))
 

@@ -1,0 +1,120 @@
+r"""Foreign text (names, labels, notes of a corpus) in each target: one function each (contract 8).
+
+Each function takes any text and returns a fragment that the target shows as that text. Line breaks
+become spaces. Control characters, marks that reverse the direction of writing and bytes that are
+no UTF-8 are shown as in a Python string (``\x1b``).
+"""
+
+import re
+import unicodedata
+from html import escape
+
+__all__ = ["html", "latex", "markdown", "mathtext", "terminal"]
+
+_BREAKS = re.compile(r"[\t\n\v\f\r\x1c-\x1e\x85\u2028\u2029]+")
+_UNPRINTABLE = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+
+_LATEX = {
+    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#",
+    "_": r"\_", "%": r"\%", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
+    "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", "`": r"\textasciigrave{}",
+    '"': "''", "[": "{[}", "]": "{]}", "*": "{*}", "-": "{-}", "\u00a0": "~", "\u2009": r"\,",
+    "–": "--", "—": "---", "‘": "`", "’": "'", "“": "``", "”": "''", "…": r"\ldots{}",
+    "·": r"$\cdot$", "•": r"\textbullet{}", "°": r"$^\circ$", "−": "$-$", "±": r"$\pm$",
+    "×": r"$\times$", "∆": r"$\Delta$", "µ": r"$\mu$", "≤": r"$\leq$", "≥": r"$\geq$",
+    "≠": r"$\neq$", "≈": r"$\approx$", "→": r"$\to$", "←": r"$\leftarrow$", "∞": r"$\infty$",
+    "√": r"$\surd$", "ß": r"\ss{}", "æ": r"\ae{}", "Æ": r"\AE{}", "œ": r"\oe{}", "Œ": r"\OE{}",
+    "ø": r"\o{}", "Ø": r"\O{}", "ł": r"\l{}", "Ł": r"\L{}", "ı": r"\i{}",
+}  # fmt: skip
+#: Commands of the combining accents.
+_ACCENTS = dict(
+    zip("\u0300\u0301\u0302\u0303\u0304\u0306\u0307\u0308\u030a\u030b\u030c", "`'^~=u.\"rHv")
+)
+_ACCENTS |= {"\u0323": "d", "\u0327": "c"}
+_CAPITALS = "gamma delta theta lambda xi pi sigma upsilon phi psi omega".split()
+
+
+def html(text):
+    """Escape text for HTML, also inside a quoted attribute.
+
+    Examples
+    --------
+    >>> html("<b> & 'c'")
+    '&lt;b&gt; &amp; &#x27;c&#x27;'
+    """
+    return escape(terminal(text))
+
+
+def markdown(text):
+    r"""Escape text for Markdown with embedded HTML and formulas, also inside a table.
+
+    A dollar sign is put into an element of its own, so that no formula begins with it.
+
+    Examples
+    --------
+    >>> markdown("a_b | <i>")
+    'a\\_b \\| &lt;i&gt;'
+    """
+    text = re.sub(r"([\\`*_{}\[\]|~]|^[#+=-]|(?<=^\d)[.)])", r"\\\1", terminal(text))
+    for sign, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
+        text = text.replace(sign, entity)
+    return text.replace("$", "<span>&#36;</span>")
+
+
+def latex(text):
+    r"""Escape text for LaTeX: ASCII that compiles with pdflatex and lualatex, without packages.
+
+    Symbols, Greek and accented letters become commands; other letters their code point.
+
+    Examples
+    --------
+    >>> latex("50 % of τ_max, Zoë 中")
+    '50 \\% of $\\tau$\\_max, Zo\\"{e} U+4E2D'
+    """
+    return "".join(map(_latex_character, unicodedata.normalize("NFC", terminal(text))))
+
+
+def _latex_character(sign):
+    if sign in _LATEX:
+        return _LATEX[sign]
+    if sign.isascii():
+        return sign
+    kind, _, parts = unicodedata.decomposition(sign).partition(" ")
+    if kind in ("<super>", "<sub>"):
+        return f"${'^' if kind == '<super>' else '_'}{{{latex(chr(int(parts, 16))).strip('$')}}}$"
+    if kind and not kind.startswith("<"):
+        base, accent = chr(int(kind, 16)), chr(int(parts or "0", 16))
+        if accent in _ACCENTS:
+            return f"\\{_ACCENTS[accent]}{{{_latex_character(base)}}}"
+    case, _, letter = unicodedata.name(sign, "").lower().partition(" letter ")
+    if case == "greek small" and letter.isalpha() and letter not in ("omicron", "final sigma"):
+        return f"$\\{'lambda' if letter == 'lamda' else letter}$"
+    letter = letter.replace("lamda", "lambda")
+    if case == "greek capital" and letter in _CAPITALS:
+        return f"$\\{letter.capitalize()}$"
+    return f"U+{ord(sign):04X}"
+
+
+def mathtext(text):
+    r"""Escape text for matplotlib, where dollar signs begin formulas.
+
+    Examples
+    --------
+    >>> mathtext("$5")
+    '\\$5'
+    """
+    return terminal(text).replace("$", r"\$")
+
+
+def terminal(text):
+    r"""Escape text for a terminal or a line of a log.
+
+    Examples
+    --------
+    >>> terminal("a\nb\x1b[2J")
+    'a b\\x1b[2J'
+    """
+    text = _BREAKS.sub(" ", str(text))
+    return _UNPRINTABLE.sub(lambda match: match[0].encode("unicode_escape").decode(), text)

@@ -1,0 +1,331 @@
+"""Rows of a result table, with the predictions behind their scores (contract 9).
+
+A :class:`ScoreTable` collects a table row by row. Each row with a score keeps what the system
+predicted for every clip, so that intervals and comparisons can be computed again later, by this
+project or by any other program, from ``predictions/table_<n>.parquet``.
+"""
+
+import re
+from collections import Counter
+
+import numpy as np
+import pandas as pd
+
+from thesislib.errors import ParameterError
+from thesislib.evaluation.comparison import compare_pairs, score
+from thesislib.evaluation.metrics import METRICS, score_folds
+from thesislib.reporting.published import load_list
+
+AS_PUBLISHED = "as published"
+#: Ending of the names of systems with random weights.
+CONTROL = ", random weights"
+#: Selections, as marked in tables whose rows are all settings of a system.
+MARKS = ("development", AS_PUBLISHED)
+
+
+def tabulate(predictions, corpus, *, system, selection="", seed=0, clip_of_chunk=None):
+    """Arrange predictions as a table with one row per clip.
+
+    Parameters
+    ----------
+    predictions : Predictions
+    corpus : Corpus
+    system, selection : str
+    seed : int
+        Of the training.
+    clip_of_chunk : ndarray of int, optional
+        If the rows are chunks: corpus row of each. A chunk is named ``<file>#<number>``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``corpus``, ``system``, ``selection``, ``seed``, ``file``, ``group``, ``fold``, ``truth``,
+        ``prediction`` and ``score_<class>`` for each class. A row of the index that is a segment
+        is named ``<file>@<start in s>``.
+    """
+    files = corpus.index["file"].astype(str).to_numpy(dtype=object)
+    if "start_s" in corpus.index:
+        starts = corpus.index["start_s"].fillna(0)
+        files = np.array([f"{file}@{start:g}" for file, start in zip(files, starts)], dtype=object)
+    rows = predictions.rows
+    if clip_of_chunk is not None:
+        clips = np.asarray(clip_of_chunk)
+        number = pd.Series(clips).groupby(clips).cumcount().to_numpy()
+        names = [f"{files[clip]}#{n}" for clip, n in zip(clips[rows], number[rows])]
+        rows = clips[rows]
+    else:
+        names = files[rows]
+    return pd.DataFrame(
+        {
+            "corpus": corpus.name,
+            "system": system,
+            "selection": selection,
+            "seed": seed,
+            "file": names,
+            "group": corpus.groups[rows].astype(str),
+            "fold": "" if predictions.folds is None else predictions.folds.astype(str),
+            "truth": predictions.truth,
+            "prediction": predictions.predicted,
+            **{
+                f"score_{name}": predictions.values[:, i]
+                for i, name in enumerate(predictions.classes)
+            },
+        }
+    )
+
+
+class ScoreTable:
+    """A result table that grows row by row, and the predictions of its systems.
+
+    Parameters
+    ----------
+    corpus : Corpus, optional
+        Default of :meth:`add`.
+    metric : {"uar", "accuracy", "error_rate"}
+    name : str
+        Beginning of the columns of the score: ``<name>_percent``, ``<name>_low_percent``, …
+        Error rates are no percentages; their columns are ``<name>``, ``<name>_low``, …
+    ties : bool
+        Whether the rows have ``ties_percent``, the share of clips whose vote was tied.
+    random_state : int
+        Of the bootstrap.
+    n_resamples : int
+
+    Attributes
+    ----------
+    rows : list of dict
+
+    Examples
+    --------
+    >>> from thesislib.corpora.index import Corpus
+    >>> from thesislib.evaluation import Predictions
+    >>> index = pd.DataFrame({"file": list("abcd"), "label": ["x", "y"] * 2})
+    >>> corpus = Corpus(index, ".", name="letters")
+    >>> truth = corpus.labels.astype(str)
+    >>> predictions = Predictions(np.arange(4), truth, truth, np.eye(2)[[0, 1] * 2], ("x", "y"))
+    >>> table = ScoreTable(corpus)
+    >>> table.add({"features": "all"}, predictions, system="perfect")
+    >>> table.frame[["features", "uar_percent", "n_clips", "unit"]].values.tolist()
+    [['all', 100.0, 4, 'clip']]
+    """
+
+    def __init__(
+        self,
+        corpus=None,
+        *,
+        metric="uar",
+        name="uar",
+        ties=False,
+        random_state=0,
+        n_resamples=2000,
+    ):
+        self.corpus, self.metric, self.name, self.ties = corpus, metric, name, ties
+        self.options = {"metric": metric, "n_resamples": n_resamples, "random_state": random_state}
+        self.rows, self._of_row, self._marked = [], [], []
+
+    def add(self, row, predictions=None, *, system="", corpus=None, name=None, clip_of_chunk=None):
+        """Append a row.
+
+        Parameters
+        ----------
+        row : dict
+            Its own columns; ``selection`` applies to the predictions, too.
+        predictions : Predictions, DataFrame, or dict of int to these, optional
+            Of the row's system; a dict has one entry for each seed of the training. A DataFrame
+            has one row per clip, as from :func:`tabulate`. Without predictions (a system that
+            was not run) the row has no score.
+        system : str
+            Name in the predictions; with ``selection`` it must be unique for a corpus.
+        corpus : Corpus, optional
+        name : str, optional
+            As in the constructor.
+        clip_of_chunk : ndarray of int, optional
+            If the rows of the predictions are chunks: corpus row of each. The system is called
+            ``<system>, chunks`` then.
+        """
+        row, frame = dict(row), None
+        if predictions is not None:
+            seeds = predictions if isinstance(predictions, dict) else {0: predictions}
+            corpus = corpus or self.corpus
+            about = {"system": system, "selection": row.get("selection", "")}
+            if clip_of_chunk is not None:
+                about["system"] += ", chunks"
+            parts = [
+                part.assign(corpus=corpus.name, seed=seed, **about)
+                if isinstance(part, pd.DataFrame)
+                else tabulate(part, corpus, seed=seed, clip_of_chunk=clip_of_chunk, **about)
+                for seed, part in seeds.items()
+            ]
+            frame = pd.concat(parts, ignore_index=True)
+            row |= self._describe(frame, name or self.name)
+            folds = [part for part in seeds.values() if getattr(part, "folds", None) is not None]
+            row |= self._describe_folds(folds, name or self.name)
+            if self.ties:
+                tied = [part.tied for part in seeds.values()]
+                row["ties_percent"] = round(100 * float(np.mean(tied)), 2)
+        self.rows.append(row)
+        self._of_row.append(frame)
+
+    def _describe(self, frame, name):
+        result = score(frame, **self.options)
+        factor, unit = (1, "") if self.metric == "error_rate" else (100, "_percent")
+        digits = 4 if self.metric == "error_rate" else 2
+        numbers = {
+            f"{name}{end}{unit}": round(factor * result[key], digits)
+            for end, key in (("", "score"), ("_low", "low"), ("_high", "high"))
+        }
+        row = {**numbers, **{key: result[key] for key in ("unit", "n_clips", "n_groups")}}
+        row |= {"n_seeds": result["n_seeds"], "interval_note": result["note"]}
+        spread = result["std_over_seeds"]
+        row[f"std_over_seeds{unit}"] = round(factor * spread, digits)
+        return row
+
+    def _describe_folds(self, parts, name):
+        """Mean and standard deviation over folds (``ddof=0``), averaged over seeds."""
+        if not parts:
+            return {}
+        metric = METRICS[self.metric]
+        scores = [score_folds(p.truth, p.predicted, p.folds, metric=metric) for p in parts]
+        return {
+            f"{name}_{key}_percent": round(100 * float(np.mean([each[key] for each in scores])), 2)
+            for key in ("mean", "std")
+        }
+
+    def mark_best(self, by, *, system, devel="uar_devel_percent"):
+        """Mark, in each group of rows, the best on development and the best on the reported part.
+
+        Parameters
+        ----------
+        by : sequence of str
+            Columns whose values define the groups.
+        system : callable
+            ``system(row) -> str``: name under which the predictions of the two rows are stored,
+            with the selections ``development`` and ``as published``; empty for none.
+        devel : str
+            Column with the score on development.
+        """
+        groups = {}
+        for i, row in enumerate(self.rows):
+            row.setdefault("selection", "")
+            if self._of_row[i] is not None:
+                groups.setdefault(tuple(row.get(key) for key in by), []).append(i)
+        score_column = f"{self.name}_percent"
+        for members in groups.values():
+            name = system(self.rows[members[0]])
+            if not name:
+                continue
+            for mark, column in zip(MARKS, (devel, score_column)):
+                best = max(members, key=lambda i, column=column: self.rows[i][column])
+                row = self.rows[best]
+                row["selection"] = " ".join(filter(None, [row["selection"], mark]))
+                self._marked.append(self._of_row[best].assign(system=name, selection=mark))
+
+    def assign(self, **columns):
+        """Set columns to one value in all rows; returns the table."""
+        for row in self.rows:
+            row |= columns
+        return self
+
+    @property
+    def frame(self):
+        """The rows as a table; whole numbers stay whole where a row has none."""
+        table = pd.DataFrame(self.rows)
+        for column in table:
+            values = table[column].dropna()
+            if len(values) < len(table) and len(values):
+                if all(isinstance(v, int | np.integer) and not isinstance(v, bool) for v in values):
+                    table[column] = table[column].astype("Int64")
+        return table
+
+    @property
+    def predictions(self):
+        """Predictions of all systems; one row per corpus, system, selection, seed and clip."""
+        frames = [frame for frame in self._of_row if frame is not None] + self._marked
+        if not frames:
+            return None
+        table = pd.concat(frames, ignore_index=True)
+        keys = ["corpus", "system", "selection", "seed"]
+        counts = Counter(
+            key for frame in frames for key in frame[keys].drop_duplicates().itertuples(index=False)
+        )
+        twice = next((key for key, count in counts.items() if count > 1), None)
+        if twice is not None:
+            raise ParameterError(f"system: found {tuple(twice)} twice, expected a name for each")
+        return table
+
+
+def plan_pairs(notebook, table, systems):
+    """List the comparisons that were planned for a table, among the systems that were run.
+
+    Parameters
+    ----------
+    notebook, table : str
+    systems : sequence of str
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``objective``, ``claim``, ``system_a`` and ``system_b``, from
+        ``data/published/overview/comparisons.csv``. In a pair of patterns, ``*`` stands for the
+        same text on both sides; ``others`` are alternatives, of which the first that was run is
+        taken. Where only random weights were run, their systems take the place of the methods.
+    """
+    rows = []
+    for rule in load_list("comparisons").itertuples():
+        if (rule.notebook, rule.table) != (notebook, table):
+            continue
+        for ending in ("", CONTROL):
+            pattern = re.compile(re.escape(rule.ours + ending).replace(r"\*", "(.*)"))
+            matches = [(system, pattern.fullmatch(system)) for system in systems]
+            matches = [
+                (system, match)
+                for system, match in matches
+                if match and (ending or CONTROL not in system) and "untrained" not in system
+            ]
+            if matches:
+                break
+        for system, match in matches:
+            variant = match[1] if match.groups() else ""
+            others = [name.replace("*", variant) for name in rule.others.split("|")]
+            known = [*systems, "Chance"]
+            names = [name + end for name in others for end in ("", ending) if name + end in known]
+            if names and names[0] != system:
+                rows.append((rule.objective, rule.claim, system, names[0]))
+    columns = ["objective", "claim", "system_a", "system_b"]
+    return pd.DataFrame(rows, columns=columns).drop_duplicates(ignore_index=True)
+
+
+def compare_planned(predictions, notebook, table, *, metric="uar", pairs=None, **options):
+    """Carry out a table's planned comparisons, one family per corpus.
+
+    Parameters
+    ----------
+    predictions : pandas.DataFrame
+        Of one table. The rows *as published* and those of chunks are not compared.
+    notebook, table : str
+    metric : str
+    pairs : list of (str, str), optional
+        Default: from :func:`plan_pairs`.
+    **options
+        Of :func:`~thesislib.evaluation.comparison.compare_pairs`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As from :func:`~thesislib.evaluation.comparison.compare_pairs`, with ``corpus``.
+    """
+    rows = []
+    predictions = predictions[predictions["selection"] != AS_PUBLISHED]
+    for corpus, part in predictions.groupby("corpus", sort=False):
+        planned = pairs
+        if planned is None:
+            systems = part["system"].unique().tolist()
+            planned = plan_pairs(notebook, table, systems)[["system_a", "system_b"]]
+            planned = planned.drop_duplicates().itertuples(index=False, name=None)
+        planned = [(table, a, "chance" if b == "Chance" else b) for a, b in planned]
+        if planned:
+            compared = compare_pairs(part, planned, metric=metric, **options)
+            compared["system_b"] = compared["system_b"].replace("chance", "Chance")
+            compared.insert(0, "corpus", corpus)
+            rows.append(compared)
+    return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame()
