@@ -205,11 +205,14 @@ def _measure(grid, body):
 def _fit(grid, widths, words, gap):
     """Size of the font, and the characters of each column, so that the table fits the line."""
     page = _PAGE[0] - gap * len(widths)
-    page *= 0.9 if grid.plain else 1  # Text is wider than numbers.
-    shrinkable = range(len(widths) if grid.plain else len(grid.stubs))
+    page *= 0.87 if grid.plain else 1  # Text is wider than numbers.
+    sides = ["left"] * len(grid.stubs) + grid.aligned
+    shrinkable = [i for i, side in enumerate(sides) if grid.plain or side == "left"]
     limits = [min(width, 26) if i in shrinkable else width for i, width in enumerate(widths)]
     for size, points in enumerate(_WIDTHS[: 4 if grid.plain else 3]):
-        own, least = list(limits), [5] * len(limits) if size == 3 else words
+        own, least = list(limits), list(words)
+        if size == 3:
+            least = [min(n, 5) if side == "left" else n for n, side in zip(words, sides)]
         while size > 0 and _count(grid, own) * points > page:
             wide = [i for i in shrinkable if own[i] > least[i]]
             if not wide:
@@ -239,8 +242,8 @@ def _wrap_header(grid, limits):
         stubs = grid.stubs if level is grid.header[-1] else [""] * len(grid.stubs)
         at, texts = 0, []
         for text, span in [*((stub, 1) for stub in stubs), *level]:
-            width = max(5 if grid.plain else 8, int(sum(limits[at : at + span])))
-            texts.append(textwrap.wrap(text, width, break_long_words=grid.plain))
+            width = max(6, int(sum(limits[at : at + span])), *map(len, text[:99].split()))
+            texts.append(textwrap.wrap(text, width))
             at += span
         heads.append(texts)
     return heads
