@@ -30,7 +30,7 @@ from thesislib.reporting.notebooks import read_parameters
 from thesislib.reporting.published import load_published
 from thesislib.reporting.results import find_results, publish, stage, write_record
 from thesislib.reporting.scores import ScoreTable, compare_planned
-from thesislib.reporting.tables import join_published, table_stem, write_table
+from thesislib.reporting.tables import ResultTable, join_published, table_stem, write_table
 from thesislib.store import hash_file, write_atomically
 
 
@@ -167,8 +167,8 @@ class Run:
 
         Returns
         -------
-        pandas.DataFrame
-            What was written.
+        ResultTable
+            What was written, shown in the thesis's layout.
         """
         if isinstance(ours, ScoreTable):
             self._write_predictions(number, ours)
@@ -182,7 +182,7 @@ class Run:
         table = join_published(ours, printed, comparable=self.comparable, **names)
         full = f"{caption} Ours: {self.label}."
         self.outputs += write_table(table, number, self.folder / "tables", caption=full)
-        return table
+        return ResultTable(table, number, caption=full)
 
     def _write_predictions(self, number, scores):
         predictions = scores.predictions
@@ -249,15 +249,9 @@ class Run:
         return list(dict.fromkeys([*filter(None, [text]), *others]))
 
     def finish(self):
-        """Show the remarks, write the final ``run.json`` and replace the finished results.
-
-        Returns
-        -------
-        Path
-            Of ``run.json`` among the results.
-        """
+        """Show the remarks, write the final ``run.json`` and replace the finished results."""
         if self.remarks:
-            display(Markdown("Remarks: " + "; ".join(map(markdown, self.remarks)) + "."))
+            display(Markdown("Remarks: " + "; ".join(markdown(text.rstrip(".")) for text in self.remarks) + "."))
         self._durations["total"] = round(time.perf_counter() - self._started, 3)
         self._write("complete")
         if self._replaces:
@@ -265,7 +259,6 @@ class Run:
             copy = stage(self.results)
             shutil.copytree(self.folder, copy, dirs_exist_ok=True)
             publish(copy, self.results)
-        return self.results / "run.json"
 
     def _write(self, status):
         record = {

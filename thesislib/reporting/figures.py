@@ -41,6 +41,8 @@ def use_style():
             "svg.hashsalt": "thesislib",
             "figure.constrained_layout.use": True,
             "image.cmap": COLOUR_MAP,
+            # Names of classes and clips are text: a dollar sign begins no formula.
+            "text.parse_math": False,
         }
     )
 
@@ -480,8 +482,8 @@ def write_figure(figure, number, folder, *, note=""):
     ----------
     figure : matplotlib.figure.Figure
     number : str
-        The thesis's number, such as ``10.2``; or ``section_10.1_loss`` for a figure that is not
-        in the thesis, whose files are called ``section_10_1_loss``.
+        The thesis's number, such as ``10.2``; a figure of a section that the thesis does not have
+        begins with ``section`` (``section_8_2_example.png``).
     folder : Path
     note : str
         Small print below the figure: corpus, kind, weights.
@@ -494,9 +496,9 @@ def write_figure(figure, number, folder, *, note=""):
     if note:
         figure.supxlabel(note, fontsize=8, color="0.3", wrap=True)
     written = []
-    stem = f"figure_{table_stem(number)}".removeprefix("figure_" * number.startswith("section"))
     for suffix, metadata in ((".png", {"Software": None}), (".pdf", {"CreationDate": None})):
-        path = folder / f"{stem}{suffix}"
+        stem = table_stem(number)
+        path = folder / f"{'' if stem.startswith('section') else 'figure_'}{stem}{suffix}"
         with write_atomically(path) as temporary:
             # Constrained layout cuts off labels beside square axes; a tight box does not.
             figure.savefig(temporary, metadata=metadata, bbox_inches="tight", pad_inches=0.1)
