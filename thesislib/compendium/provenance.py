@@ -104,6 +104,25 @@ class Run:
         """Record a plain value: a count, a choice, a share of ties."""
         self.notes[key] = value
 
+    def configure(self, estimator, prefix="", **others):
+        """Set an estimator's parameters from the notebook's parameters of the same names.
+
+        Parameters
+        ----------
+        estimator : estimator
+        prefix : str
+            Beginning of the notebook's names, such as ``mlp_``; ``device`` has none.
+        **others
+            Further parameters of the estimator.
+
+        Returns
+        -------
+        estimator
+        """
+        names = {name: prefix + name for name in estimator.get_params()} | {"device": "device"}
+        own = {name: self.parameters[key] for name, key in names.items() if key in self.parameters}
+        return estimator.set_params(**own | others)
+
     def lap(self, step):
         """Record the seconds since the last call under a step's name."""
         now = time.perf_counter()
@@ -130,7 +149,7 @@ class Run:
             parts.append("given weights: " + ", ".join(trained))
         return "; ".join(parts)
 
-    def table(self, number, ours, *, caption, published=None, keys=(), scores=()):
+    def table(self, number, ours, *, caption, published=None, keys=(), scores=(), within=()):
         """Write a table of the thesis: ours, and below it the printed one.
 
         Parameters
@@ -143,7 +162,7 @@ class Run:
         caption : str
         published : str or None
             Number of the printed table; None where the thesis prints none.
-        keys, scores : sequence of str
+        keys, scores, within : sequence of str
             As in :func:`~thesislib.reporting.tables.join_published`.
 
         Returns
@@ -159,7 +178,8 @@ class Run:
         if "corpus_kind" not in ours:
             ours["corpus_kind"] = ", ".join(kinds)
         printed = None if published is None else load_published(published)
-        table = join_published(ours, printed, keys=keys, scores=scores, comparable=self.comparable)
+        names = {"keys": keys, "scores": scores, "within": within}
+        table = join_published(ours, printed, comparable=self.comparable, **names)
         full = f"{caption} Ours: {self.label}."
         self.outputs += write_table(table, number, self.folder / "tables", caption=full)
         return ResultTable(table, number, caption=full)
