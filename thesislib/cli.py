@@ -31,6 +31,8 @@ def build_parser():
     _add_run(commands)
     _add_list(commands)
     _add_verify(commands)
+    _add_compare(commands)
+    _add_outputs(commands)
     add_commands(commands)
     _add_corpus(commands)
     _add_weights(commands)
@@ -195,6 +197,81 @@ def _verify(options):
     names = values.pop("names")
     names = list_results(options.profile) if names == ["all"] else names
     return 0 if verify_all(names, **values) else 1
+
+
+def _add_compare(commands):
+    command = commands.add_parser(
+        "compare",
+        help="compare two systems of finished runs, paired by clip",
+        description="Difference of two systems on the same clips, with interval and test over "
+        "groups. The comparison is exploratory: it is not corrected for others.",
+    )
+    command.add_argument("runs", nargs="+", metavar="RUN", help="folder of results")
+    command.add_argument(
+        "--systems",
+        nargs=2,
+        required=True,
+        metavar=("A", "B"),
+        help="names of systems; one may be a CSV file (file,prediction), B may be 'chance'",
+    )
+    command.add_argument("--table", metavar="N", help="table of the runs (default: all)")
+    command.add_argument("--selection", metavar="S", help="nested, development or 'as published'")
+    command.add_argument("--metric", choices=["uar", "accuracy", "error_rate"])
+    command.add_argument(
+        "--margin", type=float, default=3, metavar="POINTS", help="of equivalence (default: 3)"
+    )
+    command.set_defaults(function=_compare)
+
+
+def _compare(options):
+    from thesislib.compendium.compare import arrange_comparisons, compare_systems
+    from thesislib.evaluation.comparison import describe_comparison
+
+    table = compare_systems(**option_values(options))
+    print(arrange_comparisons(table).to_string())
+    for row in table.to_dict("records"):
+        print(f"{row['corpus']}: " * (len(table) > 1) + describe_comparison(row))
+
+
+def _add_outputs(commands):
+    for kind, example in (("table", "10.4"), ("figure", "10.2")):
+        command = commands.add_parser(
+            kind,
+            help=f"print or write one {kind} of the thesis",
+            description=f"The {kind} is taken from finished results. If none has it, the notebook "
+            "that makes it is run first.",
+        )
+        command.add_argument("number", metavar="NUMBER", help=f"the thesis's, such as {example}")
+        command.add_argument("--run", metavar="DIR", help="folder of results to take it from")
+        command.add_argument("--corpus", metavar="DIR", help="folder of a corpus")
+        command.add_argument("--profile", default="demo", choices=["demo", "paper", "public"])
+        command.add_argument("--output", type=Path, metavar="FILE", help="write to this file")
+        if kind == "table":
+            forms = ["md", "tex", "html", "csv"]
+            command.add_argument("--format", choices=forms, help="default: by --output, or md")
+        command.set_defaults(function=_show_output)
+
+
+def _show_output(options):
+    from thesislib.compendium.outputs import find_output, format_table, write_output
+    from thesislib.errors import check_option
+
+    values = {name: getattr(options, name) for name in ("run", "corpus", "profile")}
+    kind, output = options.command, options.output
+    forms = ["md", "tex", "html", "csv"] if kind == "table" else ["png", "pdf"]
+    form = getattr(options, "format", None)
+    if output is not None and form is None:
+        form = check_option("output: suffix", output.suffix[1:], forms)
+    path = find_output(kind, options.number, **values)
+    if kind == "table":
+        content = format_table(path, options.number, form or "md")
+    else:
+        content = path.with_suffix(f".{form or 'png'}")
+    if output is None:
+        print(content, end="" if kind == "table" else "\n")
+    else:
+        write_output(content, output)
+        print(output)
 
 
 def _add_corpus(commands):

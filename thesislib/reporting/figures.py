@@ -474,7 +474,8 @@ def write_figure(figure, number, folder, *, note=""):
     ----------
     figure : matplotlib.figure.Figure
     number : str
-        The thesis's number, such as ``10.2``.
+        The thesis's number, such as ``10.2``; a figure of a section that the thesis does not have
+        begins with ``section`` (``section_8_2_example.png``).
     folder : Path
     note : str
         Small print below the figure: corpus, kind, weights.
@@ -488,7 +489,8 @@ def write_figure(figure, number, folder, *, note=""):
         figure.supxlabel(note, fontsize=8, color="0.3", wrap=True)
     written = []
     for suffix, metadata in ((".png", {"Software": None}), (".pdf", {"CreationDate": None})):
-        path = folder / f"figure_{table_stem(number)}{suffix}"
+        stem = table_stem(number)
+        path = folder / f"{'' if stem.startswith('section') else 'figure_'}{stem}{suffix}"
         with write_atomically(path) as temporary:
             # Constrained layout cuts off labels beside square axes; a tight box does not.
             figure.savefig(temporary, metadata=metadata, bbox_inches="tight", pad_inches=0.1)

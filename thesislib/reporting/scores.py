@@ -13,6 +13,7 @@ import pandas as pd
 
 from thesislib.errors import ParameterError
 from thesislib.evaluation.comparison import compare_pairs, score
+from thesislib.evaluation.event_scores import AVERAGE, describe_rates, split_events
 from thesislib.evaluation.metrics import METRICS, score_folds
 from thesislib.reporting.published import load_list
 
@@ -135,7 +136,8 @@ class ScoreTable:
             has one row per clip, as from :func:`tabulate`. Without predictions (a system that
             was not run) the row has no score.
         system : str
-            Name in the predictions; with ``selection`` it must be unique for a corpus.
+            Name in the predictions; with ``selection`` it must be unique for a corpus. Without
+            a name the row has a score, and its predictions are not stored.
         corpus : Corpus, optional
         name : str, optional
             As in the constructor.
@@ -165,6 +167,25 @@ class ScoreTable:
                 row["ties_percent"] = round(100 * float(np.mean(tied)), 2)
         self.rows.append(row)
         self._of_row.append(frame)
+
+    def add_events(self, row, by_seed, *, system, corpus, columns=None):
+        """Append a row for each event and one for their average (8.2).
+
+        Parameters
+        ----------
+        row : dict
+        by_seed : dict of int to DataFrame
+            From :func:`~thesislib.evaluation.event_scores.tabulate_events`, of all events.
+        system : str
+        corpus : Corpus
+        columns : dict of str to dict, optional
+            Further columns, each by event.
+        """
+        for event, own in split_events(by_seed).items():
+            further = {name: values.get(event, "") for name, values in (columns or {}).items()}
+            name = system if event == AVERAGE else ""
+            row_of_event = {**row, "event": event, **further, **describe_rates(own)}
+            self.add(row_of_event, own, system=name, corpus=corpus)
 
     def _describe(self, frame, name):
         result = score(frame, **self.options)
@@ -240,7 +261,8 @@ class ScoreTable:
     @property
     def predictions(self):
         """Predictions of all systems; one row per corpus, system, selection, seed and clip."""
-        frames = [frame for frame in self._of_row if frame is not None] + self._marked
+        frames = [frame for frame in [*self._of_row, *self._marked] if frame is not None]
+        frames = [frame for frame in frames if frame["system"].iloc[0]]
         if not frames:
             return None
         table = pd.concat(frames, ignore_index=True)

@@ -11,6 +11,8 @@ from thesislib.evaluation.metrics import (
     score_folds,
     unweighted_average_recall,
 )
+from thesislib.reporting.escape import html
+from thesislib.reporting.layouts import render
 from thesislib.store import write_atomically
 
 OURS, THESIS = "this run", "thesis"
@@ -258,8 +260,38 @@ def describe_choice(chosen):
     return ", ".join(f"{choice} ({n})" for choice, n in Counter(shown).most_common())
 
 
+class ResultTable:
+    """A table that notebooks show in the thesis's layout.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        Tidy, with every column.
+    number : str
+        The thesis's number, such as ``10.4``.
+    caption : str
+        Corpus, its kind and the weights.
+    link : str
+        Address of the CSV, relative to the page that shows the table.
+
+    Examples
+    --------
+    >>> table = ResultTable(pd.DataFrame({"model": ["CNN"]}), "10.6", caption="Ours.")
+    >>> table.frame["model"].tolist()
+    ['CNN']
+    """
+
+    def __init__(self, frame, number, *, caption="", link=None):
+        self.frame, self.number, self.caption = frame, number, caption
+        self.link = f"tables/table_{table_stem(number)}.csv" if link is None else link
+
+    def _repr_html_(self):
+        link = f'<p><small><a href="{html(self.link)}">All columns (CSV)</a></small></p>'
+        return render(self.frame, self.number, "html", caption=self.caption) + link
+
+
 def write_table(table, number, folder, *, caption):
-    """Write ``table_<number>.csv`` and ``.tex``.
+    """Write ``table_<number>.csv``, and in the thesis's layout ``.tex`` and ``.html``.
 
     Parameters
     ----------
@@ -268,7 +300,7 @@ def write_table(table, number, folder, *, caption):
         The thesis's number, such as ``10.4``.
     folder : Path
     caption : str
-        Corpus, kind and weights, for the LaTeX.
+        Corpus, kind and weights.
 
     Returns
     -------
@@ -284,26 +316,10 @@ def write_table(table, number, folder, *, caption):
     """
     if not len(table):
         raise ParameterError(f"table {number}: found no rows, expected at least one")
-    stem = f"table_{table_stem(number)}"
-    csv, tex = folder / f"{stem}.csv", folder / f"{stem}.tex"
-    with write_atomically(csv) as temporary:
-        table.to_csv(temporary, index=False, float_format="%.10g", lineterminator="\n")
-    shown = table.rename(columns=lambda name: str(name).replace("_", " "))
-    text = shown.to_latex(
-        index=False,
-        escape=True,
-        float_format="%.4g",
-        na_rep="--",
-        caption=_escape_latex(caption),
-        label=f"tab:{stem}",
-        longtable=True,
-    )
-    with write_atomically(tex) as temporary:
-        temporary.write_text(text, encoding="utf-8")
-    return [csv, tex]
-
-
-def _escape_latex(text):
-    for sign in "&%$#_{}":
-        text = text.replace(sign, "\\" + sign)
-    return text
+    paths = [folder / f"table_{table_stem(number)}.{form}" for form in ("csv", "tex", "html")]
+    texts = [table.to_csv(index=False, float_format="%.10g", lineterminator="\n")]
+    texts += [render(table, number, path.suffix[1:], caption=caption) for path in paths[1:]]
+    for path, text in zip(paths, texts):
+        with write_atomically(path) as temporary:
+            temporary.write_text(text, encoding="utf-8", errors="surrogateescape", newline="")
+    return paths
