@@ -23,12 +23,29 @@ def _check(options):
         print(f"{corpus.index['domain'].nunique()} domains; by class: {listed}")
     for remark in report.remarks:
         print(f"remark: {remark}")
+    if options.shortcuts:
+        print(f"shortcuts: {_measure_shortcuts(corpus)}")
     for problem in report.problems:
         print(f"problem: {problem}")
     if report.problems:
         return 2
     print("no problems found")
     return 0
+
+
+def _measure_shortcuts(corpus):
+    import sys
+
+    from joblib import cpu_count
+
+    from thesislib.evaluation.shortcuts import describe_shortcuts, measure_shortcuts
+    from thesislib.representations import Properties, Reading, extract
+
+    how = {"reading": Reading(channel="all"), "n_jobs": cpu_count(), "on_error": "collect"}
+    features = extract(corpus, Properties(), progress=sys.stderr.isatty(), **how)
+    usable = features.rows
+    labels, groups = corpus.labels[usable], corpus.groups[usable]
+    return describe_shortcuts(measure_shortcuts(features.matrix, labels, groups, features.names))
 
 
 def _index(options):
