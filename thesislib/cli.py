@@ -5,10 +5,9 @@ import importlib
 import os
 import sys
 import warnings
-from pathlib import Path
 
 from thesislib import __version__
-from thesislib.export.cli import add_commands, assignment
+from thesislib.export.cli import add_commands
 from thesislib.reporting.escape import terminal
 from thesislib.workers import end_on_signals, end_process
 
@@ -37,7 +36,6 @@ def build_parser():
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     add_commands(commands)
-    _add_corpus(commands)
     return parser
 
 
@@ -123,85 +121,6 @@ def _call(options):
 
 def _print_remark(message, category, filename, lineno, file=None, line=None):
     print(f"remark: {terminal(message)}", file=sys.stderr)
-
-
-def _add_corpus(commands):
-    from thesislib.corpora import FETCHABLE
-
-    command = commands.add_parser("corpus", help="index, check or fetch a corpus")
-    actions = command.add_subparsers(dest="action", required=True, metavar="ACTION")
-    check = actions.add_parser("check", help="report everything that is missing or wrong")
-    check.add_argument("folder", type=Path, metavar="DIR")
-    check.set_defaults(function=_corpus_check)
-    index = actions.add_parser(
-        "index",
-        help="make a corpus of a folder of recordings: write its index.csv",
-        description="Labels, groups and a split of the recordings in a folder, as index.csv.",
-    )
-    index.add_argument("folder", type=Path, metavar="DIR")
-    index.add_argument(
-        "--labels",
-        default="folder",
-        metavar="folder|FILE.csv|FILE.tsv",
-        help="the name of each file's folder (default), or a table with a column file",
-    )
-    index.add_argument(
-        "--group",
-        metavar="REGEX",
-        help="what stays on one side of a split (a speaker, say): the first bracket of this "
-        "expression, searched in each file's path",
-    )
-    index.add_argument(
-        "--partition",
-        dest="partitions",
-        action="append",
-        type=assignment,
-        metavar="NAME=SIZE",
-        help="may be repeated (default: train=3 devel=1 test=1)",
-    )
-    index.add_argument("--folds", dest="n_folds", type=int, default=0, metavar="N")
-    index.add_argument("--seed", type=int, default=0, metavar="N")
-    index.add_argument("--overwrite", action="store_true", help="replace an index that is there")
-    index.set_defaults(function=_corpus_index)
-    fetch = actions.add_parser("fetch", help="download a corpus that anyone may have")
-    fetch.add_argument("name", metavar="NAME", help=", ".join(FETCHABLE))
-    fetch.add_argument("--folder", type=Path, metavar="DIR", help="default: its own under data")
-    fetch.add_argument(
-        "--accept-licence", action="store_true", help="I have read it; without this it is printed"
-    )
-    fetch.set_defaults(function=_corpus_fetch)
-
-
-def _corpus_index(options):
-    from thesislib.corpora.indexing import PARTITIONS, write_index
-
-    values = {k: v for k, v in vars(options).items() if k not in ("command", "action", "function")}
-    values["partitions"] = dict(values["partitions"] or PARTITIONS)
-    print(write_index(values.pop("folder"), **values))
-    return _corpus_check(options)
-
-
-def _corpus_check(options):
-    from thesislib.corpora import load_any
-
-    corpus = load_any(options.folder)
-    report = corpus.validate()
-    print(f"{corpus.name}: {len(corpus)} rows, {len(corpus.classes)} classes, {corpus.kind}")
-    print(corpus.counts("partition" if corpus.partitions else "fold").to_string())
-    for remark in report.remarks:
-        print(f"remark: {remark}")
-    for problem in report.problems:
-        print(f"problem: {problem}")
-    if report.problems:
-        return 2
-    print("no problems found")
-    return 0
-
-
-def _corpus_fetch(options):
-    from thesislib.export.fetch import fetch_corpus
-
-    print(fetch_corpus(options.name, options.folder, accept_licence=options.accept_licence))
 
 
 #: What people do, printed by ``thesis`` alone.

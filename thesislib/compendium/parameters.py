@@ -16,8 +16,7 @@ import yaml
 
 from thesislib.compendium.checks import check_run
 from thesislib.errors import ParameterError, check_number, check_option
-from thesislib.places import notebooks_folder, project_root
-from thesislib.plain_values import read_plain
+from thesislib.places import notebooks_folder, project_root, read_plain
 from thesislib.reporting.notebooks import (
     OVERVIEW,
     PROFILES,

@@ -16,7 +16,7 @@ from thesislib.reporting.escape import terminal
 def assignment(text):
     """``name=value`` with the value as YAML, so that lists and numbers can be given."""
     from thesislib.errors import ParameterError
-    from thesislib.plain_values import parse_plain
+    from thesislib.places import parse_plain
 
     name, equals, value = text.partition("=")
     if not equals or not name:

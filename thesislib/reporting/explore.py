@@ -494,16 +494,33 @@ def draw_reconstruction(clip, *, items, models, hop_s):
     -------
     list of matplotlib.figure.Figure
     """
-    inputs, model = [items[clip.row]], models[clip.fold]
-    rows = {
-        "input": inputs,
-        "reconstructed": model.reconstruct(inputs),
-        "from the code\nalone": model.reconstruct(inputs, decoder_input="previous"),
-    }
     title = f"{clip.truth}, predicted {clip.predicted}"
-    figure = plot_reconstructions(rows, [title], hop_s=hop_s)
-    figure.set_size_inches(8, 5.4)
-    return [figure]
+    return [compare_reconstructions(models[clip.fold], [items[clip.row]], [title], hop_s=hop_s)]
+
+
+def compare_reconstructions(model, clips, titles, *, hop_s):
+    """Draw spectrograms above their reconstructions.
+
+    A decoder that was trained with the true previous frames is also run on its own estimates;
+    only what is visible then is in the code.
+
+    Parameters
+    ----------
+    model : S2SAE
+        Fitted.
+    clips : list of ndarray, shape (time, frequency)
+    titles : sequence of str
+    hop_s : float
+        Distance between frames in seconds.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    rows = {"input": clips, "reconstructed": model.reconstruct(clips)}
+    if model.decoder_input == "teacher":
+        rows["from the code\nalone"] = model.reconstruct(clips, decoder_input="previous")
+    return plot_reconstructions(rows, titles, hop_s=hop_s)
 
 
 def explore_detections(

@@ -175,7 +175,7 @@ class Grid:
 
     def __init__(self, table, layout):
         self.layout = {"groups": [], "rows": {}, "columns": [], "match": [], **layout}
-        self.plain = not self.layout["rows"] and not self.layout["columns"]
+        self.plain = layout.get("text", not self.layout["rows"] and not self.layout["columns"])
         self.lines = layout.get("lines", {} if self.plain else {"selection": "Selection"})
         self.beside = layout.get("thesis", "beside") == "beside"
         rows = [

@@ -29,7 +29,7 @@ def table_stem(number):
     return str(number).strip().replace(".", "_").lower()
 
 
-def join_published(ours, published, *, keys=(), scores=(), comparable=False):
+def join_published(ours, published, *, keys=(), scores=(), within=(), comparable=False):
     """Put the thesis's rows below ours.
 
     Parameters
@@ -42,6 +42,8 @@ def join_published(ours, published, *, keys=(), scores=(), comparable=False):
         Columns that identify a row in both.
     scores : sequence of str
         Columns whose difference is of interest.
+    within : sequence of str
+        Further columns that identify a row if the thesis prints several with equal keys.
     comparable : bool
         Whether the corpus is the thesis's own; only then the result has differences, as
         columns ``difference_<score>`` (ours minus the thesis's).
@@ -64,9 +66,12 @@ def join_published(ours, published, *, keys=(), scores=(), comparable=False):
         ours.insert(0, "source", OURS)
         return ours
     if comparable and keys:
-        theirs = _by_key(published, keys)
+        theirs, mine = _by_key(published, keys), _by_key(ours, keys)
+        repeated = theirs.index[theirs.index.duplicated()]
+        for table in (theirs, mine):
+            longer = _by_key(table, [*keys, *within]).index
+            table.index = table.index.where(~table.index.isin(repeated), longer)
         theirs = theirs[~theirs.index.duplicated(keep=False)]
-        mine = _by_key(ours, keys)
         for score in scores:
             difference = mine[score] - theirs[score].reindex(mine.index)
             # A control with random weights has no counterpart in the thesis.

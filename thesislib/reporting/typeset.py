@@ -19,45 +19,45 @@ _WIDTHS, _LEADING, _PAGE = [4.7, 4.3, 4.0, 3.4], [11, 9.5, 8, 6], (345, 560)
 
 
 def to_html(grid, number, caption):
-    """HTML table, with numbers aligned to the right and classes for a style sheet."""
-    tags = {
-        "bold": "<b>{}</b>",
-        "small": "<small>{}</small>",
-        "thesis": f'<span class="thesis" style="color:{GREY}">{{}}</span>',
-    }
+    """HTML table in ASCII, with classes for a style sheet and a small style of its own."""
+    tags = {"bold": "<b>{}</b>", "small": "<small>{}</small>"}
+    tags["thesis"] = f'<span class="thesis" style="color:{GREY}">{{}}</span>'
 
-    def write(parts, joint="<br>"):
-        return joint.join(_style(parts, tags, escape.html))
-
-    def cell(tag, text, span=1, align="right"):
+    def cell(tag, parts, span=1, align="left", joint="<br>"):
+        parts = parts if isinstance(parts, list) else [("", parts)]
         wide = f' colspan="{span}"' if span > 1 else ""
-        return f'<{tag}{wide} style="text-align:{align};vertical-align:top">{text}</{tag}>'
+        style = f"text-align:{align};vertical-align:top;padding:1px 6px"
+        text = joint.join(_style(parts, tags, escape.html))
+        return f'<{tag}{wide} style="{style}">{text}</{tag}>'
 
-    lines, n_stubs = [], len(grid.stubs)
-    for i, level in enumerate(grid.header):
-        stubs = grid.stubs if i == len(grid.header) - 1 else [""] * n_stubs
-        own = [cell("th", escape.html(text), align="left") for text in stubs]
-        own += [cell("th", escape.html(text), span, "center") for text, span in level]
-        lines.append("<tr>" + "".join(own) + "</tr>")
-    head, lines = "\n".join(lines), []
+    heads, lines = [], []
+    for level in grid.header:
+        stubs = grid.stubs if level is grid.header[-1] else [""] * len(grid.stubs)
+        own = [cell("th", stub) for stub in stubs]
+        own += [cell("th", text, span, "center") for text, span in level]
+        heads.append(f"<tr>{''.join(own)}</tr>")
     for kind, text, *cells in grid.body:
         if kind in ("rule", "group"):
-            line = ' style="border-top:2px solid"' if kind == "rule" else ""
-            text = cell("th", escape.html(text), n_stubs + grid.n_columns, "left")
-            lines.append(f'<tr class="{kind}"{line}>{text}</tr>')
-            continue
-        own = [cell("td", escape.html(stub), align="left") for stub in text]
-        if kind == "span":
-            own.append(cell("td", write(cells[0], " "), grid.n_columns, "left"))
+            own = [cell("th", text, len(grid.stubs) + grid.n_columns)]
+        elif kind == "span":
+            own = [*(cell("td", stub) for stub in text)]
+            own.append(cell("td", cells[0], grid.n_columns, joint=" "))
         else:
-            own += [cell("td", write(parts), align=a) for parts, a in zip(cells[0], grid.aligned)]
-        lines.append("<tr>" + "".join(own) + "</tr>")
-    body, notes = "\n".join(lines), escape.html(" ".join(grid.notes))
-    text = (
-        '<div class="thesis-table tex2jax_ignore mathjax_ignore" style="overflow-x:auto">\n<table>'
-        f'\n<caption style="caption-side:top;text-align:left"><b>Table {escape.html(number)}:</b> '
-        f"{escape.html(caption)}</caption>\n<thead>\n{head}\n</thead>\n<tbody>\n{body}\n</tbody>\n"
-        f"</table>\n<p><small>{notes}</small></p>\n</div>\n"
+            own = [*(cell("td", stub) for stub in text)]
+            own += [cell("td", parts, 1, align) for parts, align in zip(cells[0], grid.aligned)]
+        line = ' style="border-top:1px solid"' if kind == "rule" else ""
+        lines.append(f'<tr class="{kind}"{line}>{"".join(own)}</tr>')
+    text = "\n".join(
+        [
+            '<div class="thesis-table tex2jax_ignore mathjax_ignore" style="overflow-x:auto">',
+            '<table style="border-collapse:collapse">',
+            '<caption style="caption-side:top;text-align:left">',
+            f"<b>Table {escape.html(number)}:</b> {escape.html(caption)}</caption>",
+            '<thead style="border-bottom:1px solid">',
+            *[*heads, "</thead>", "<tbody>", *lines, "</tbody>", "</table>"],
+            f"<p><small>{escape.html(' '.join(grid.notes))}</small></p>",
+            "</div>\n",
+        ]
     )
     return text.encode("ascii", "xmlcharrefreplace").decode()
 
@@ -104,8 +104,8 @@ def to_latex(grid, number, caption):
     """LaTeX with booktabs: a float that fits the line, or a longtable where a page is too short."""
     n_stubs, n_all = len(grid.stubs), len(grid.stubs) + grid.n_columns
     body = [(kind, text, _align_lines(text, cells)) for kind, text, *cells in grid.body]
-    widths, gap = _measure(grid, body), 4 if n_all > 13 else 6
-    size, limits = _fit(grid, widths, gap)
+    gap = 4 if n_all > 13 else 6
+    size, limits = _fit(grid, *_measure(grid, body), gap)
     heads = _wrap_header(grid, limits)
     for kind, _, cells in body:
         if kind == "row":
@@ -190,30 +190,37 @@ def _align_lines(text, cells):
 
 
 def _measure(grid, body):
-    """Characters of every column of the body."""
+    """Characters of every column of the body, and of its longest word (up to 14)."""
     widths = [1] * (len(grid.stubs) + grid.n_columns)
-    for kind, _, cells in body:
-        if kind == "row":
-            sizes = [[len(t) * (0.8 if "small" in s else 1) for s, t in parts] for parts in cells]
-            widths = [max([width, *size]) for width, size in zip(widths, sizes)]
-    return widths
+    words = [max(map(len, stub.split()), default=1) for stub in grid.stubs] + [1] * grid.n_columns
+    for cells in (cells for kind, _, cells in body if kind == "row"):
+        for i, parts in enumerate(cells):
+            for style, text in parts:
+                factor = 0.8 if "small" in style else 1
+                widths[i] = max(widths[i], factor * len(text))
+                words[i] = max([words[i], *(factor * len(word) for word in text.split())])
+    return widths, [min(word, 14) for word in words]
 
 
-def _fit(grid, widths, gap):
+def _fit(grid, widths, words, gap):
     """Size of the font, and the characters of each column, so that the table fits the line."""
-    n_stubs, page = len(grid.stubs), _PAGE[0] - gap * len(widths)
-    shrinkable, least = (range(len(widths)), 6) if grid.plain else (range(n_stubs), 12)
+    page = _PAGE[0] - gap * len(widths)
+    page *= 0.87 if grid.plain else 1  # Text is wider than numbers.
+    sides = ["left"] * len(grid.stubs) + grid.aligned
+    shrinkable = [i for i, side in enumerate(sides) if grid.plain or side == "left"]
     limits = [min(width, 26) if i in shrinkable else width for i, width in enumerate(widths)]
-    for size, points in enumerate(_WIDTHS):
-        own = list(limits)
-        while _count(grid, own) * points > page and size > 1:
-            widest = max(shrinkable, key=own.__getitem__, default=None)
-            if widest is None or own[widest] <= least:
+    for size, points in enumerate(_WIDTHS[: 4 if grid.plain else 3]):
+        own, least = list(limits), list(words)
+        if size == 3:
+            least = [min(n, 5) if side == "left" else n for n, side in zip(words, sides)]
+        while size > 0 and _count(grid, own) * points > page:
+            wide = [i for i in shrinkable if own[i] > least[i]]
+            if not wide:
                 break
-            own[widest] -= 1
+            own[max(wide, key=own.__getitem__)] -= 1
         if _count(grid, own) * points <= page:
-            return size, own
-    return (3 if grid.plain else 2), own
+            break
+    return size, own
 
 
 def _count(grid, limits):
@@ -235,8 +242,8 @@ def _wrap_header(grid, limits):
         stubs = grid.stubs if level is grid.header[-1] else [""] * len(grid.stubs)
         at, texts = 0, []
         for text, span in [*((stub, 1) for stub in stubs), *level]:
-            width = max(6 if grid.plain else 8, int(sum(limits[at : at + span])))
-            texts.append(textwrap.wrap(text, width, break_long_words=grid.plain))
+            width = max(6, int(sum(limits[at : at + span])), *map(len, text[:99].split()))
+            texts.append(textwrap.wrap(text, width))
             at += span
         heads.append(texts)
     return heads
