@@ -239,7 +239,7 @@ def list_commands(parser=None):
     return {parser.prog: parser}
 
 
-@pytest.mark.parametrize("name", [n for n in list_commands() if "corpus" not in n])
+@pytest.mark.parametrize("name", list_commands())
 def test_every_option_is_explained_and_the_examples_are_accepted(name):
     command = list_commands()[name]
     assert command.description and command.epilog.startswith("example")
@@ -260,10 +260,8 @@ def test_without_a_command_it_prints_what_people_do(capsys):
 
 def test_the_functions_of_all_commands_exist():
     for name, command in list_commands().items():
-        function = command.get_default("function")
-        if isinstance(function, str):
-            module, _, attribute = function.partition(":")
-            assert callable(getattr(importlib.import_module(module), attribute)), name
+        module, _, attribute = command.get_default("function").partition(":")
+        assert callable(getattr(importlib.import_module(module), attribute)), name
 
 
 def test_an_option_of_another_command_is_reported_by_its_own(capsys):
