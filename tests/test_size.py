@@ -16,16 +16,16 @@ LIBRARY = Path(__file__).resolve().parents[1] / "thesislib"
 #: Code lines of a package at most; ``leaves`` are the modules of the top level.
 BUDGETS = {
     "leaves": 1465,
-    "corpora": 2150,
+    "corpora": 2180,
     "spectra": 500,
     "representations": 3430,
     "evaluation": 1280,
     "reporting": 1490,
     "compendium": 1010,
-    "export": 1730,
+    "export": 1765,
 }
 #: All packages together, and modules beside the packages at the top level.
-TOTAL, TOP_LEVEL = 12750, 11
+TOTAL, TOP_LEVEL = 13520, 11
 #: Tokens that are no code by themselves.
 LAYOUT = {
     tokenize.COMMENT,
