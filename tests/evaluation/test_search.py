@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from thesislib.evaluation import search
-from thesislib.evaluation.predictions import choose_nested, rank_published
+from thesislib.evaluation.predictions import choose_nested
 from thesislib.evaluation.search import evaluate_chunks, expand_folds
 from thesislib.store import FeatureStore
 

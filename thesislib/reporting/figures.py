@@ -13,6 +13,8 @@ from thesislib.store import write_atomically
 
 #: Sequential, and monotone in lightness.
 COLOUR_MAP = "cividis"
+#: Width of a page's text in inches.
+PAGE_IN = 7.2
 #: Distinguishable without colour.
 LINES = ("-", "--", ":", "-.")
 PITCH_CLASSES = tuple("C C# D D# E F F# G G# A A# B".split())
@@ -134,7 +136,7 @@ def title_plot(plot):
     return f"{plot.colour_map}, {plot.size_px} × {plot.size_px} px"
 
 
-def draw_audio(axes, plot, y, sr, *, start_s=0.0):
+def draw_audio(axes, plot, y, sr, *, start_s=0.0, bar=True):
     """Draw an audio plot with its axes and colour bar.
 
     Parameters
@@ -145,6 +147,8 @@ def draw_audio(axes, plot, y, sr, *, start_s=0.0):
     sr : int > 0
     start_s : float
         Time of the first sample in seconds.
+    bar : bool
+        Draw the colour bar.
 
     Returns
     -------
@@ -159,6 +163,8 @@ def draw_audio(axes, plot, y, sr, *, start_s=0.0):
     places, labels, axis_label = frequency_ticks(plot, sr=sr)
     axes.set_yticks(places, labels)
     axes.set(xlabel="time (s)", ylabel=axis_label)
+    if not bar:
+        return extent
     low, high = float(S.min()), float(S.max())
     colours = ScalarMappable(
         Normalize(low, high if high > low else low + 1),
@@ -168,7 +174,7 @@ def draw_audio(axes, plot, y, sr, *, start_s=0.0):
     return extent
 
 
-def plot_audio(plots, clips, titles, *, n_columns=2, start_s=0.0):
+def plot_audio(plots, clips, titles, *, n_columns=2, start_s=0.0, page=False):
     """Draw audio plots with their axes and colour bars, as in Figures 4.2 and 4.3.
 
     Parameters
@@ -180,16 +186,25 @@ def plot_audio(plots, clips, titles, *, n_columns=2, start_s=0.0):
     n_columns : int
     start_s : float
         Time of each first sample in seconds.
+    page : bool
+        Draw at the width of a page, with small text, axis labels at the margins and no colour
+        bars, as in Figure 8.4.
 
     Returns
     -------
     matplotlib.figure.Figure
         The plots' axes first, in order, then those of the colour bars.
     """
-    figure, grid = _make_grid(len(plots), n_columns, 4.9, 3.4)
-    for axes, plot, (y, sr), title in zip(grid.flat, plots, clips, titles):
-        axes.set_title(title)
-        draw_audio(axes, plot, y, sr, start_s=start_s)
+    n_columns = min(n_columns, len(plots))
+    width, height = (PAGE_IN / n_columns, 1.5) if page else (4.9, 3.4)
+    figure, grid = _make_grid(len(plots), n_columns, width, height)
+    for i, (axes, plot, (y, sr), title) in enumerate(zip(grid.flat, plots, clips, titles)):
+        axes.set_title(title, fontsize=8 if page else None)
+        draw_audio(axes, plot, y, sr, start_s=start_s, bar=not page)
+        if page:
+            axes.tick_params(labelsize=8)
+            axes.set_xlabel(axes.get_xlabel() if i >= len(plots) - n_columns else "", fontsize=8)
+            axes.set_ylabel(axes.get_ylabel(), fontsize=8)
     return figure
 
 
