@@ -51,7 +51,7 @@ def test_help_needs_no_heavy_import():
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.endswith("loaded: []\n")
-    for command in ("run", "list", "plot", "features", "bag", "corpus", "weights"):
+    for command in ("run", "list", "compare", "plot", "features", "bag", "corpus", "weights"):
         assert f"    {command} " in found.stdout
 
 

@@ -30,6 +30,7 @@ def build_parser():
     _add_run(commands)
     _add_list(commands)
     _add_verify(commands)
+    _add_compare(commands)
     add_commands(commands)
     _add_corpus(commands)
     _add_weights(commands)
@@ -189,6 +190,40 @@ def _verify(options):
     names = values.pop("names")
     names = list_results(options.profile) if names == ["all"] else names
     return 0 if verify_all(names, **values) else 1
+
+
+def _add_compare(commands):
+    command = commands.add_parser(
+        "compare",
+        help="compare two systems of finished runs, paired by clip",
+        description="Difference of two systems on the same clips, with interval and test over "
+        "groups. The comparison is exploratory: it is not corrected for others.",
+    )
+    command.add_argument("runs", nargs="+", metavar="RUN", help="folder of results")
+    command.add_argument(
+        "--systems",
+        nargs=2,
+        required=True,
+        metavar=("A", "B"),
+        help="names of systems; one may be a CSV file (file,prediction), B may be 'chance'",
+    )
+    command.add_argument("--table", metavar="N", help="table of the runs (default: all)")
+    command.add_argument("--selection", metavar="S", help="nested, development or 'as published'")
+    command.add_argument("--metric", choices=["uar", "accuracy", "error_rate"])
+    command.add_argument(
+        "--margin", type=float, default=3, metavar="POINTS", help="of equivalence (default: 3)"
+    )
+    command.set_defaults(function=_compare)
+
+
+def _compare(options):
+    from thesislib.compendium.compare import arrange_comparisons, compare_systems
+    from thesislib.evaluation.comparison import describe_comparison
+
+    table = compare_systems(**option_values(options))
+    print(arrange_comparisons(table).to_string())
+    for row in table.to_dict("records"):
+        print(f"{row['corpus']}: " * (len(table) > 1) + describe_comparison(row))
 
 
 def _add_corpus(commands):

@@ -30,7 +30,8 @@ def index_recipes(recipes, *, label, folder):
     -------
     DataFrame
         ``file``, ``label``, ``event_present``, ``onset_s``, ``offset_s`` (NaN where there is no
-        event), ``ebr_db``, ``background``.
+        event), ``ebr_db``, ``background`` (its class), and the files ``event_source`` (empty
+        without an event) and ``background_source``.
     """
     rows = recipes.reindex(columns=["event_start_in_mixture_seconds", "event_length_seconds"])
     onset_s, length_s = (rows[column].astype(float) for column in rows)
@@ -43,6 +44,8 @@ def index_recipes(recipes, *, label, folder):
             "offset_s": onset_s + length_s,
             "ebr_db": recipes["ebr"].astype(float) if "ebr" in recipes else np.nan,
             "background": recipes["bg_classname"],
+            "event_source": recipes.reindex(columns=["event_path"])["event_path"].fillna(""),
+            "background_source": recipes["bg_path"],
         }
     )
 

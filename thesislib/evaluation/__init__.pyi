@@ -62,7 +62,10 @@ from .event_scores import (
     choose_threshold as choose_threshold,
 )
 from .event_scores import (
-    describe_events as describe_events,
+    describe_rates as describe_rates,
+)
+from .event_scores import (
+    tabulate_events as tabulate_events,
 )
 from .events import (
     count_events as count_events,

@@ -136,7 +136,7 @@ def title_plot(plot):
     return f"{plot.colour_map}, {plot.size_px} × {plot.size_px} px"
 
 
-def draw_audio(axes, plot, y, sr, *, start_s=0.0, bar=True):
+def draw_audio(axes, plot, y, sr, *, start_s=0.0, compact=False):
     """Draw an audio plot with its axes and colour bar.
 
     Parameters
@@ -147,8 +147,8 @@ def draw_audio(axes, plot, y, sr, *, start_s=0.0, bar=True):
     sr : int > 0
     start_s : float
         Time of the first sample in seconds.
-    bar : bool
-        Draw the colour bar.
+    compact : bool
+        Draw no colour bar and fewer frequencies.
 
     Returns
     -------
@@ -160,10 +160,11 @@ def draw_audio(axes, plot, y, sr, *, start_s=0.0, bar=True):
     times_s, half = plot.spectrum.times_s(S.shape[1], sr), plot.spectrum.lengths(sr)[1] / sr / 2
     extent = (start_s + times_s[0] - half, start_s + times_s[-1] + half, 0, 1)
     axes.imshow(plot.draw(S, sr=sr), extent=extent, aspect="auto", interpolation="nearest")
-    places, labels, axis_label = frequency_ticks(plot, sr=sr)
+    distance = _LEAST_DISTANCE * (3 if compact else 1)
+    places, labels, axis_label = frequency_ticks(plot, sr=sr, distance=distance)
     axes.set_yticks(places, labels)
     axes.set(xlabel="time (s)", ylabel=axis_label)
-    if not bar:
+    if compact:
         return extent
     low, high = float(S.min()), float(S.max())
     colours = ScalarMappable(
@@ -200,7 +201,7 @@ def plot_audio(plots, clips, titles, *, n_columns=2, start_s=0.0, page=False):
     figure, grid = _make_grid(len(plots), n_columns, width, height)
     for i, (axes, plot, (y, sr), title) in enumerate(zip(grid.flat, plots, clips, titles)):
         axes.set_title(title, fontsize=8 if page else None)
-        draw_audio(axes, plot, y, sr, start_s=start_s, bar=not page)
+        draw_audio(axes, plot, y, sr, start_s=start_s, compact=page)
         if page:
             axes.tick_params(labelsize=8)
             axes.set_xlabel(axes.get_xlabel() if i >= len(plots) - n_columns else "", fontsize=8)
@@ -208,7 +209,7 @@ def plot_audio(plots, clips, titles, *, n_columns=2, start_s=0.0, page=False):
     return figure
 
 
-def frequency_ticks(plot, *, sr):
+def frequency_ticks(plot, *, sr, distance=_LEAST_DISTANCE):
     """Ticks of the vertical axis of an audio plot.
 
     The tick of a frequency is in the middle of the band with this centre, for each axis and style
@@ -219,6 +220,8 @@ def frequency_ticks(plot, *, sr):
     plot : AudioPlot
     sr : int > 0
         Sampling rate in Hz.
+    distance : float
+        Least distance of two frequencies.
 
     Returns
     -------
@@ -241,7 +244,8 @@ def frequency_ticks(plot, *, sr):
     spectrum, edges = plot.spectrum, plot.row_edges(sr)
     middles = (edges[1:] + edges[:-1]) / 2
     if spectrum.kind == "chroma":
-        return middles, list(PITCH_CLASSES), "pitch class"
+        step = int(np.ceil(distance * len(middles)))
+        return middles[::step], list(PITCH_CLASSES[::step]), "pitch class"
     centres = spectrum.frequencies_hz(sr)
     low, high = spectrum.f_min_hz, spectrum.top_hz(sr)
     inside = (centres > low) & (centres < high)
@@ -253,7 +257,7 @@ def frequency_ticks(plot, *, sr):
     places = np.interp(ticks_hz, centres, middles)
     chosen = []
     for index in reversed(range(len(places))):  # from the top, where octaves are wide
-        if not chosen or places[chosen[0]] - places[index] >= _LEAST_DISTANCE:
+        if not chosen or places[chosen[0]] - places[index] >= distance:
             chosen.insert(0, index)
     return places[chosen], [f"{f / 1000:g}" for f in ticks_hz[chosen]], "frequency (kHz)"
 
@@ -487,7 +491,8 @@ def write_figure(figure, number, folder, *, note=""):
     ----------
     figure : matplotlib.figure.Figure
     number : str
-        The thesis's number, such as ``10.2``.
+        The thesis's number, such as ``10.2``; a figure of a section that the thesis does not have
+        begins with ``section`` (``section_8_2_example.png``).
     folder : Path
     note : str
         Small print below the figure: corpus, kind, weights.
@@ -501,7 +506,8 @@ def write_figure(figure, number, folder, *, note=""):
         figure.supxlabel(note, fontsize=8, color="0.3", wrap=True)
     written = []
     for suffix, metadata in ((".png", {"Software": None}), (".pdf", {"CreationDate": None})):
-        path = folder / f"figure_{table_stem(number)}{suffix}"
+        stem = table_stem(number)
+        path = folder / f"{'' if stem.startswith('section') else 'figure_'}{stem}{suffix}"
         with write_atomically(path) as temporary:
             # Constrained layout cuts off labels beside square axes; a tight box does not.
             figure.savefig(temporary, metadata=metadata, bbox_inches="tight", pad_inches=0.1)

@@ -13,6 +13,7 @@ import pandas as pd
 
 from thesislib.errors import ParameterError
 from thesislib.evaluation.comparison import compare_pairs, score
+from thesislib.evaluation.event_scores import AVERAGE, describe_rates, split_events
 from thesislib.evaluation.fusion import vote_chunks
 from thesislib.evaluation.metrics import METRICS, score_folds
 from thesislib.reporting.published import load_list
@@ -86,6 +87,8 @@ class ScoreTable:
     name : str
         Beginning of the columns of the score: ``<name>_percent``, ``<name>_low_percent``, …
         Error rates are no percentages; their columns are ``<name>``, ``<name>_low``, …
+    ties : bool
+        Whether the rows have ``ties_percent``, the share of clips whose vote was tied.
     random_state : int
         Of the bootstrap.
     n_resamples : int
@@ -96,7 +99,7 @@ class ScoreTable:
 
     Examples
     --------
-    >>> from thesislib.corpora import Corpus
+    >>> from thesislib.corpora.index import Corpus
     >>> from thesislib.evaluation import Predictions
     >>> index = pd.DataFrame({"file": list("abcd"), "label": ["x", "y"] * 2})
     >>> corpus = Corpus(index, ".", name="letters")
@@ -108,8 +111,17 @@ class ScoreTable:
     [['all', 100.0, 4, 'clip']]
     """
 
-    def __init__(self, corpus=None, *, metric="uar", name="uar", random_state=0, n_resamples=2000):
-        self.corpus, self.metric, self.name = corpus, metric, name
+    def __init__(
+        self,
+        corpus=None,
+        *,
+        metric="uar",
+        name="uar",
+        ties=False,
+        random_state=0,
+        n_resamples=2000,
+    ):
+        self.corpus, self.metric, self.name, self.ties = corpus, metric, name, ties
         self.options = {"metric": metric, "n_resamples": n_resamples, "random_state": random_state}
         self.rows, self._of_row, self._marked = [], [], []
 
@@ -125,7 +137,8 @@ class ScoreTable:
             has one row per clip, as from :func:`tabulate`. Without predictions (a system that
             was not run) the row has no score.
         system : str
-            Name in the predictions; with ``selection`` it must be unique for a corpus.
+            Name in the predictions; with ``selection`` it must be unique for a corpus. Without
+            a name the row has a score, and its predictions are not stored.
         corpus : Corpus, optional
         name : str, optional
             As in the constructor.
@@ -165,10 +178,29 @@ class ScoreTable:
         row = self._describe(frame, name)
         folds = [part for part in seeds.values() if getattr(part, "folds", None) is not None]
         row |= self._describe_folds(folds, name)
-        tied = [part.tied for part in seeds.values() if getattr(part, "tied", 0)]
-        return row | (
-            {f"{ties}_percent": round(100 * float(np.mean(tied)), 2)} if tied else {}
-        ), frame
+        if self.ties:
+            tied = [getattr(part, "tied", 0) for part in seeds.values()]
+            row[f"{ties}_percent"] = round(100 * float(np.mean(tied)), 2)
+        return row, frame
+
+    def add_events(self, row, by_seed, *, system, corpus, columns=None):
+        """Append a row for each event and one for their average (8.2).
+
+        Parameters
+        ----------
+        row : dict
+        by_seed : dict of int to DataFrame
+            From :func:`~thesislib.evaluation.event_scores.tabulate_events`, of all events.
+        system : str
+        corpus : Corpus
+        columns : dict of str to dict, optional
+            Further columns, each by event.
+        """
+        for event, own in split_events(by_seed).items():
+            further = {name: values.get(event, "") for name, values in (columns or {}).items()}
+            name = system if event == AVERAGE else ""
+            row_of_event = {**row, "event": event, **further, **describe_rates(own)}
+            self.add(row_of_event, own, system=name, corpus=corpus)
 
     def _describe(self, frame, name):
         result = score(frame, **self.options)
@@ -244,7 +276,8 @@ class ScoreTable:
     @property
     def predictions(self):
         """Predictions of all systems; one row per corpus, system, selection, seed and clip."""
-        frames = [frame for frame in self._of_row if frame is not None] + self._marked
+        frames = [frame for frame in [*self._of_row, *self._marked] if frame is not None]
+        frames = [frame for frame in frames if frame["system"].iloc[0]]
         if not frames:
             return None
         table = pd.concat(frames, ignore_index=True)
