@@ -123,6 +123,27 @@ class Candidates:
         keys = dict.fromkeys(tuple(m.columns.get(key) for key in columns) for m in self.members)
         return [self.where(**dict(zip(columns, values))) for values in keys]
 
+    def stage(self, column, among, by="network"):
+        """Follow a stage of the thesis's search, which chooses on the reported folds.
+
+        Parameters
+        ----------
+        column : str
+            What is chosen, such as ``colour_map``.
+        among : Candidates
+            Those that are compared.
+        by : str
+            Column of the groups that are chosen apart.
+
+        Returns
+        -------
+        Candidates
+            Of these candidates, those with the value of ``column`` that is best for their group.
+        """
+        best = [group.choose("as published").candidate.columns for group in among.split(by)]
+        values = [{key: columns[key] for key in (by, column)} for columns in best]
+        return Candidates([member for each in values for member in self.where(**each)])
+
     def apply(self, function):
         """Candidates with ``function`` applied to the result of each seed."""
         return Candidates(

@@ -166,6 +166,39 @@ class ScoreTable:
         self.rows.append(row)
         self._of_row.append(frame)
 
+    def add_choices(self, candidates, selections, *, system, by=(), row=None, vote=None, **options):
+        """Append a row for each group of candidates and each selection among them.
+
+        Parameters
+        ----------
+        candidates : Candidates
+            Without any, no row is appended.
+        selections : sequence of str
+            As in :meth:`~thesislib.evaluation.candidates.Candidates.choose`.
+        system : str
+            Format of the systems' names, with names of columns in braces; systems with random
+            weights get the ending of the controls.
+        by : sequence of str
+            Columns whose values define the groups; default: one group.
+        row : dict, optional
+            Further columns.
+        vote : ndarray of int, optional
+            If the predictions are those of chunks, and only their vote is to be scored: corpus row
+            of each.
+        **options
+            Of :meth:`add`.
+        """
+        for group in candidates.split(*by):
+            for selection in selections:
+                choice = group.choose(selection)
+                columns = {**choice.columns, **(row or {})}
+                name = system.format(**columns)
+                name += CONTROL if columns.get("weights") == "random" else ""
+                predictions = choice.predictions
+                if vote is not None:
+                    predictions = {s: vote_chunks(part, vote) for s, part in predictions.items()}
+                self.add(columns, predictions, system=name, **options)
+
     def _score(self, seeds, corpus, name, about, *, ties="ties", **options):
         """Columns of a system's score, and its predictions as a table."""
         parts = [
