@@ -74,6 +74,7 @@ def test_views_of_a_stereo_file(tmp_path, rng):
     np.testing.assert_array_equal(views["right"], frames[:, 1])
     np.testing.assert_allclose(views["mean"], frames.mean(axis=1), atol=1e-7)
     np.testing.assert_allclose(views["difference"], frames[:, 0] - frames[:, 1], atol=1e-7)
+    np.testing.assert_array_equal(views["all"], frames)
 
 
 def test_a_mono_file_is_its_own_left_right_and_mean(tmp_path):

@@ -1,5 +1,8 @@
 """The command line: exit codes, what goes to which stream, and nothing heavy before it must."""
 
+import argparse
+import importlib
+import re
 import subprocess
 import sys
 from concurrent.futures import BrokenExecutor
@@ -14,6 +17,7 @@ from PIL import Image
 from thesislib.audio import read_audio
 from thesislib.cli import build_parser, main
 from thesislib.export.openxbow import read_codebook
+from thesislib.reporting.notebooks import read_parameters
 from thesislib.representations.deep_spectrum import DeepSpectrum
 from thesislib.spectra.plot import AudioPlot
 from thesislib.spectra.spectrogram import Spectrum
@@ -199,13 +203,58 @@ def test_plot_of_mel_bands_on_a_mel_axis(clips, tmp_path, capsys):
     assert "remark: frequency_axis 'mel' has no effect" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", ["features", "bag", "plot", "detect"])
-def test_every_option_is_explained_and_there_is_an_example(command, capsys):
-    with pytest.raises(SystemExit, match="0"):
-        run(command, "--help")
-    assert f"example: thesis {command} " in " ".join(capsys.readouterr().out.split())
-    (commands,) = (a for a in build_parser()._actions if a.dest == "command")
-    assert all(action.help for action in commands.choices[command]._actions)
+def list_commands(parser=None):
+    """Every command and action, by name."""
+    parser = parser or build_parser()
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            return {k: v for p in action.choices.values() for k, v in list_commands(p).items()}
+    return {parser.prog: parser}
+
+
+@pytest.mark.parametrize("name", [n for n in list_commands() if "corpus" not in n])
+def test_every_option_is_explained_and_the_examples_are_accepted(name):
+    command = list_commands()[name]
+    assert command.description and command.epilog.startswith("example")
+    assert all(action.help for action in command._actions)
+    examples = re.findall(r"^  thesis (.*)", command.epilog, re.M)
+    assert examples
+    for example in examples:
+        build_parser().parse_args(example.split())
+
+
+def test_without_a_command_it_prints_what_people_do(capsys):
+    assert run() == 0
+    examples = re.findall(r"^    thesis (.*)", capsys.readouterr().out, re.M)
+    assert len(examples) == 5
+    for example in examples:
+        assert build_parser().parse_args(example.split()).command == example.split()[0]
+
+
+def test_the_functions_of_all_commands_exist():
+    for name, command in list_commands().items():
+        function = command.get_default("function")
+        if isinstance(function, str):
+            module, _, attribute = function.partition(":")
+            assert callable(getattr(importlib.import_module(module), attribute)), name
+
+
+def test_an_option_of_another_command_is_reported_by_its_own(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        run("plot", "a.wav", "-o", "a.png", "--axes")
+    line = "thesis plot: unrecognized arguments: --axes; see thesis plot --help\n"
+    assert capsys.readouterr().err == line
+
+
+def test_show_explains_every_parameter(capsys):
+    assert run("show", "10_2_snore") == 0
+    printed = capsys.readouterr().out
+    for name in read_parameters("10_2_snore"):
+        assert re.search(rf"^{name} \((str|int|float|list|dict)\)", printed, re.M)
+    assert "seed (int): of the bootstrap and the synthetic corpus\n    demo    0" in printed
+    assert re.search(
+        r"^weights .*\n    demo    {}\n    paper   {\"alexnet\": \"imagenet\"", printed, re.M
+    )
 
 
 @pytest.mark.parametrize(

@@ -6,21 +6,27 @@ chunks (8.3, 9.1). A damaged file is named here, before any feature is
 computed: libsndfile alone shortens a truncated wav without a word.
 
 Files are recognised by their content and read through a file object: given a path, libsndfile
-also looks at the file's neighbours (``._clip.mp3``).
+also looks at the file's neighbours (``._clip.mp3``). It neither names a truncated file nor reads
+samples that lie behind those which the header counts, so what headers state is compared with the
+file here.
 """
 
 import math
+import mmap
+import re
+import struct
 import warnings
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import soundfile as sf
 
-from thesislib.containers import check_container
 from thesislib.errors import AudioError, check_number, check_option
+from thesislib.store import find_stub
 
-CHANNELS = ("mean", "left", "right", "difference")
+CHANNELS = ("mean", "left", "right", "difference", "all")
 
 #: Suffixes of the formats that libsndfile recognises by their content.
 SUFFIXES = tuple(
@@ -31,6 +37,10 @@ SUFFIXES = tuple(
 #: Times full scale. Larger samples are integers or other numbers that were written as floats.
 MAX_PEAK = 10.0
 
+# Frames as rows: (n_samples, n_channels).
+_FRAMES = {"dtype": "float32", "always_2d": True}
+# Chunks that may follow the samples of a wav; others are recognised by their size.
+_TRAILERS = (b"LIST", b"id3 ", b"ID3", b"TAG", b"bext", b"APET", b"cue ", b"smpl", b"PAD ")
 # Tables of segments round to milliseconds: an end this far past the last sample is the end.
 _ROUNDING_S = 1e-3
 # What a flac encoder that does not know the length leaves in the header reads as this or more.
@@ -126,9 +136,10 @@ def read_audio(path, *, sr=None, channel="mean", start_s=None, end_s=None):
     sr : int, optional
         Sampling rate to convert to (soxr, quality HQ, after the segment is cut);
         None keeps the file's own.
-    channel : {"mean", "left", "right", "difference"}
+    channel : {"mean", "left", "right", "difference", "all"}
         View of a stereo file (thesis 8.1); ``difference`` is left − right and may
         reach ±2. A mono file is its own mean, left and right; its difference is zero.
+        ``all`` keeps the channels: shape (n_samples, n_channels).
     start_s, end_s : float, optional
         Segment in seconds; the file is read from there on, not as a whole. An end up
         to a millisecond past the last sample means the end, since tables round.
@@ -226,13 +237,12 @@ def stream_audio(path, *, sr=None, channel="mean", block_s=10.0):
             # Not by _read: going on where the last block ended needs no seeking.
             expected = min(step, n_samples - start)
             try:
-                y = file.read(expected, dtype="float32", always_2d=True)
+                y = file.read(expected, **_FRAMES)
             except sf.LibsndfileError as error:
                 raise AudioError(f"{path}: damaged ({error.error_string})") from error
             if len(y) < expected:
-                raise AudioError(
-                    f"{path}: truncated: found {start + len(y)} samples, expected {n_samples}"
-                )
+                found = f"found {start + len(y)} samples, expected {n_samples}"
+                raise AudioError(f"{path}: truncated: {found}")
             y = _view(y, channel)
             _check_samples(path, y, 2)
             yield y if resample is None else resample(y, last=start + step >= n_samples)
@@ -281,9 +291,8 @@ def chunk(y, *, sr, window_s, hop_s, last="keep"):
     >>> len(chunk(np.arange(10), sr=1, window_s=4, hop_s=3, last="pad")[0])
     3
     """
-    check_number("sr", sr, low=0, open_low=True)
-    check_number("window_s", window_s, low=0, open_low=True)
-    check_number("hop_s", hop_s, low=0, open_low=True)
+    for name, value in {"sr": sr, "window_s": window_s, "hop_s": hop_s}.items():
+        check_number(name, value, low=0, open_low=True)
     check_option("last", last, ("keep", "pad", "drop"))
     y = np.asarray(y)
     n = len(y)
@@ -310,36 +319,27 @@ def chunk(y, *, sr, window_s, hop_s, last="keep"):
 
 def _open(path):
     """Open a file with at least one sample, or say what is wrong with it."""
-    try:
-        if not path.is_file():
-            found = "a folder" if path.is_dir() else "no such file"
-            raise AudioError(f"{path}: found {found}, expected an audio file")
-        size = path.stat().st_size
-        if size == 0:
-            raise AudioError(f"{path}: found an empty file (0 bytes), expected audio")
-        raw = open(path, "rb")
-    except OSError as error:
-        raise AudioError(f"{path}: cannot be read ({error.strerror})") from error
-    try:
-        file = _File(check_container(path, raw, size))
-    except sf.LibsndfileError as error:
-        raw.close()
-        raise AudioError(
-            f"{path}: found no readable audio ({error.error_string}), "
-            "expected a wav, flac, ogg or mp3 file"
-        ) from error
-    except OSError as error:
-        raw.close()
-        raise AudioError(f"{path}: cannot be read ({error.strerror})") from error
-    except BaseException:
-        raw.close()
-        raise
-    file.raw = raw
-    if 0 < file.frames < _UNKNOWN_LENGTH:
+    with ExitStack() as stack:
+        try:
+            if not path.is_file():
+                found = "a folder" if path.is_dir() else "no such file"
+                raise AudioError(f"{path}: found {found}, expected an audio file")
+            raw = stack.enter_context(open(path, "rb"))
+            if not (size := path.stat().st_size):
+                raise AudioError(f"{path}: found an empty file (0 bytes), expected audio")
+            file = stack.enter_context(_File(_check_container(path, raw, size)))
+        except sf.LibsndfileError as error:
+            found = f"no readable audio ({error.error_string})"
+            wanted = "a wav, flac, ogg or mp3 file"
+            raise AudioError(f"{path}: found {found}, expected {wanted}") from error
+        except OSError as error:
+            raise AudioError(f"{path}: cannot be read ({error.strerror})") from error
+        if not 0 < file.frames < _UNKNOWN_LENGTH:
+            found = "a header without a length" if file.frames else "0 samples"
+            raise AudioError(f"{path}: found {found}, expected at least 1 sample")
+        file.raw = raw
+        stack.pop_all()
         return file
-    found = "0 samples" if file.frames == 0 else "a header without a length"
-    file.close()
-    raise AudioError(f"{path}: found {found}, expected at least 1 sample")
 
 
 class _File(sf.SoundFile):
@@ -360,7 +360,7 @@ def _read(path, file, start, n_samples):
         lead = min(start, _MP3_LEAD) if _is_mp3(file) else 0
         try:
             file.seek(start - lead)
-            y = file.read(lead + n_samples, dtype="float32", always_2d=True)[lead:]
+            y = file.read(lead + n_samples, **_FRAMES)[lead:]
             if len(y) == n_samples:
                 return y
         except sf.LibsndfileError:
@@ -369,20 +369,15 @@ def _read(path, file, start, n_samples):
     position, reason, y = 0, "", ()
     with _open(path) as again:
         try:
-            while position < start:
-                step = min(2**16, start - position)
-                if not (n_read := len(again.read(step, dtype="float32", always_2d=True))):
-                    break
+            while n_read := len(again.read(min(2**16, start - position), **_FRAMES)):
                 position += n_read
-            y = again.read(n_samples, dtype="float32", always_2d=True)
+            y = again.read(n_samples, **_FRAMES)
         except sf.LibsndfileError as error:
             reason = f" or damaged ({error.error_string})"
     if position == start and len(y) == n_samples:
         return y
-    raise AudioError(
-        f"{path}: truncated{reason}: found {position + len(y)} samples, "
-        f"expected {file.frames}, as its header says"
-    )
+    found = f"found {position + len(y)} samples, expected {file.frames}, as its header says"
+    raise AudioError(f"{path}: truncated{reason}: {found}")
 
 
 def _check_samples(path, y, full_scale):
@@ -392,10 +387,8 @@ def _check_samples(path, y, full_scale):
         raise AudioError(f"{path}: found {bad} samples that are NaN or infinite, expected none")
     peak = max(y.max(initial=0), -y.min(initial=0))
     if peak > MAX_PEAK:
-        raise AudioError(
-            f"{path}: found a peak of {peak:.6g}, expected samples in [-1, 1] "
-            f"(at most {MAX_PEAK:g}): they may be integers that were written as floats"
-        )
+        wanted = f"samples in [-1, 1] (at most {MAX_PEAK:g}): they may be integers that were"
+        raise AudioError(f"{path}: found a peak of {peak:.6g}, expected {wanted} written as floats")
     if peak > full_scale:
         warnings.warn("samples beyond full scale (openSMILE clips them)", UserWarning, stacklevel=3)
 
@@ -409,9 +402,7 @@ def _length(path, file):
     if file.seekable() and (not _is_mp3(file) or _states_length(path)):
         return file.frames
     with _open(path) as whole:
-        n_samples = 0
-        while block := len(whole.read(2**16, dtype="float32", always_2d=True)):
-            n_samples += block
+        n_samples = sum(iter(lambda: len(whole.read(2**16, **_FRAMES)), 0))
         left = path.stat().st_size - whole.raw.tell()
     # libsndfile stops at its estimate: more than a tag behind that is audio it will not give.
     if _is_mp3(file) and n_samples == file.frames and left > 2**13:
@@ -441,10 +432,8 @@ def _segment(path, n_samples, sr, start_s, end_s):
     end = n_samples / sr if end_s is None else end_s
     # The comparison is False for NaN, which an empty cell of a table may have become.
     if not 0 <= start < end <= n_samples / sr + _ROUNDING_S:
-        raise AudioError(
-            f"{path}: segment found from {start} s to {end} s, "
-            f"expected 0 <= start < end <= {n_samples / sr:.6g} s"
-        )
+        wanted = f"0 <= start < end <= {n_samples / sr:.6g} s"
+        raise AudioError(f"{path}: segment found from {start} s to {end} s, expected {wanted}")
     first, stop = round(start * sr), min(round(end * sr), n_samples)
     if first >= stop:
         raise AudioError(f"{path}: segment from {start} s to {end} s holds no sample at {sr} Hz")
@@ -452,10 +441,118 @@ def _segment(path, n_samples, sr, start_s, end_s):
 
 
 def _view(y, channel):
-    """One channel view (n_samples,) of frames (n_samples, 1 or 2)."""
+    """One channel view (n_samples,) of frames (n_samples, 1 or 2), or the frames."""
+    if channel == "all":
+        return y
     left, right = y[:, 0], y[:, -1]
     if channel == "difference":
         return left - right
     if channel == "mean" and y.shape[1] == 2:
         return (left + right) * np.float32(0.5)
     return np.ascontiguousarray(right if channel == "right" else left)
+
+
+def _check_container(path, raw, size):
+    """Check what the beginning and the end of a file state; return the file to read from.
+
+    That is ``raw``, or a copy in memory with another length in the header of a wav, where the
+    recorder left 0.
+    """
+    head = raw.read(1024)
+    if stub := find_stub(head[:64]):
+        raise AudioError(f"{path}: found {stub[0]}, expected audio ({stub[1]})")
+    patch = _check_wav_length(path, raw, size)
+    stated = _read_stated_size(head)
+    is_known = head[:4] == b"riff" or stated < 0x7FFFF000  # else a recorder's placeholder
+    if is_known and stated > size + 1:
+        raise AudioError(f"{path}: truncated: found {size} bytes, expected {stated}, as it says")
+    if head[:4] == b"OggS":
+        _check_last_ogg_page(path, raw, size)
+    if patch:
+        at, length = patch
+        raw = mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_COPY)
+        raw[at : at + 4] = length
+    raw.seek(0)
+    return raw
+
+
+def _check_wav_length(path, file, size):
+    """Compare the data chunk of a wav with the file.
+
+    Returns the place of a length that is 0 where samples follow, and the length to read there.
+    """
+    file.seek(0)
+    form, _, kind = struct.unpack("<4sI4s", file.read(12).ljust(12, b"\0"))
+    if form not in (b"RIFF", b"RIFX", b"RF64") or kind != b"WAVE":
+        return None
+    order = ">" if form == b"RIFX" else "<"
+    long_size, n_bytes_s, name = None, 0, b""
+    while name != b"data" and len(head := file.read(8)) == 8:
+        name, length = struct.unpack(order + "4sI", head)
+        start = file.tell()
+        if name == b"ds64":
+            long_size = struct.unpack("<Q", file.read(16)[8:].ljust(8, b"\0"))[0]
+        elif name == b"fmt ":
+            n_bytes_s = struct.unpack(order + "I", file.read(12)[8:].ljust(4, b"\0"))[0]
+        file.seek(start + length + length % 2)
+    if name != b"data":
+        return None
+    rest = size - start
+    if length == 0xFFFFFFFF and long_size is not None:
+        length = long_size
+    # What recorders leave that stream and cannot go back: sox, arecord, ffmpeg.
+    elif length > rest and (0x7FFFF000 <= length <= 0x80000000 or length >= 0xFFFFF000):
+        return None
+    if length > rest:
+        found = f"found {rest} bytes of samples, expected {length}, as its header says"
+        raise AudioError(f"{path}: truncated wav: {found}")
+    behind = min(_measure_surplus(file, start + length + pad, size) for pad in (0, 1))
+    if length and behind:
+        lengths = (f"{n / n_bytes_s:.4g} s" if n_bytes_s else n for n in (length, behind))
+        found = "samples of {} as the header of the wav says, and {} behind them".format(*lengths)
+        raise AudioError(f"{path}: found {found}, expected one length: write the file anew")
+    return (start - 4, struct.pack(order + "I", min(rest, 2**32 - 1))) if behind else None
+
+
+def _measure_surplus(file, at, size):
+    """Bytes from ``at`` on that are neither chunks nor padding."""
+    while size - at >= 8:
+        file.seek(at)
+        name, length = struct.unpack("<4sI", file.read(8))
+        is_known = name.startswith(_TRAILERS)
+        if not is_known and not (re.fullmatch(rb"[\w ]{4}", name) and at + 8 + length <= size):
+            break
+        at += 8 + length + length % 2
+    rest = max(0, size - at)
+    file.seek(at)
+    is_padding = rest <= 2**10 or (rest <= 2**16 and not any(file.read(rest)))
+    return 0 if is_padding else rest
+
+
+def _read_stated_size(head):
+    """Size that the header of an aiff, au, w64 or SPHERE file states, else 0."""
+    if head[:4] == b"FORM":
+        return 8 + int.from_bytes(head[4:8], "big")
+    if head[:4] == b".snd" and head[8:12] != b"\xff" * 4:
+        return int.from_bytes(head[4:8], "big") + int.from_bytes(head[8:12], "big")
+    if head[:4] == b"riff":
+        return int.from_bytes(head[16:24], "little")
+    if head[:7] == b"NIST_1A" and b"shorten" not in head:
+        fields = dict(re.findall(rb"(\w+) -i (\d{1,12})\b", head))
+        names = (b"sample_count", b"channel_count", b"sample_n_bytes")
+        n_bytes = math.prod(int(fields.get(name, 0)) for name in names)
+        return n_bytes + 1024 * bool(n_bytes)
+    return 0
+
+
+def _check_last_ogg_page(path, file, size):
+    """An ogg is truncated if its last page does not fit in the file."""
+    file.seek(max(0, size - 2**16 - 512))  # the largest page has 65 307 bytes
+    tail = file.read()
+    page = tail[tail.rfind(b"OggS\0") :]
+    wanted = 27
+    if len(page) >= 27:
+        wanted += page[26] + sum(page[27 : 27 + page[26]])
+    if len(page) < wanted:
+        found = f"found {len(page)} bytes of the last page, expected {wanted}"
+        raise AudioError(f"{path}: truncated ogg: {found}")

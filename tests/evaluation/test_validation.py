@@ -214,7 +214,9 @@ def test_working_in_the_training_span_changes_nothing_but_the_cost(rng):
     X = np.vstack([X, X[:5]])
     y = np.concatenate([y, y[:5]])
     whole = LinearSVC(C=0.01, dual=True, tol=1e-8, max_iter=100_000, random_state=0).fit(X, y)
-    spanned = build_svm(0.01, scale="none").set_params(linearsvc__tol=1e-8, linearsvc__max_iter=100_000)
+    spanned = build_svm(0.01, scale="none").set_params(
+        linearsvc__tol=1e-8, linearsvc__max_iter=100_000
+    )
     new = rng.normal(size=(30, 500))
     found = spanned.fit(X, y).decision_function(new)
     assert spanned[1].basis_.shape == (500, 40)

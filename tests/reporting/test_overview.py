@@ -9,8 +9,6 @@ import nbformat
 import pandas as pd
 import pytest
 from PIL import Image
-
-from thesislib.errors import ParameterError
 from thesislib.reporting.headlines import (
     COLUMNS,
     describe_command,
@@ -21,6 +19,8 @@ from thesislib.reporting.headlines import (
     read_run,
     store_headlines,
 )
+
+from thesislib.errors import ParameterError
 from thesislib.reporting.notebooks import list_notebooks, read_parameters
 from thesislib.reporting.objectives import compare_systems, judge_objectives
 from thesislib.reporting.overview import (

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from thesislib.errors import ParameterError, check_number, option
-from thesislib.evaluation.comparison import compare_pairs
+from thesislib.evaluation.comparison import compare_pairs, describe_comparison
 from thesislib.places import results_folder
 from thesislib.reporting.results import read_record
 from thesislib.reporting.tables import table_stem
@@ -174,3 +174,13 @@ def arrange_comparisons(table):
     shown = table.set_index("corpus")[list(_ROWS)].T.astype(str)
     unit = " (%)" if percent else ""
     return shown.rename({name: name + unit for name in shares}).rename_axis(columns=None)
+
+
+def describe_systems(runs, systems, **options):
+    """Table and sentences of :func:`compare_systems`, as ``thesis compare`` prints them."""
+    compared = compare_systems(runs, systems, **options)
+    lines = [
+        f"{row['corpus']}: " * (len(compared) > 1) + describe_comparison(row)
+        for row in compared.to_dict("records")
+    ]
+    return "\n".join([arrange_comparisons(compared).to_string(), *lines])

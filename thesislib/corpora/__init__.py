@@ -36,11 +36,8 @@ def load_any(root):
     """
     from thesislib.corpora import folder
 
-    native = _load_native(root)
-    if native is not None:
-        return native
-    _require_index(root)
-    return folder.load(root)
+    name = _recognise(root)
+    return load_corpus(name, root) if name else folder.load(_require_index(root))
 
 
 def load_corpus(name, root, **options):
@@ -86,7 +83,7 @@ def load_corpus(name, root, **options):
     return import_module(f"thesislib.corpora.{record.reader}").load(place, record, **options)
 
 
-def open_corpus(name, root="", *, task=None, labels=None, n_folds=None, seed=0, **size):
+def open_corpus(name, root="", *, task=None, labels=None, n_folds=None, by="group", seed=0, **size):
     """Open a user's corpus, or make and open the embedded synthetic one.
 
     Parameters
@@ -103,6 +100,8 @@ def open_corpus(name, root="", *, task=None, labels=None, n_folds=None, seed=0, 
         What a native package's labels mean (``heart``); the labels of an ``index.csv`` stay.
     n_folds : int, optional
         Folds that are drawn where the experiment takes folds and the corpus has none.
+    by : {"group", "domain"}
+        What a split keeps together: see :func:`thesislib.corpora.splits.adapt`.
     seed : int
         Of the synthetic corpus, and of splits that are derived.
     **size
@@ -129,7 +128,7 @@ def open_corpus(name, root="", *, task=None, labels=None, n_folds=None, seed=0, 
     corpora = read_corpora(name, root or _make_corpus(name, seed, size), labels=labels)
     if has_tasks:
         check_option("task", task, corpora)
-    return adapt(corpora[task or ""], n_folds or NEEDS[name], seed=seed).check()
+    return adapt(corpora[task or ""], n_folds or NEEDS[name], by=by, seed=seed).check()
 
 
 def open_tasks(name, root="", *, seed=0, **size):
@@ -172,16 +171,16 @@ def read_corpora(name, root, *, labels=None):
     """
     from thesislib.corpora import indexed
 
-    record, root = RECORDS[name], Path(root)
-    has_tasks, own = "tasks" in record.values, root.resolve().name
-    corpus = _load_native(root, labels=labels)
-    if corpus is None:
+    root, has_tasks = Path(root), "tasks" in RECORDS[name].values
+    native = _recognise(root)
+    if native is None:
         _require_index(root, sub_folders=has_tasks)
         if has_tasks and not (root / "index.csv").is_file():
-            tasks = indexed.list_tasks(root, record)
+            tasks = indexed.list_tasks(root, RECORDS[name])
             return {task: load_corpus(name, root / task) for task in tasks}
-        corpus = load_corpus(name, root)
-    return {own if has_tasks else "": corpus}
+    options = {"labels": labels} if native == "heart" else {}
+    task = root.resolve().name if has_tasks else ""
+    return {task: load_corpus(native or name, root, **options)}
 
 
 def _find_native(root, record):
@@ -191,22 +190,19 @@ def _find_native(root, record):
     return find_place(root, record)
 
 
-def _load_native(root, *, labels=None):
-    """A corpus in a layout of its own, or None; ``labels`` as in :func:`open_corpus`."""
+def _recognise(root):
+    """Name of the corpus whose layout a folder has, or None."""
     from thesislib.corpora import folder
 
     root = folder.find_folder(root)
-    for name, record in RECORDS.items():
-        if _find_native(root, record):
-            return load_corpus(name, root, **({"labels": labels} if name == "heart" else {}))
-    return None
+    return next((name for name, record in RECORDS.items() if _find_native(root, record)), None)
 
 
 def _require_index(root, *, sub_folders=False):
-    """Raise a :class:`CorpusError` that says how to make the index if there is none."""
+    """Return the folder; raise an error that says how to make the index if there is none."""
     tasks = sorted(path.parent.name for path in Path(root).glob("*/index.csv"))
     if (Path(root) / "index.csv").is_file() or (sub_folders and tasks):
-        return
+        return root
     hint = f"run: thesis corpus index {root}"
     if tasks:
         hint = f"its sub-folders {', '.join(tasks)} are corpora: name one of them"

@@ -16,7 +16,7 @@ from thesislib.corpora.tables import Problems, read_rows
 from thesislib.errors import CorpusError
 
 LABELS = tuple(RECORDS["acoustic_scenes"].counts[0]["numbers"])
-FOLDS = ("1", "2", "3", "4")
+FOLDS, SIDES = ("1", "2", "3", "4"), ("train", "test")
 
 
 def load(place, record):
@@ -51,49 +51,34 @@ def load(place, record):
     if (n_tests == 1).all():
         for fold, (_, test) in splits.items():
             index.loc[test, "fold"] = fold
-    rows = [
-        (fold, side)
-        for fold, sides in splits.items()
-        for side, part in zip(("train", "test"), sides)
-        for _ in part
-    ]
-    return folder.describe(
-        index,
-        place,
-        name=record.name,
-        licence=record.licence,
-        mismatches=compare_counts(record, index, pd.DataFrame(rows, columns=["fold", "side"])),
-        notes=_describe_folds(index, splits, n_tests) + _list_errors(place),
-        splits=splits,
-    )
+    sizes = [((f, s), len(part)) for f, two in splits.items() for s, part in zip(SIDES, two)]
+    rows = [key for key, size in sizes for _ in range(size)]
+    mismatches = compare_counts(record, index, pd.DataFrame(rows, columns=["fold", "side"]))
+    notes = _describe_folds(index, splits, n_tests) + _list_errors(place)
+    what = {"name": record.name, "licence": record.licence, "notes": notes}
+    return folder.describe(index, place, mismatches=mismatches, splits=splits, **what)
 
 
 def _read_fold(folder, fold, index, problems):
     """Train and test rows of a fold; what contradicts ``meta.txt`` goes to ``problems``."""
-    setup = folder / "evaluation_setup"
-    labels = dict(zip(index["file"], index["label"]))
+    labels, lists = dict(zip(index["file"], index["label"])), {}
     place = {file: row for row, file in enumerate(index["file"])}
-    lists = {}
-    for what, widths in (("train", (2,)), ("test", (1,)), ("evaluate", (2,))):
-        name = f"fold{fold}_{what}.txt"
-        rows = read_lines(setup / name, widths)
+    for side, width in (("train", 2), ("test", 1), ("evaluate", 2)):
+        name = f"fold{fold}_{side}.txt"
+        rows = read_lines(folder / "evaluation_setup" / name, (width,))
         for file, *label in rows:
             if file not in labels:
                 problems.add(name, f"{file} is not in meta.txt", kind="unknown")
             elif label and label[0] != labels[file]:
                 differ = f"{file} is {label[0]!r}, {labels[file]!r} in meta.txt"
                 problems.add(name, differ, kind="contradiction")
-        lists[what] = [row[0] for row in rows]
-    if set(lists["test"]) != set(lists["evaluate"]):
+        lists[side] = dict.fromkeys(file for file, *_ in rows)
+    if lists["test"].keys() != lists["evaluate"].keys():
         differ = f"fold{fold}_test.txt and fold{fold}_evaluate.txt list different files"
         problems.add("evaluation_setup", differ)
-    both = sorted(set(lists["train"]) & set(lists["test"]))
-    if both:
+    if both := sorted(lists["train"].keys() & lists["test"].keys()):
         problems.add(f"fold {fold}", f"{both[0]} and {len(both) - 1} more train and test it")
-    return tuple(
-        np.array([place[file] for file in dict.fromkeys(lists[what]) if file in place], dtype=int)
-        for what in ("train", "test")
-    )
+    return tuple(np.array([place[f] for f in lists[s] if f in place], dtype=int) for s in SIDES)
 
 
 def _describe_folds(index, splits, n_tests):

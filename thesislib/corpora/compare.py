@@ -72,11 +72,6 @@ def load(place, record, *, labels=None):
         index["group"] = index["file_name"].map(table.set_index("file_name")["group"])
         notes += others
     index["file"] = "wav/" + index["file_name"]
-    return describe(
-        index.drop(columns="file_name"),
-        place,
-        name=record.name,
-        licence=record.licence,
-        mismatches=compare_counts(record, index),
-        notes=notes,
-    )
+    what = {"name": record.name, "licence": record.licence, "notes": notes}
+    mismatches = compare_counts(record, index)
+    return describe(index.drop(columns="file_name"), place, mismatches=mismatches, **what)

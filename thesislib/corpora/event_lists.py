@@ -11,7 +11,7 @@ import pandas as pd
 
 from thesislib.corpora.tables import read_rows
 from thesislib.errors import CorpusError, check_number
-from thesislib.plain_values import read_plain
+from thesislib.places import read_plain
 
 
 def index_recipes(recipes, *, label, folder):
@@ -33,21 +33,17 @@ def index_recipes(recipes, *, label, folder):
         event), ``ebr_db``, ``background`` (its class), and the files ``event_source`` (empty
         without an event) and ``background_source``.
     """
-    rows = recipes.reindex(columns=["event_start_in_mixture_seconds", "event_length_seconds"])
-    onset_s, length_s = (rows[column].astype(float) for column in rows)
-    return pd.DataFrame(
-        {
-            "file": f"{folder}/" + recipes["mixture_audio_filename"],
-            "label": label,
-            "event_present": recipes["event_present"].astype(bool),
-            "onset_s": onset_s,
-            "offset_s": onset_s + length_s,
-            "ebr_db": recipes["ebr"].astype(float) if "ebr" in recipes else np.nan,
-            "background": recipes["bg_classname"],
-            "event_source": recipes.reindex(columns=["event_path"])["event_path"].fillna(""),
-            "background_source": recipes["bg_path"],
-        }
+    rows = recipes.reindex(
+        columns=["event_start_in_mixture_seconds", "event_length_seconds", "ebr"]
     )
+    onset_s, length_s, ebr_db = (rows[column].astype(float) for column in rows)
+    sources = recipes.reindex(columns=["event_path", "bg_path"]).fillna("")
+    index = {"file": f"{folder}/" + recipes["mixture_audio_filename"], "label": label}
+    index |= {"event_present": recipes["event_present"].astype(bool)}
+    index |= {"onset_s": onset_s, "offset_s": onset_s + length_s, "ebr_db": ebr_db}
+    index |= {"background": recipes["bg_classname"]}
+    index |= {"event_source": sources["event_path"], "background_source": sources["bg_path"]}
+    return pd.DataFrame(index)
 
 
 def read_recipes(path):
@@ -97,36 +93,34 @@ def read_sources(root, subset):
     root = Path(root)
     setup = read_plain(root / "cv_setup" / f"events_{subset}.yaml", aliases=True)
     events = [
-        {
-            "file": f"{label}/{Path(entry['audio_filename']).name}",
-            "label": label,
-            "onset_s": float(entry["segment"][0]),
-            "offset_s": float(entry["segment"][1]),
-            "group": Path(entry["audio_filename"]).stem,
-        }
+        (f"{label}/{path.name}", label, *map(float, entry["segment"][:2]), path.stem)
         for label, entries in setup.items()
         for entry in entries
+        for path in [Path(entry["audio_filename"])]
     ]
-    screening, excluded = root / "bgs" / "bg_screening.csv", {}
-    if screening.exists():
-        rows = [fields for _, fields in read_rows(screening)[0]]
-        columns = {i: field.strip() for i, field in enumerate(rows[0]) if field.strip() in setup}
-        for row in rows:
-            if columns:
-                classes = {c for i, c in columns.items() if row[i].strip() not in ("", "0")}
-            else:
-                classes = {field.strip() for field in row} & set(setup) or set(setup)
-            for name in (Path(field.strip()).name for field in row if ".wav" in field):
-                excluded.setdefault(name, set()).update(classes)
+    excluded = _read_screening(root / "bgs" / "bg_screening.csv", set(setup))
     backgrounds = [
-        {
-            "file": entry["filepath"],
-            "label": entry["classname"],
-            "excluded": ",".join(sorted(excluded.get(Path(entry["filepath"]).name, ()))),
-        }
+        (path, entry["classname"], ",".join(sorted(excluded.get(Path(path).name, ()))))
         for entry in read_plain(root / "cv_setup" / f"bgs_{subset}.yaml", aliases=True)
+        for path in [entry["filepath"]]
     ]
-    return pd.DataFrame(events), pd.DataFrame(backgrounds)
+    return (
+        pd.DataFrame(events, columns=["file", "label", "onset_s", "offset_s", "group"]),
+        pd.DataFrame(backgrounds, columns=["file", "label", "excluded"]),
+    )
+
+
+def _read_screening(path, classes):
+    """Classes that can be heard in each background, by file name; none without the list."""
+    excluded, rows = {}, [fields for _, fields in read_rows(path)[0]] if path.exists() else [()]
+    columns = {i: field.strip() for i, field in enumerate(rows[0]) if field.strip() in classes}
+    for row in rows:
+        heard = {field.strip() for field in row} & classes or classes
+        if columns:
+            heard = {name for i, name in columns.items() if row[i].strip() not in ("", "0")}
+        for name in (Path(field.strip()).name for field in row if ".wav" in field):
+            excluded.setdefault(name, set()).update(heard)
+    return excluded
 
 
 def split_sources(table, *, share=0.2, seed=0):
@@ -152,17 +146,16 @@ def split_sources(table, *, share=0.2, seed=0):
     """
     check_number("share", share, low=0, high=1, open_low=True)
     rng = np.random.default_rng(seed)
-    group = table["group"] if "group" in table and table["group"].notna().all() else table["file"]
-    held_out = np.zeros(len(table), dtype=bool)
+    own = table["group"] if "group" in table and table["group"].notna().all() else table["file"]
+    group, held_out = own.astype(str), np.zeros(len(table), dtype=bool)
     for label in sorted(table["label"].unique()):
-        mine = (table["label"] == label).to_numpy()
-        groups = sorted(group[mine].astype(str).unique())
+        mine = table["label"] == label
+        groups = sorted(group[mine].unique())
         if len(groups) < 2:
             raise CorpusError(f"sources: {label} has {len(groups)} group, expected at least 2")
         n_drawn = min(len(groups) - 1, max(1, round(share * len(groups))))
         drawn = rng.choice(groups, size=n_drawn, replace=False)
-        held_out |= mine & group.astype(str).isin(drawn).to_numpy()
-    leaks = set(group[held_out]) & set(group[~held_out])
-    if leaks:
-        raise CorpusError(f"sources: groups with several labels: {sorted(map(str, leaks))[:5]}")
+        held_out |= (mine & group.isin(drawn)).to_numpy()
+    if leaks := set(group[held_out]) & set(group[~held_out]):
+        raise CorpusError(f"sources: groups with several labels: {sorted(leaks)[:5]}")
     return table[~held_out], table[held_out]

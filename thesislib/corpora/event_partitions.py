@@ -50,36 +50,34 @@ def split_partitions(sources, *, validation_share=0.2, seed=0):
     CorpusError
         If a partition or the backgrounds are missing, or two partitions share a recording.
     """
-    index, parts, lacking = sources.index, {}, []
-    if BACKGROUND not in sources.classes:
-        lacking.append(f"backgrounds (label {BACKGROUND!r})")
-    if set(sources.classes) <= {BACKGROUND}:
-        lacking.append("events (other labels)")
+    index, parts = sources.index, {}
+    lacking = {
+        f"backgrounds (label {BACKGROUND!r})": BACKGROUND not in sources.classes,
+        "events (other labels)": set(sources.classes) <= {BACKGROUND},
+    }
     for part, names in PARTITIONS.items():
         present = [name for name in names if name in sources.partitions]
         if present:
             parts[part] = index[index["partition"] == present[0]]
-        elif part in ("training", "development"):
-            lacking.append(f"a partition for {part} ({' or '.join(names)})")
-    if lacking:
+        needed = part in ("training", "development")
+        lacking[f"a partition for {part} ({' or '.join(names)})"] = needed and not present
+    if any(lacking.values()):
+        labels, own = (", ".join(x) or "(none)" for x in (sources.classes, sources.partitions))
         raise CorpusError(
-            f"{sources.name}: found labels {', '.join(sources.classes) or '(none)'} and partitions "
-            f"{', '.join(sources.partitions) or '(none)'}, expected also {', '.join(lacking)}"
+            f"{sources.name}: found labels {labels} and partitions {own}, expected also "
+            + ", ".join(what for what, is_lacking in lacking.items() if is_lacking)
         )
     if "validation" not in parts:
-        parts["training"], parts["validation"] = split_sources(
-            parts["training"], share=validation_share, seed=seed
-        )
+        how = {"share": validation_share, "seed": seed}
+        parts["training"], parts["validation"] = split_sources(parts["training"], **how)
     owner = {}
     for part, table in parts.items():
-        for label in sorted({*sources.classes, BACKGROUND}):
-            if label not in set(table["label"]):
-                raise CorpusError(f"{sources.name}: {part} has no source of class {label!r}")
+        if absent := sorted({*sources.classes, BACKGROUND} - set(table["label"])):
+            raise CorpusError(f"{sources.name}: {part} has no source of class {absent[0]!r}")
         for group in set(sources.groups[table.index]):
             if owner.setdefault(group, part) != part:
-                raise CorpusError(
-                    f"{sources.name}: {group} is in {owner[group]} and {part}, expected in one"
-                )
+                where = f"{owner[group]} and {part}, expected in one"
+                raise CorpusError(f"{sources.name}: {group} is in {where}")
     return {part: parts[part] for part in PARTITIONS if part in parts}
 
 
@@ -120,17 +118,11 @@ def mix_partitions(
             table = parts[part]
             background = table["label"] == BACKGROUND
             beds = table[background]
+            beds = beds.assign(label=beds["scene"]) if "scene" in beds else beds
+            how = {"events_root": sources.root, "backgrounds_root": sources.root, "subset": part}
+            how |= {"n_mixtures": n_mixtures[part], "presence_probability": presence[part]}
             index = synthesize_mixtures(
-                folder,
-                table[~background],
-                beds.assign(label=beds["scene"]) if "scene" in beds else beds,
-                events_root=sources.root,
-                backgrounds_root=sources.root,
-                subset=part,
-                n_mixtures=n_mixtures[part],
-                presence_probability=presence[part],
-                seed=seed,
-                **settings,
+                folder, table[~background], beds, seed=seed, **how, **settings
             )
             mixtures[part] = Corpus(
                 index,
@@ -170,22 +162,19 @@ def describe_durations(parts):
         ``event``, ``partition`` (``dev``: sources to train on, ``test``), ``mean_s``, ``max_s``,
         ``min_s``, ``median_s``, ``std_s`` (``ddof=1``; the thesis does not say), ``n_events``.
     """
-    sides = {
-        "dev": pd.concat([parts["training"], parts["validation"]]),
-        "test": pd.concat([parts[p] for p in ("development", "evaluation") if p in parts]),
-    }
+    sides = [(name, "dev" if name in ("training", "validation") else "test") for name in PARTITIONS]
+    table = pd.concat([parts[name].assign(partition=s) for name, s in sides if name in parts])
+    table = table[table["label"] != BACKGROUND].rename(columns={"label": "event"})
+    times = table.reindex(columns=["onset_s", "offset_s", "duration_s"]).astype(float)
+    # Without an annotation the whole file is the event.
+    table["length_s"] = times["offset_s"].fillna(times["duration_s"]) - times["onset_s"].fillna(0)
     rows = []
-    for label in sorted(set(sides["dev"]["label"]) - {BACKGROUND}):
-        for side, table in sides.items():
-            events = table[table["label"] == label]
-            times = events.reindex(columns=["onset_s", "offset_s", "duration_s"]).astype(float)
-            # Without an annotation the whole file is the event.
-            length_s = times["offset_s"].fillna(times["duration_s"]) - times["onset_s"].fillna(0)
-            numbers = {
-                f"{name}_s": round(float(getattr(length_s, name)()), 3)
-                for name in ("mean", "max", "min", "median", "std")
-            }
-            rows.append({"event": label, "partition": side} | numbers | {"n_events": len(events)})
+    for (event, side), length_s in table.groupby(["event", "partition"])["length_s"]:
+        numbers = {
+            f"{name}_s": round(float(getattr(length_s, name)()), 3)
+            for name in ("mean", "max", "min", "median", "std")
+        }
+        rows.append({"event": event, "partition": side, **numbers, "n_events": len(length_s)})
     return pd.DataFrame(rows)
 
 

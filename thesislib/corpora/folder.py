@@ -2,6 +2,7 @@
 that have no public layout (G2AME, CAS2T vocalisations, Movie Review Dataset).
 """
 
+import contextlib
 import io
 import os
 import re
@@ -10,7 +11,7 @@ from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
-from thesislib.corpora.index import DESCRIPTION, TEXTS, Corpus, read_description
+from thesislib.corpora.index import DESCRIPTION, TEXTS, Corpus, check_columns, read_description
 from thesislib.corpora.tables import clean_name, read_table
 from thesislib.errors import CorpusError
 
@@ -90,10 +91,9 @@ def resolve_names(names, root):
 
     @cache
     def list_folder(folder):
-        try:
+        with contextlib.suppress(OSError, ValueError):
             return frozenset(os.listdir(os.path.join(root, folder)))
-        except (OSError, ValueError):
-            return frozenset()
+        return frozenset()
 
     @cache
     def fold_folder(folder):
@@ -156,8 +156,14 @@ def load(root, *, index="index.csv"):
     >>> load(root).classes
     ['cat', 'dog']
     """
+    table, licence, remarks = read_index(root, index)
+    return describe(table, Path(root), licence=licence, mismatches=None, notes=remarks)
+
+
+def read_index(root, name="index.csv"):
+    """Table, licence and remarks of a folder's index; takes and raises what `load` does."""
     root = find_folder(root)
-    path = root / index
+    path = root / name
     if not path.is_file():
         raise CorpusError(f"{path}: missing; expected a table with the columns file and label")
     table, remarks = read_table(path)
@@ -172,21 +178,13 @@ def load(root, *, index="index.csv"):
         options = {"keep_default_na": False, "na_values": [""], "skip_blank_lines": False}
         table[typed] = pd.read_csv(text, **options).to_numpy(object)
         table = table.infer_objects()
-    described = read_description(root)
     licences = table["licence"].dropna().unique() if "licence" in table else []
-    licence = described.get("licence") or "; ".join(sorted(map(str, licences))) or "not stated"
-    return Corpus(
-        table,
-        root,
-        name=str(described.get("name", root.resolve().name)),
-        kind=described.get("kind", "stand-in"),
-        licence=licence,
-        remarks=remarks,
-    )
+    licence = "; ".join(sorted(map(str, licences))) or "not stated"
+    return check_columns(table, where=root.resolve().name), licence, remarks
 
 
-def describe(index, root, *, name, licence, mismatches, notes=(), splits=None):
-    """Corpus in a native layout.
+def describe(index, root, *, licence, mismatches, name="", notes=(), splits=None):
+    """Corpus with what ``corpus.json`` in its folder says of it.
 
     Parameters
     ----------
@@ -194,10 +192,11 @@ def describe(index, root, *, name, licence, mismatches, notes=(), splits=None):
     root : Path
         Folder of the corpus, with a ``corpus.json`` or none.
     name, licence : str
-        Of the thesis's corpus; taken where ``corpus.json`` is silent.
-    mismatches : sequence of str
-        Where it differs from the thesis's corpus: without any it is of kind ``thesis``, unless
-        ``corpus.json`` says otherwise. Remarks, unless it is synthetic.
+        Taken where ``corpus.json`` is silent; the name is that of the folder by default.
+    mismatches : sequence of str, optional
+        Where it differs from a corpus of the thesis: without any it is of kind ``thesis``, unless
+        ``corpus.json`` says otherwise. None: there is nothing to compare with. A folder cannot say
+        of itself that it is of that kind; a remark tells that it does.
     notes : sequence of str
         Further remarks.
     splits : dict, optional
@@ -205,15 +204,20 @@ def describe(index, root, *, name, licence, mismatches, notes=(), splits=None):
     Returns
     -------
     Corpus
+        Mismatches are among its remarks, unless it is synthetic.
     """
     described = read_description(root)
-    kind = described.get("kind", "stand-in" if mismatches else "thesis")
+    kind = "stand-in" if mismatches or mismatches is None else "thesis"
+    stated, notes = described.get("kind", kind), list(notes)
+    if stated == "thesis" != kind:
+        notes.append(f"{DESCRIPTION} says kind 'thesis', which only a reader can find out: {kind}")
+        stated = kind
     return Corpus(
         index,
         root,
-        name=described.get("name", name),
-        kind=kind,
-        licence=described.get("licence", licence),
+        name=str(described.get("name", name or root.resolve().name)),
+        kind=stated,
+        licence=described.get("licence") or licence,
         splits=splits,
-        remarks=(*(() if kind == "synthetic" else mismatches), *notes),
+        remarks=(*((mismatches or ()) if stated != "synthetic" else ()), *notes),
     )

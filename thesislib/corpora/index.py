@@ -9,7 +9,8 @@ The index is a :class:`pandas.DataFrame` with the columns
 ``label``        class; missing where the corpus does not tell
 ``partition``    ``train``, ``devel``, ``test``, … (optional)
 ``fold``         fold of cross-validation that tests this row (optional)
-``group``        what must stay together: speaker, game, recording (optional)
+``group``        what must stay together: speaker, track, recording (optional)
+``domain``       what groups are part of: database, game, device, site (optional)
 ``start_s``      start of the segment that this row is (optional)
 ``end_s``        its end (optional)
 ``onset_s``      onset of an annotated event inside the clip, never a crop (optional)
@@ -22,21 +23,18 @@ and any further column, kept as it is.
 
 import difflib
 import hashlib
-import os
-from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from thesislib.audio import MAX_PEAK, find_peak, probe_audio
-from thesislib.corpora.tables import Problems, clean_name
-from thesislib.errors import AudioError, CorpusError, check_option
-from thesislib.plain_values import read_plain
+from thesislib.audio import probe_audio
+from thesislib.corpora.tables import Problems
+from thesislib.errors import CorpusError, check_option
+from thesislib.places import read_plain
 from thesislib.store import hash_file
 
 #: Optional file beside the index: ``{"name": …, "kind": …, "licence": …,
@@ -46,8 +44,8 @@ KINDS = ("thesis", "stand-in", "synthetic")
 REQUIRED = ("file", "label")
 TIMES = ("start_s", "end_s", "onset_s", "offset_s", "duration_s")
 #: Columns that are text whatever they hold.
-TEXTS = {"file", "label", "partition", "fold", "group"}
-OPTIONAL = ("partition", "fold", "group", *TIMES)
+TEXTS = {"file", "label", "partition", "fold", "group", "domain"}
+OPTIONAL = ("partition", "fold", "group", "domain", *TIMES)
 
 
 @dataclass(frozen=True)
@@ -124,8 +122,16 @@ class Corpus:
     @property
     def labels(self):
         """Label of each row, as an object array; None where unknown."""
-        labels = self.index["label"].astype(object)
-        return labels.where(labels.notna(), None).to_numpy()
+        return self._texts("label")
+
+    @property
+    def domains(self):
+        """Domain of each row, as an object array; None where unknown."""
+        return self._texts("domain")
+
+    def _texts(self, column):
+        texts = self.index.reindex(columns=[column])[column].astype(object)
+        return texts.where(texts.notna(), None).to_numpy()
 
     @property
     def groups(self):
@@ -231,19 +237,10 @@ class Corpus:
         -------
         Validation
         """
-        problems, remarks = self._find_problems(audio)
-        return Validation(tuple(problems.lines), tuple(remarks))
+        from thesislib.corpora.checks import find_problems
 
-    def _find_problems(self, audio):
-        problems, remarks = Problems(), [*self.remarks, *_compare_spellings(self.index)]
-        _find_index_problems(self.index, problems)
-        _find_leaks(self.index, problems)
-        _find_absent_classes(self, problems)
-        if audio:
-            remarks += _probe_files(self, problems)
-            if read_description(self.root).get("duplicates") != "allowed":
-                _find_twins(self, problems)
-        return problems, remarks
+        problems, remarks = find_problems(self, audio=audio)
+        return Validation(tuple(problems.lines), tuple(remarks))
 
     def check(self):
         """Validate and return the corpus itself.
@@ -253,7 +250,9 @@ class Corpus:
         CorpusError
             Lists every problem that was found.
         """
-        self._find_problems(audio=True)[0].raise_if_any(self.name)
+        from thesislib.corpora.checks import find_problems
+
+        find_problems(self)[0].raise_if_any(self.name)
         return self
 
 
@@ -289,10 +288,13 @@ def check_columns(index, *, where):
     for name in set(TIMES) & set(index.columns):
         numbers = index[name].map(_to_seconds).astype(float)
         wrong = (index[name].notna() & numbers.isna()) | np.isinf(numbers)
-        for row in np.flatnonzero(wrong):
-            found = str(index[name].iloc[row])
-            found = found if len(found) <= 40 else f"{found[:20]}… ({len(found)} characters)"
-            problems.add(f"row {row + 1}", f"{name} is {found!r}, expected seconds, such as 0.25")
+
+        def describe(row, name=name, values=index[name]):
+            text = str(values[row])
+            text = text if len(text) <= 40 else f"{text[:20]}… ({len(text)} characters)"
+            return f"{name} is {text!r}, expected seconds, such as 0.25"
+
+        problems.add_rows(wrong, describe, kind=name)
         index[name] = numbers
     problems.raise_if_any(where)
     for name in TEXTS & set(index.columns):
@@ -308,146 +310,3 @@ def _to_seconds(value):
         return np.inf
     except (TypeError, ValueError):
         return np.nan
-
-
-def _compare_spellings(index):
-    """Remarks on values that differ in case or composition only: two classes, or a slip."""
-    remarks = []
-    for column in {"label", "partition", "group"} & set(index):
-        alike = {}
-        for value in index[column].dropna().unique():
-            alike.setdefault(clean_name(value).casefold(), []).append(value)
-        for values in alike.values():
-            if len(values) > 1:
-                remarks.append(f"{column}s that differ in spelling only: {', '.join(values)}")
-    return sorted(remarks)
-
-
-def _find_index_problems(index, problems):
-    if not len(index):
-        problems.add("index", "found no rows")
-    for row in np.flatnonzero(index["file"].isna()):
-        problems.add(f"row {row + 1}", "no file named")
-    segment = [c for c in ("file", "start_s", "end_s") if c in index]
-    for row in np.flatnonzero(index.duplicated(segment)):
-        what = f"{index['file'].iloc[row]} stands in the index twice"
-        problems.add(f"row {row + 1}", what, kind="twice")
-    for low, high in (("start_s", "end_s"), ("onset_s", "offset_s")):
-        if low in index and high in index:
-            for row in np.flatnonzero(index[high] <= index[low]):
-                found = f"{low} {index[low].iloc[row]:g}, {high} {index[high].iloc[row]:g}"
-                problems.add(f"row {row + 1}", f"found {found}, expected {low} < {high}")
-        if low in index:
-            for row in np.flatnonzero(index[low] < 0):
-                what = f"{low} is {index[low].iloc[row]:g}, expected >= 0"
-                problems.add(f"row {row + 1}", what)
-    if index["label"].isna().all():
-        problems.add("index", "no row has a label")
-
-
-def _find_leaks(index, problems):
-    """Groups that stand on both sides of a split would be learnt by heart."""
-    for column in {"partition", "fold"} & set(index) if "group" in index else ():
-        sides = index.dropna(subset=["group", column]).groupby("group")[column].unique()
-        for group, found in sides[sides.map(len) > 1].items():
-            listed = ", ".join(map(str, sorted(found)))
-            what = f"found in {column}s {listed}, expected one {column}"
-            problems.add(f"group {group!r}", what, kind=f"group {column}")
-
-
-def _find_absent_classes(corpus, problems):
-    labelled = corpus.index.dropna(subset=["label"])
-    for column in ("partition", "fold"):
-        if column in labelled:
-            for name, rows in labelled.groupby(column):
-                absent = sorted(set(corpus.classes) - set(rows["label"]))
-                if absent:
-                    what = f"found no clip of class {', '.join(absent)}"
-                    problems.add(f"{column} {name!r}", what, kind=f"class {column}")
-
-
-def _find_twins(corpus, problems):
-    """The same recording under two names, in two partitions or folds."""
-    index = corpus.index
-    for column in {"partition", "fold"} & set(index):
-        known = index[["file", column]].dropna().drop_duplicates()
-        sizes = {}
-        for file in known["file"].unique():
-            path = corpus.root / file
-            if path.is_file():
-                sizes.setdefault(path.stat().st_size, []).append(file)
-        files = [file for alike in sizes.values() if len(alike) > 1 for file in alike]
-        with ThreadPoolExecutor(4) as pool:
-            hashes = dict(zip(files, pool.map(hash_file, (corpus.root / file for file in files))))
-        known = known[known["file"].isin(hashes)]
-        for _, rows in known.groupby(known["file"].map(hashes)):
-            first = rows.iloc[0]
-            for _, row in rows[rows[column] != first[column]].iterrows():
-                what = (
-                    f"the same recording as {first['file']}, in {column} {row[column]!r} and "
-                    f'{first[column]!r}, expected one {column} (or "duplicates": "allowed" in '
-                    f"{DESCRIPTION})"
-                )
-                problems.add(row["file"], what, kind=f"twins {column}")
-
-
-def _probe_files(corpus, problems):
-    """Open every file's header; add what is damaged, and return remarks on what differs."""
-    index = corpus.index
-    first_rows = index["file"].dropna().drop_duplicates()
-
-    def probe(name):
-        try:
-            info = probe_audio(corpus.root / name)
-            return info, find_peak(info.path) if info.is_float and info.n_channels < 3 else 0
-        except AudioError as error:
-            return str(error).removeprefix(f"{corpus.root / name}: "), 0
-
-    def is_elsewhere(name):
-        is_absolute = name[:1] in ("/", "\\") or name[1:2] == ":"
-        return is_absolute and not os.path.exists(name)
-
-    elsewhere = first_rows[first_rows.map(is_elsewhere)]
-    if len(elsewhere):
-        folders = {name.replace("\\", "/").rpartition("/")[0] for name in elsewhere}
-        levels = zip(*(folder.split("/") for folder in folders))
-        common = "/".join(level[0] for level in takewhile(lambda x: len(set(x)) == 1, levels))
-        what = f"found absolute paths below {common!r}, which is not here"
-        problems.add(f"{len(elsewhere)} files", f"{what}; expected paths from {corpus.root}")
-        first_rows = first_rows.drop(elsewhere.index)
-    seconds, peaks = {}, []
-    rates, channels = Counter(), Counter()
-    with ThreadPoolExecutor(8) as pool:
-        for start in range(0, len(first_rows), 1000):
-            part = first_rows.iloc[start : start + 1000]
-            for (row, name), (info, peak) in zip(part.items(), pool.map(probe, part)):
-                if isinstance(info, str):
-                    problems.add(f"row {row + 1}: {name}", info)
-                    continue
-                if info.n_channels > 2:
-                    what = f"{name} has {info.n_channels} channels, expected 1 or 2"
-                    problems.add(f"row {row + 1}", what, kind="channels")
-                seconds[name] = info.duration_s
-                rates[info.sr] += 1
-                channels[info.n_channels] += 1
-                peaks += [peak] * (peak > 1)
-    lasts = index["file"].map(seconds).astype(float)
-    for column in set(TIMES) & set(index):
-        stated = index[column]
-        wrong = stated > lasts + 0.05
-        if column == "duration_s":
-            wrong = (stated - lasts).abs() > np.maximum(0.1, 0.02 * lasts)
-        for row in np.flatnonzero(wrong):
-            what = f"{column} is {stated[row]:g}, but {index['file'][row]} lasts {lasts[row]:.3f} s"
-            problems.add(f"row {row + 1}", what, kind=column)
-    remarks = []
-    for what, counts in (("sampling rates (Hz)", rates), ("numbers of channels", channels)):
-        if len(counts) > 1:
-            listed = ", ".join(f"{kind} in {n} files" for kind, n in sorted(counts.items()))
-            remarks.append(f"mixed {what}: {listed}")
-    if peaks:
-        remarks.append(
-            f"{len(peaks)} files have peaks beyond full scale, up to {max(peaks):.4g} (at most "
-            f"{MAX_PEAK:g} is read; openSMILE clips at 1)"
-        )
-    return remarks

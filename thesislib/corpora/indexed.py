@@ -11,8 +11,6 @@ G2AME (8.3.1.1): ``group`` is the game, ``fold`` the fold that tests it. The voc
 task's name, the other one is normal speech.
 """
 
-from dataclasses import replace
-
 import numpy as np
 
 from thesislib.corpora import folder
@@ -59,25 +57,23 @@ def load(place, record):
     CorpusError
         If the folder or the index is missing, or the index cannot be read.
     """
-    corpus = folder.load(place)
-    described = folder.read_description(place)
-    clips, name, notes = corpus.index.drop_duplicates("file"), record.name, []
+    index, licence, remarks = folder.read_index(place)
+    clips, name, notes = index.drop_duplicates("file"), record.name, []
     mismatches = list(compare_counts(record, clips))
     if "tasks" in record.values:
-        task = corpus.root.resolve().name
+        task = place.resolve().name
         name = f"{name}: {task}"
         _compare_lengths(clips, task, record.values["tasks"], mismatches, notes)
     if "games" in record.values:
-        _compare_games(corpus.index, record.values, mismatches, notes)
-    kind = described.get("kind", "stand-in" if mismatches else "thesis")
-    if kind == "synthetic":
-        return corpus
-    changed = {"kind": kind, "remarks": (*corpus.remarks, *mismatches, *notes)}
-    if kind == "thesis":
-        changed["name"] = described.get("name", name)
-        if corpus.licence == "not stated":
-            changed["licence"] = record.licence
-    return replace(corpus, **changed)
+        _compare_games(index, record.values, mismatches, notes)
+    kind = folder.read_description(place).get("kind", "thesis")
+    if mismatches or kind != "thesis":
+        name = ""
+    elif licence == "not stated":
+        licence = record.licence
+    notes = [*remarks, *(notes if kind != "synthetic" else ())]
+    what = {"name": name, "licence": licence, "mismatches": mismatches, "notes": notes}
+    return folder.describe(index, place, **what)
 
 
 def _compare_games(index, published, mismatches, notes):

@@ -85,14 +85,17 @@ def write_index(
         )
     columns, _ = read_labels(names, root.absolute(), labels=labels, nominal=True)
     index = pd.DataFrame({"file": names, "label": next(iter(columns.values()))})
-    groups = _find_groups(names, group)
-    splits = {}
+    groups, splits = _find_groups(names, group), {}
+    how = {"seed": seed, "what": "files" if group is None else "groups"}
     if partitions:
         order = [name for name, size in partitions.items() for _ in range(size)]
-        parts = draw_parts(index["label"], groups, len(order), seed=seed)
-        splits["partition"] = np.array(order)[parts]
+        how["parts"] = " ".join(
+            ["parts of the split", *(f"{k}={n}" for k, n in partitions.items())]
+        )
+        splits["partition"] = np.array(order)[draw_parts(index["label"], groups, len(order), **how)]
     if n_folds:
-        splits["fold"] = 1 + draw_parts(index["label"], groups, n_folds, seed=seed)
+        how["parts"] = "folds"
+        splits["fold"] = 1 + draw_parts(index["label"], groups, n_folds, **how)
     index = index.assign(**splits, **({} if group is None else {"group": groups}))
     with write_atomically(path) as temporary:
         index.to_csv(temporary, index=False, lineterminator="\n")

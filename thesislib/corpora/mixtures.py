@@ -118,31 +118,16 @@ def synthesize_mixtures(
         raise ParameterError("ebr_db: found no value, expected at least one ratio in dB")
     events = _check_sources("events", events)
     backgrounds = _check_sources("backgrounds", backgrounds)
-    settings = {
-        "subset": subset,
-        "n_mixtures": n_mixtures,
-        "presence_probability": float(presence_probability),
-        "ebr_db": ebr_db,
-        "duration_s": float(duration_s),
-        "sr": sr,
-        "seed": seed,
-        "shared_onsets": bool(shared_onsets),
-    }
+    settings = {"subset": subset, "n_mixtures": n_mixtures, "sr": sr, "seed": seed}
+    settings |= {"presence_probability": float(presence_probability), "ebr_db": ebr_db}
+    settings |= {"duration_s": float(duration_s), "shared_onsets": bool(shared_onsets)}
     sources = {"events": events, "backgrounds": backgrounds}
     folder = f"data/mixture_data/{subset}/{hash_parameters(settings | sources)[:32]}"
-    index = []
+    where = {"events_root": Path(events_root), "backgrounds_root": Path(backgrounds_root)}
+    how, index = {"n_jobs": n_jobs, "sr": sr, "duration_s": duration_s, **where}, []
     for label in sorted({event["label"] for event in events}):
-        plans = _plan(label, events, backgrounds, Path(events_root), settings)
-        recipes = _write_class(
-            Path(root) / folder,
-            plans,
-            f"{subset}_{label}",
-            n_jobs,
-            events_root=Path(events_root),
-            backgrounds_root=Path(backgrounds_root),
-            sr=sr,
-            duration_s=duration_s,
-        )
+        plans = _plan(label, events, backgrounds, where["events_root"], settings)
+        recipes = _write_class(Path(root) / folder, plans, f"{subset}_{label}", **how)
         rows = index_recipes(recipes, label=label, folder=f"{folder}/audio")
         index.append(rows.assign(partition=subset, duration_s=float(duration_s)))
     return pd.concat(index, ignore_index=True)
@@ -150,8 +135,7 @@ def synthesize_mixtures(
 
 def _check_sources(name, table):
     """Table as records of plain values, or an error that names what is missing."""
-    missing = [column for column in ("file", "label") if column not in table.columns]
-    if missing:
+    if missing := [column for column in ("file", "label") if column not in table]:
         raise CorpusError(f"{name}: columns {', '.join(missing)} are missing")
     if table.empty:
         raise CorpusError(f"{name}: the table is empty, expected at least one row")
@@ -169,15 +153,9 @@ def _check_sources(name, table):
         if (start or 0) < 0 or (end is not None and end <= (start or 0)):
             raise CorpusError(f"{name}: {row['file']} runs from {start} s to {end} s")
         excluded = row.get("excluded")
-        records.append(
-            {
-                "file": str(row["file"]),
-                "label": row["label"],
-                "start_s": start,
-                "end_s": end,
-                "excluded": [] if pd.isna(excluded) else sorted(re.findall("[^, ]+", excluded)),
-            }
-        )
+        excluded = [] if pd.isna(excluded) else sorted(re.findall("[^, ]+", excluded))
+        segment = {"start_s": start, "end_s": end, "excluded": excluded}
+        records.append({"file": str(row["file"]), "label": row["label"], **segment})
     return records
 
 
@@ -229,21 +207,18 @@ def _length_s(event, root, duration_s):
     return float(end_s - start_s)
 
 
-def _write_class(folder, plans, stem, n_jobs, **sources):
+def _write_class(folder, plans, stem, *, n_jobs, **how):
     """Mixtures, recipes and event list of one class; nothing that is there is done again."""
     recipe_file = folder / "meta" / f"mixture_recipes_{stem}.yaml"
-    names = [plan["name"] for plan in plans]
-    there = {name for name in names if (folder / "audio" / name).exists()}
-    if recipe_file.exists() and len(there) == len(names):
+    paths = [folder / "audio" / plan["name"] for plan in plans]
+    todo = [None if path.exists() else path for path in paths]
+    if recipe_file.exists() and not any(todo):
         recipes = read_recipes(recipe_file)
-        if recipes["mixture_audio_filename"].tolist() == names:
+        if recipes["mixture_audio_filename"].tolist() == [path.name for path in paths]:
             return recipes
     # A worker holds one mixture at a time and gives back its recipe only.
     recipes = Parallel(n_jobs=n_jobs)(
-        delayed(_write_mixture)(
-            plan, None if plan["name"] in there else folder / "audio" / plan["name"], **sources
-        )
-        for plan in plans
+        delayed(_write_mixture)(plan, path, **how) for plan, path in zip(plans, todo)
     )
     with write_atomically(folder / "meta" / f"event_list_{stem}.csv") as temporary:
         temporary.write_text("".join(r["annotation_string"] + "\n" for r in recipes))
@@ -255,13 +230,9 @@ def _write_class(folder, plans, stem, n_jobs, **sources):
 def _write_mixture(plan, path, *, events_root, backgrounds_root, sr, duration_s):
     """Recipe of one mixture; its audio is written unless ``path`` is None."""
     source, event = plan["background"], plan["event"]
-    mixture = read_background(
-        backgrounds_root / source["file"],
-        sr=sr,
-        duration_s=duration_s,
-        start_s=source["start_s"],
-        end_s=source["end_s"],
-    )
+    start_s, end_s = source["start_s"], source["end_s"]
+    bed = {"sr": sr, "duration_s": duration_s, "start_s": start_s, "end_s": end_s}
+    mixture = read_background(backgrounds_root / source["file"], **bed)
     recipe = {
         "bg_path": source["file"],
         "bg_classname": source["label"],
@@ -271,22 +242,16 @@ def _write_mixture(plan, path, *, events_root, backgrounds_root, sr, duration_s)
         "ebr": -float("inf"),
     }
     if event is not None:
-        y, _ = read_audio(
-            events_root / event["file"],
-            sr=sr,
-            channel="mean",
-            start_s=event["start_s"],
-            end_s=event["end_s"],
-        )
+        start_s, event_path = event["start_s"] or 0.0, events_root / event["file"]
+        y, _ = read_audio(event_path, sr=sr, start_s=event["start_s"], end_s=event["end_s"])
         onset_s, background_rms = _place(plan, mixture, len(y), sr, duration_s)
         start = round(onset_s * sr)
         y = np.asarray(y[: len(mixture) - start], dtype=np.float64)
         if not _rms(y) > 0:
-            raise CorpusError(f"events: {event['file']} is silent from {event['start_s'] or 0} s")
+            raise CorpusError(f"events: {event['file']} is silent from {start_s} s")
         scaling = 10 ** (plan["ebr_db"] / 20) * background_rms / _rms(y)
         mixture[start : start + len(y)] += scaling * y
-        start_s = event["start_s"] or 0.0
-        offset_s = onset_s + plan["length_s"]
+        span = f"{onset_s}\t{onset_s + plan['length_s']}"
         recipe |= {
             "ebr": plan["ebr_db"],
             "event_path": event["file"],
@@ -296,7 +261,7 @@ def _write_mixture(plan, path, *, events_root, backgrounds_root, sr, duration_s)
             "segment_start_seconds": start_s,
             "segment_end_seconds": start_s + plan["length_s"],
             "scaling_factor": float(scaling),
-            "annotation_string": f"{plan['name']}\t{onset_s}\t{offset_s}\t{event['label']}",
+            "annotation_string": f"{plan['name']}\t{span}\t{event['label']}",
         }
     if path is not None:
         mixture *= ANTI_CLIPPING

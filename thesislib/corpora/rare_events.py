@@ -62,13 +62,8 @@ def load(place, record):
     if not tables:
         raise CorpusError(f"{place / SETUP}: found no events_*.yaml, expected one a subset")
     index = pd.concat(tables, ignore_index=True)
-    return folder.describe(
-        index,
-        place,
-        name=record.name,
-        licence=record.licence,
-        mismatches=compare_counts(record, index),
-    )
+    what = {"name": record.name, "licence": record.licence}
+    return folder.describe(index, place, mismatches=compare_counts(record, index), **what)
 
 
 def load_mixtures(root, subset=None):

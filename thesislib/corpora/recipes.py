@@ -7,7 +7,7 @@ The numbers are in ``files/recipes.yaml``; this module documents the fields.
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import yaml
+from thesislib.places import read_plain
 
 
 @dataclass(frozen=True)
@@ -106,34 +106,18 @@ class Recipe:
     departs: str = ""
 
 
-def _tuples(value):
-    return tuple(map(_tuples, value)) if isinstance(value, list) else value
-
-
-def _read_recipe(fields):
-    classes = {
-        name: tuple(
-            Source(**{key: _tuples(value) for key, value in source.items()}) for source in sources
-        )
-        for name, sources in fields.pop("classes").items()
-    }
-    counts = {name: tuple(counts) for name, counts in fields.pop("counts", {}).items()}
-    settings = {key: _tuples(value) for key, value in fields.items()}
-    return Recipe(classes, counts=counts, **settings)
-
-
-def _read_recipes():
-    text = Path(__file__).with_name("files").joinpath("recipes.yaml").read_text(encoding="utf-8")
-    return {
-        name: _read_recipe(fields)
-        if "classes" in fields
-        else {part: _read_recipe(each) for part, each in fields.items()}
-        for name, fields in yaml.safe_load(text).items()
-    }
+def _read(value):
+    """Values of the file: lists as tuples, mappings in them as sources, others as recipes."""
+    if isinstance(value, list):
+        return tuple(Source(**_read(v)) if isinstance(v, dict) else _read(v) for v in value)
+    if not isinstance(value, dict):
+        return value
+    fields = {key: _read(each) for key, each in value.items()}
+    return Recipe(**fields) if "classes" in fields else fields
 
 
 #: Name to recipe; a corpus that is several corpora (a folder each) has a recipe for each.
-RECIPES = _read_recipes()
+RECIPES = _read(read_plain(Path(__file__).with_name("files") / "recipes.yaml"))
 
 #: Shortest and longest event in seconds, after Table 8.2.
 EVENT_DURATIONS_S = {"babycry": (0.7, 3.5), "glassbreak": (0.3, 2.0), "gunshot": (0.3, 2.0)}

@@ -134,16 +134,23 @@ def read_labels(names, root, *, labels=None, label=None, nominal=False, unlabell
     elif str(labels) == "folder":
         columns = {"label": [PurePosixPath(name).parent.name or None for name in names]}
     else:
-        titles, rows = [], {}
-        for line, key, cells in read_entries(labels, names, root, problems):
-            titles, values = list(cells), [None if v in UNKNOWN else v for v in cells.values()]
+        check_option("labels", Path(labels).suffix.lower(), TABLES)
+        keys, rows = _list_keys(names, root, labels), {}
+        table, _ = read_table(labels, files=set().union(*keys), problems=problems)
+        if "file" not in table or len(table.columns) < 2:
+            found = f"found the columns {', '.join(table.columns)}"
+            raise CorpusError(f"{labels}: {found}, expected file and one or more of labels")
+        cells = table.drop(columns="file").itertuples()
+        for key, (line, *values) in zip(map(clean_name, table["file"]), cells):
+            values = [None if value in UNKNOWN else value for value in values]
             if rows.setdefault(key, values) != values:
                 problems.add(f"{labels}, line {line}", f"found other labels of {key} than before")
-        keys = match_names(names, root, labels, rows)
+        matches = _match(keys, rows)
         columns = {
-            title: [rows[k][i] if k else None for k in keys] for i, title in enumerate(titles)
+            title: [rows[k][i] if k else None for k in matches]
+            for i, title in enumerate(table.columns.drop("file"))
         }
-        n_unused = len(set(rows) - set(keys))
+        n_unused = len(set(rows) - set(matches))
     for i, name in enumerate(names):
         missing = [title for title, values in columns.items() if values[i] is None]
         if missing and not unlabelled:
@@ -154,51 +161,11 @@ def read_labels(names, root, *, labels=None, label=None, nominal=False, unlabell
     return columns, n_unused
 
 
-def read_entries(path, names, root, problems, needs=()):
-    """Lines of a table about recordings.
-
-    Parameters
-    ----------
-    path : str or Path
-    names, root
-        The recordings, as `find_recordings` gives them.
-    problems : Problems
-        Takes lines with another number of fields.
-    needs : sequence of str
-        Columns that must be there beside ``file``; by default any one.
-
-    Returns
-    -------
-    list of (int, str, dict)
-        Number of the line, cleaned name of the file, its other cells by column.
-
-    Raises
-    ------
-    CorpusError
-        If the table cannot be read, or has no column of files.
-    """
-    check_option("labels", Path(path).suffix.lower(), TABLES)
-    files = {key for keys in _list_keys(names, root, path) for key in keys}
-    table, _ = read_table(path, files=files, problems=problems)
-    if "file" not in table or len(table.columns) < 2 or set(needs) - set(table):
-        wanted = f"file, {', '.join(needs)}" if needs else "file and one or more of labels"
-        found = ", ".join(table.columns)
-        raise CorpusError(f"{path}: found the columns {found}, expected {wanted}")
-    cleaned = map(clean_name, table.pop("file"))
-    return list(zip(table.index, cleaned, table.to_dict("records")))
-
-
-def match_names(names, root, table, known):
-    """Which of the names in a table means each recording; None where none does.
+def _match(keys, known):
+    """Which of the names of each recording is in a table, or None.
 
     Other case is accepted where it leaves no choice.
-
-    Examples
-    --------
-    >>> match_names(["a/1.wav", "2.wav"], Path("audio"), Path("labels.csv"), ["audio/A/1.WAV"])
-    ['audio/A/1.WAV', None]
     """
-    keys = _list_keys(names, root, table)
     exact = [next((key for key in own if key in known), None) for own in keys]
     folded = {}
     for key in set(known) - set(exact):

@@ -6,7 +6,7 @@ The values are in ``files/corpora.yaml``; ``files/archives.csv`` lists what is d
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from thesislib.plain_values import read_plain
+from thesislib.places import read_plain
 
 FILES = Path(__file__).with_name("files")
 

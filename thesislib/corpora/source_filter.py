@@ -33,18 +33,15 @@ def vary(sources, rng, spread):
     shifted = []
     for source in sources:
         level, tilt, decay, *peaks = spread * rng.standard_normal(3 + len(source.resonances_hz))
-        moved_hz = np.array(source.resonances_hz) * np.exp(0.5 * np.array(peaks))
-        shifted.append(
-            replace(
-                source,
-                f0_hz=source.f0_hz * pitch,
-                rate_hz=source.rate_hz * tempo,
-                decay_s=source.decay_s * np.exp(decay),
-                level_db=source.level_db + 10 * level,
-                tilt_db=source.tilt_db + 4 * tilt,
-                resonances_hz=tuple(moved_hz),
-            )
-        )
+        moved = {
+            "f0_hz": source.f0_hz * pitch,
+            "rate_hz": source.rate_hz * tempo,
+            "decay_s": source.decay_s * np.exp(decay),
+            "level_db": source.level_db + 10 * level,
+            "tilt_db": source.tilt_db + 4 * tilt,
+            "resonances_hz": tuple(np.array(source.resonances_hz) * np.exp(0.5 * np.array(peaks))),
+        }
+        shifted.append(replace(source, **moved))
     return tuple(shifted)
 
 

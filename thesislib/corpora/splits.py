@@ -1,11 +1,12 @@
 """Splits of a corpus: spelt alike, derived where an experiment needs another kind, sliced."""
 
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from thesislib.errors import CorpusError, check_number
+from thesislib.errors import CorpusError, check_number, check_option
 
 #: Other names of a partition, compared without case.
 SPELLINGS = {
@@ -19,7 +20,7 @@ SPELLINGS = {
 ONE_IN = {"devel": 4, "test": 5, "evaluation": 5}
 
 
-def adapt(corpus, needs, *, seed=0):
+def adapt(corpus, needs, *, by="group", seed=0):
     """Return a corpus with the splits that an experiment needs; derive those that it lacks.
 
     Parameters
@@ -28,6 +29,9 @@ def adapt(corpus, needs, *, seed=0):
     needs : int or sequence of str
         Number of folds of a cross-validation, or names of partitions: ``train`` first, the one
         that is scored last. Empty: partitions are only spelt alike.
+    by : {"group", "domain"}
+        What a split keeps together. By domain, folds and partitions that divide domains are
+        drawn anew, and clips without a domain are in none.
     seed : int
         Of what is drawn.
 
@@ -37,7 +41,7 @@ def adapt(corpus, needs, *, seed=0):
         The corpus itself if it has what is needed. Otherwise a remark that begins with
         ``derived:`` says what was done:
 
-        - no folds: as many as needed (fewer if a class has fewer groups) are drawn by group;
+        - no folds: as many as needed (fewer if a class has fewer groups) are drawn;
         - no partition to score: ``test`` serves as ``evaluation`` and the reverse, and ``devel``
           where the experiment has no other use for it; otherwise a fifth of ``train`` is cut off;
         - no ``devel``: a quarter of ``train`` is cut off;
@@ -60,16 +64,20 @@ def adapt(corpus, needs, *, seed=0):
     >>> corpus.index["partition"].value_counts().sort_index().to_dict()
     {'devel': 2, 'test': 2, 'train': 6}
     """
+    check_option("by", by, ("group", "domain"))
     corpus = _spell(corpus)
     if not needs:
         return corpus
     if len(corpus.classes) < 2:
         listed = ", ".join(map(repr, corpus.classes)) or "none"
         raise CorpusError(f"{corpus.name}: found classes {listed}, expected at least two")
+    if by == "domain":
+        corpus = _drop_divided(corpus)
+    units = _Units.of(corpus, by)
     if isinstance(needs, int):
-        column, values, remarks = "fold", *_derive_folds(corpus, needs, seed)
+        column, values, remarks = "fold", *_derive_folds(corpus, units, needs, seed)
     else:
-        column, values, remarks = "partition", *_derive_partitions(corpus, needs, seed)
+        column, values, remarks = "partition", *_derive_partitions(corpus, units, needs, seed)
     if remarks:
         corpus = replace(
             corpus,
@@ -77,8 +85,101 @@ def adapt(corpus, needs, *, seed=0):
             kind="stand-in" if corpus.kind == "thesis" else corpus.kind,
             remarks=(*corpus.remarks, *(f"derived: {remark}" for remark in remarks)),
         )
-    _check_nested(corpus, needs)
+    _check_nested(corpus, units, needs)
     return corpus
+
+
+class _Units(NamedTuple):
+    """What a split keeps together: the unit of each row, the rows, and names for messages."""
+
+    labels: np.ndarray
+    values: np.ndarray
+    rows: np.ndarray
+    what: str
+    where: str
+
+    @classmethod
+    def of(cls, corpus, by):
+        what = f"{by}s" if by in corpus.index else "clips"
+        if by == "domain" and what == "clips":
+            raise CorpusError(f"{corpus.name}: found no column domain, expected one to split by")
+        values = corpus.domains if by == "domain" else corpus.groups
+        known = pd.notna(corpus.labels) & pd.notna(values)
+        return cls(corpus.labels, values, np.flatnonzero(known), what, corpus.name)
+
+    def check(self, rows, n_parts, parts, where="", classes=None):
+        """Raise unless each class has as many units among some rows as there shall be parts."""
+        how = {"what": self.what, "where": self.where + where, "parts": parts, "classes": classes}
+        check_units(self.labels[rows], self.values[rows], n_parts, **how)
+
+    def count(self, rows):
+        """Units of the class that has the fewest."""
+        labels = self.labels[rows]
+        return min(len(set(self.values[rows][labels == name])) for name in set(labels))
+
+    def draw(self, rows, n_parts, seed):
+        return draw_parts(
+            self.labels[rows], self.values[rows], n_parts, seed=seed, where=self.where
+        )
+
+
+def _drop_divided(corpus):
+    """Corpus without the folds and partitions that divide domains."""
+    index = corpus.index
+    known = index.dropna(subset=["domain"]) if "domain" in index else index[:0]
+    divided = [
+        column
+        for column in {"partition", "fold"} & set(index)
+        if known.groupby("domain")[column].nunique().gt(1).any()
+    ]
+    return replace(corpus, index=index.drop(columns=divided), splits=None)
+
+
+def draw_fold_sets(corpus, n_folds=5, *, seed=0):
+    """Folds of the same clips twice: within domains, and elsewhere.
+
+    Folds ``within`` keep groups together: other groups of the domain that is tested are trained
+    on. Folds ``elsewhere`` keep domains together. There are equally many of both, so that both
+    train on about as many clips, and each clip is tested once in both.
+
+    Parameters
+    ----------
+    corpus : Corpus
+        With a column ``domain``; clips without a domain or a label are left out.
+    n_folds : int >= 2
+        At most; not more than the domains of the class that has the fewest.
+    seed : int
+        Of the draw.
+
+    Returns
+    -------
+    dict of str to dict
+        ``within`` and ``elsewhere``: train and test rows of each fold, as of ``Corpus.folds``.
+
+    Raises
+    ------
+    CorpusError
+        If a class is in one domain only, or there is no column ``domain``.
+
+    Examples
+    --------
+    >>> from thesislib.corpora.index import Corpus
+    >>> index = pd.DataFrame({"file": list("abcdefgh"), "label": ["x", "y"] * 4,
+    ...                       "domain": list("11112222")})
+    >>> folds = draw_fold_sets(Corpus(index, ".", name="example"))
+    >>> [train.tolist() for train, _ in folds["elsewhere"].values()]
+    [[0, 1, 2, 3], [4, 5, 6, 7]]
+    """
+    check_number("n_folds", n_folds, low=2, integer=True)
+    domains, groups = (_Units.of(corpus, by) for by in ("domain", "group"))
+    domains.check(domains.rows, 2, "sides of a split")
+    n_folds, sets = min(n_folds, *(u.count(domains.rows) for u in (domains, groups))), {}
+    for name, units in (("within", groups), ("elsewhere", domains)):
+        parts = units.draw(domains.rows, n_folds, seed)
+        sets[name] = {
+            str(1 + k): (domains.rows[parts != k], domains.rows[parts == k]) for k in range(n_folds)
+        }
+    return sets
 
 
 def _spell(corpus):
@@ -96,21 +197,18 @@ def _spell(corpus):
     return replace(corpus, index=index, remarks=(*corpus.remarks, *remarks))
 
 
-def _derive_folds(corpus, n_folds, seed):
+def _derive_folds(corpus, units, n_folds, seed):
     if has_folds(corpus):
         return None, ()
-    rows = np.flatnonzero(corpus.index["label"].notna().to_numpy())
-    labels, groups = corpus.labels[rows], corpus.groups[rows]
     # The nested choice takes two groups of each class in every training part.
-    _check_rows(corpus, rows, 3, "folds")
-    n_folds = min(n_folds, _fewest(labels, groups))
+    units.check(units.rows, 3, "folds")
+    n_folds = min(n_folds, units.count(units.rows))
     fold = pd.Series(None, index=corpus.index.index, dtype=object)
-    parts = draw_parts(labels, groups, n_folds, seed=seed, where=corpus.name)
-    fold.iloc[rows] = (1 + parts).astype(str)
-    return fold, (f"{n_folds} folds are drawn by {_unit(corpus)[:-1]}",)
+    fold.iloc[units.rows] = (1 + units.draw(units.rows, n_folds, seed)).astype(str)
+    return fold, (f"{n_folds} folds are drawn by {units.what[:-1]}",)
 
 
-def _derive_partitions(corpus, needs, seed):
+def _derive_partitions(corpus, units, needs, seed):
     labelled = corpus.index["label"].notna()
     part = corpus.index.get("partition", pd.Series(None, index=labelled.index)).astype(object)
     have, scored, remarks = set(part[labelled].dropna()), needs[-1], []
@@ -119,7 +217,7 @@ def _derive_partitions(corpus, needs, seed):
     if "train" not in have and has_folds(corpus):
         part, remarks = _merge_folds(corpus, needs)
     elif not have:
-        part[labelled] = "train"
+        part.iloc[units.rows] = "train"
     elif "train" not in have:
         listed = ", ".join(sorted(have))
         raise CorpusError(
@@ -134,15 +232,12 @@ def _derive_partitions(corpus, needs, seed):
     missing = [name for name in needs[:0:-1] if name not in set(part[labelled])]
     train = np.flatnonzero(labelled & (part == "train"))
     parts = ", ".join(["train", *missing[::-1]])
-    _check_rows(corpus, train, 1 + len(missing), f"partitions ({parts})")
+    units.check(train, 1 + len(missing), f"partitions ({parts})")
     for name in missing:
-        labels, groups = corpus.labels[train], corpus.groups[train]
-        n_parts = min(ONE_IN[name], _fewest(labels, groups))
-        cut = draw_parts(labels, groups, n_parts, seed=seed, where=corpus.name) == 0
+        cut = units.draw(train, min(ONE_IN[name], units.count(train)), seed) == 0
         part.iloc[train[cut]] = name
-        remarks.append(
-            f"{cut.sum()} clips are cut off train as {name}, drawn by {_unit(corpus)[:-1]}"
-        )
+        how = f"drawn by {units.what[:-1]}"
+        remarks.append(f"{cut.sum()} clips are cut off train as {name}, {how}")
         train = train[~cut]
     return part, tuple(remarks)
 
@@ -160,33 +255,18 @@ def _merge_folds(corpus, needs):
     return pd.Series(part, index=corpus.index.index), [f"{remark}, the others as train"]
 
 
-def _check_nested(corpus, needs):
+def _check_nested(corpus, units, needs):
     """The choice inside a training part takes two groups of each class."""
+    training = {}
     if isinstance(needs, int):
         training = {f"fold {name}": train for name, (train, _) in corpus.folds().items()}
     elif len(needs) == 2:
         training = {needs[-1]: corpus.rows("train")}
-    else:
-        return
     for name, rows in training.items():
-        where = f", training part of {name}"
-        _check_rows(corpus, rows, 2, "inner folds", where, classes=corpus.classes)
+        units.check(rows, 2, "inner folds", f", training part of {name}", corpus.classes)
 
 
-def _check_rows(corpus, rows, n_parts, parts, where="", classes=None):
-    how = {"what": _unit(corpus), "where": corpus.name + where, "parts": parts, "classes": classes}
-    check_units(corpus.labels[rows], corpus.groups[rows], n_parts, **how)
-
-
-def _unit(corpus):
-    return "groups" if "group" in corpus.index else "clips"
-
-
-def _fewest(labels, groups):
-    return min(len(set(groups[labels == name])) for name in set(labels))
-
-
-def draw_parts(labels, groups, n_parts, *, seed=0, where="index"):
+def draw_parts(labels, groups, n_parts, *, seed=0, where="index", what="groups", parts="folds"):
     """Number of the part of each row: parts alike in size and classes, with groups whole.
 
     Parameters
@@ -194,8 +274,8 @@ def draw_parts(labels, groups, n_parts, *, seed=0, where="index"):
     labels, groups : ndarray, shape (n,)
     n_parts : int
     seed : int
-    where : str
-        Name of the corpus, for the message.
+    where, what, parts : str
+        Names of the corpus, of a group and of the parts, for the message.
 
     Returns
     -------
@@ -219,7 +299,7 @@ def draw_parts(labels, groups, n_parts, *, seed=0, where="index"):
     labels, part = np.asarray(labels), np.zeros(len(labels), int)
     if n_parts == 1:
         return part
-    check_units(labels, groups, n_parts, what="groups", where=where)
+    check_units(labels, groups, n_parts, what=what, where=where, parts=parts)
     for attempt in range(20):
         splitter = StratifiedGroupKFold(n_parts, shuffle=True, random_state=seed + attempt)
         for number, (_, rows) in enumerate(splitter.split(labels, labels, groups)):
@@ -227,7 +307,7 @@ def draw_parts(labels, groups, n_parts, *, seed=0, where="index"):
         if all(len(set(part[labels == name])) == n_parts for name in set(labels)):
             return part
     raise CorpusError(
-        f"{where}: found no {n_parts} parts that each hold every class, with groups whole"
+        f"{where}: found no {n_parts} parts that each hold every class, with {what} whole"
     )
 
 

@@ -7,6 +7,7 @@ import re
 import unicodedata
 from pathlib import Path, PurePosixPath
 
+import numpy as np
 import pandas as pd
 
 from thesislib.errors import CorpusError
@@ -39,13 +40,19 @@ class Problems:
     def __init__(self):
         self._kinds = {}
 
-    def add(self, where, what, kind=None):
-        """Add a problem; ``kind`` is by default the text without values and numbers."""
+    def add(self, where, what, kind=None, count=1):
+        """Add problems; ``kind`` is by default the text without values and numbers."""
         kind = kind or re.sub(r"'.*'|-?\d[\d.,e+-]*", "#", what)
         entry = self._kinds.setdefault(kind, [0])
-        entry[0] += 1
+        entry[0] += count
         if len(entry) <= 3:
             entry.append((where, what))
+
+    def add_rows(self, mask, describe, kind=None):
+        """Add a problem of each row under a mask: ``describe`` gives the text of the first ones."""
+        rows = np.flatnonzero(mask)
+        for row, count in zip(rows, (1, 1, len(rows) - 2)):
+            self.add(f"row {row + 1}", describe(row), kind, count)
 
     @property
     def lines(self):

@@ -5,7 +5,7 @@ from .autoencoder_trials import (
     FoldTrial as FoldTrial,
 )
 from .autoencoder_trials import (
-    describe_losses as describe_losses,
+    describe_training as describe_training,
 )
 from .autoencoder_trials import (
     learn_setting as learn_setting,

@@ -15,18 +15,22 @@ import os
 import shutil
 import stat
 import time
+import warnings
 import zipfile
 import zlib
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pooch
 import requests
 from tqdm.auto import tqdm
+from urllib3.exceptions import HTTPError
 
 from thesislib.errors import CorpusError, ParameterError, StoreError, ThesisError, check_option
 from thesislib.store import lock, make_temporary, write_atomically
 
-_BLOCK = 1 << 16  # what a broken connection loses at most
+_BLOCK = 1 << 16
+_MAX_BYTES = 8 << 30  # of a file without a known size; the largest archive has 1.3 GB
 _N_ATTEMPTS = 4  # in a row without a single new byte
 _TIMEOUT_S = (15, 60)
 #: What reading a damaged zip archive raises; OSError without a number.
@@ -38,7 +42,9 @@ class DownloadError(ThesisError, OSError):
     """A file cannot be fetched, or is not the expected one."""
 
 
-def fetch_file(url, target, *, size=None, check=None, progress=True, **sums) -> Path:
+def fetch_file(
+    url, target, *, size=None, max_bytes=_MAX_BYTES, check=None, progress=True, **sums
+) -> Path:
     """Fetch a file over HTTP, going on with a partial one, and check it.
 
     Parameters
@@ -50,6 +56,9 @@ def fetch_file(url, target, *, size=None, check=None, progress=True, **sums) -> 
         ``.<name>.part``, outlives a broken connection and a killed process.
     size : int, optional
         Expected size in bytes; a server that offers another is refused at once.
+    max_bytes : int
+        Limit where neither ``size`` nor the server states the size. The transfer ends there, and
+        where the disk is full.
     check : callable, optional
         ``check(path)`` returns what is wrong with the content, in words, or None: for
         sources that publish no checksum.
@@ -69,9 +78,14 @@ def fetch_file(url, target, *, size=None, check=None, progress=True, **sums) -> 
     ParameterError
         Without any checksum, or with one that is not hexadecimal.
     DownloadError
-        If the server refuses, the connection breaks off repeatedly, or the
-        checksum is wrong (nothing is left then); names the address, the file,
-        what was found and what was expected.
+        If the server refuses, compresses the file or sends too much, the
+        connection breaks off repeatedly, or the checksum is wrong (nothing is left
+        then); names the address, the file, what was found and what was expected.
+
+    Warns
+    -----
+    UserWarning
+        If the server redirects to another host; names it.
 
     Examples
     --------
@@ -92,7 +106,7 @@ def fetch_file(url, target, *, size=None, check=None, progress=True, **sums) -> 
                 return target
             while True:
                 resumed = part.exists()
-                _fetch_rest(url, part, size, progress)
+                _fetch_rest(url, part, size, max_bytes, progress)
                 problem = _mismatch(part, sums, check)
                 if problem is None:
                     break
@@ -129,32 +143,34 @@ def _mismatch(path, sums, check):
     return check(path) if check else None
 
 
-def _fetch_rest(url, part, size, progress):
+def _fetch_rest(url, part, size, max_bytes, progress):
     """Bring ``part`` to its full length, however often the connection breaks off."""
     failures = 0
     while True:
         before = part.stat().st_size if part.exists() else 0
         try:
-            return _stream(url, part, before, size, progress)
+            return _stream(url, part, before, size, max_bytes, progress)
         except ValueError as error:
             raise DownloadError(f"{url}: not an http(s) address ({error})") from error
-        except requests.RequestException as error:
+        except (requests.RequestException, HTTPError) as error:
             reason = error
         after = part.stat().st_size if part.exists() else 0
         failures = 0 if after > before else failures + 1
         if failures == _N_ATTEMPTS:
             raise DownloadError(
-                f"{url}: no connection in {failures} attempts ({reason}); {after} bytes are kept "
+                f"{url}: no new byte in {failures} attempts ({reason}); {after} bytes are kept "
                 f"in {part}, the next call goes on from there"
             )
         time.sleep(0.1 * 4**failures)
 
 
-def _stream(url, part, have, size, progress):
+def _stream(url, part, have, size, max_bytes, progress):
     headers = {"Accept-Encoding": "identity"}  # the checksum is that of the bytes as stored
     if have:
         headers["Range"] = f"bytes={have}-"
     with requests.get(url, stream=True, headers=headers, timeout=_TIMEOUT_S) as response:
+        if (host := urlsplit(response.url).netloc) != urlsplit(url).netloc:
+            warnings.warn(f"{url}: redirected to {host}", stacklevel=2)
         status = response.status_code
         if have and status == 416:
             return  # nothing is missing: killed between the last byte and the checksum
@@ -162,24 +178,33 @@ def _stream(url, part, have, size, progress):
             raise requests.ConnectionError(f"HTTP status {status}")
         if status not in (200, 206):
             raise DownloadError(f"{url}: found HTTP status {status}, expected 200 ({part.name})")
+        coding = response.headers.get("Content-Encoding", "identity")
+        if coding != "identity":
+            raise DownloadError(f"{url}: found content encoding {coding!r}, expected none")
         if status == 200:
             have = 0  # a server without Range sends everything again
         elif not response.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
             part.unlink()
             raise requests.ConnectionError("the server sent another range")
         rest = response.headers.get("Content-Length")
+        if rest and not (rest.isascii() and rest.isdigit()):
+            raise DownloadError(f"{url}: found Content-Length {rest!r}, expected a number")
         total = have + int(rest) if rest else None
         if size is not None and total is not None and total != size:
             raise DownloadError(f"{url}: found {total} bytes on the server, expected {size}")
         free = shutil.disk_usage(part.parent).free
         if rest and int(rest) > free:
             raise DownloadError(f"{part}: found {free} bytes free on disk, expected {rest}")
+        most = total or size or max_bytes
         hidden = None if progress else True  # None: shown on a terminal only
         bar = tqdm(
             total=total, initial=have, unit="B", unit_scale=True, desc=part.name, disable=hidden
         )
-        with bar, open(part, "ab" if have else "wb") as file:
-            for block in response.iter_content(_BLOCK):
+        with bar, open(part, "ab" if have else "wb", buffering=0) as file:
+            while block := response.raw.read1(_BLOCK, decode_content=False):
+                if file.tell() + len(block) > most:
+                    part.unlink()
+                    raise DownloadError(f"{url}: found over {most} bytes, expected at most that")
                 file.write(block)
                 bar.update(len(block))
     if total is not None and part.stat().st_size < total:

@@ -138,7 +138,7 @@ def _fetch_sum(record, base_url, row, root):
         return None if read_sum(path) else absent
 
     url, sums = f"{base_url.rstrip('/')}/{record.sums}", root / ".fetched" / record.sums
-    return read_sum(fetch_file(url, sums, check=check, progress=False))[1]
+    return read_sum(fetch_file(url, sums, max_bytes=1 << 20, check=check, progress=False))[1]
 
 
 def find_problem(record, names):

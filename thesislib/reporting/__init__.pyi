@@ -82,6 +82,9 @@ from .figures import (
 from .figures import (
     write_figure as write_figure,
 )
+from .layouts import (
+    render as render,
+)
 from .objectives import (
     compare_runs as compare_runs,
 )
@@ -132,6 +135,9 @@ from .sheets import (
 )
 from .sheets import (
     show_table as show_table,
+)
+from .tables import (
+    ResultTable as ResultTable,
 )
 from .tables import (
     describe_folds as describe_folds,

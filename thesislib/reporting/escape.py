@@ -25,8 +25,8 @@ _LATEX = {
     "·": r"$\cdot$", "•": r"\textbullet{}", "°": r"$^\circ$", "−": "$-$", "±": r"$\pm$",
     "×": r"$\times$", "∆": r"$\Delta$", "µ": r"$\mu$", "≤": r"$\leq$", "≥": r"$\geq$",
     "≠": r"$\neq$", "≈": r"$\approx$", "→": r"$\to$", "←": r"$\leftarrow$", "∞": r"$\infty$",
-    "√": r"$\surd$", "ß": r"\ss{}", "æ": r"\ae{}", "Æ": r"\AE{}", "œ": r"\oe{}", "Œ": r"\OE{}",
-    "ø": r"\o{}", "Ø": r"\O{}", "ł": r"\l{}", "Ł": r"\L{}", "ı": r"\i{}",
+    "∑": r"$\Sigma$", "√": r"$\surd$", "ß": r"\ss{}", "æ": r"\ae{}", "Æ": r"\AE{}", "œ": r"\oe{}",
+    "Œ": r"\OE{}", "ø": r"\o{}", "Ø": r"\O{}", "ł": r"\l{}", "Ł": r"\L{}", "ı": r"\i{}",
 }  # fmt: skip
 #: Commands of the combining accents.
 _ACCENTS = dict(
@@ -57,7 +57,7 @@ def markdown(text):
     >>> markdown("a_b | <i>")
     'a\\_b \\| &lt;i&gt;'
     """
-    text = re.sub(r"([\\`*_{}\[\]|~]|^[#+=-]|(?<=^\d)[.)])", r"\\\1", terminal(text))
+    text = re.sub(r"([\\`*_{}\[\]|~]|^[#+=-]|(?<=^\d)[.)](?=\s|$))", r"\\\1", terminal(text))
     for sign, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
         text = text.replace(sign, entity)
     return text.replace("$", "<span>&#36;</span>")
@@ -73,7 +73,8 @@ def latex(text):
     >>> latex("50 % of τ_max, Zoë 中")
     '50 \\% of $\\tau$\\_max, Zo\\"{e} U+4E2D'
     """
-    return "".join(map(_latex_character, unicodedata.normalize("NFC", terminal(text))))
+    text = unicodedata.normalize("NFC", terminal(text))
+    return "".join(map(_latex_character, text)).replace("}$$^{", "")
 
 
 def _latex_character(sign):

@@ -17,6 +17,15 @@ COLOUR_MAP = "cividis"
 PAGE_IN = 7.2
 #: Distinguishable without colour.
 LINES = ("-", "--", ":", "-.")
+#: Losses of an autoencoder's history, by column.
+RECONSTRUCTION_LOSSES = {
+    "loss": "training",
+    "permuted_loss": "training, permuted codes",
+    "validation_loss": "held out",
+    "validation_permuted_loss": "held out, permuted codes",
+}
+#: Width of a page's text in inches.
+PAGE_IN = 7.2
 PITCH_CLASSES = tuple("C C# D D# E F F# G G# A A# B".split())
 # Ticks of an axis that is not linear: octaves, with at least this share of the axis between them.
 _OCTAVES_HZ = 1000 * 2.0 ** np.arange(-4, 6)
@@ -25,7 +34,7 @@ _LEAST_DISTANCE = 0.05
 
 def use_style():
     """Set the style of all figures; fonts are embedded."""
-    sns.set_theme(context="notebook", style="ticks", palette="colorblind")
+    sns.set_theme(context="paper", style="ticks", palette="colorblind", font_scale=0.95)
     plt.rcParams.update(
         {
             "figure.dpi": 100,
@@ -34,6 +43,8 @@ def use_style():
             "svg.hashsalt": "thesislib",
             "figure.constrained_layout.use": True,
             "image.cmap": COLOUR_MAP,
+            # Names of classes and clips are text: a dollar sign begins no formula.
+            "text.parse_math": False,
         }
     )
 
@@ -327,7 +338,8 @@ def plot_histories(histories, columns, *, label):
     -------
     matplotlib.figure.Figure
     """
-    figure, grid = _make_grid(len(histories), 4, 3, 2.8, extra=0.6, sharey=True)
+    width = PAGE_IN / min(len(histories), 4)
+    figure, grid = _make_grid(len(histories), 4, width, 2, sharey=True)
     shown = {}
     for axes, (title, history) in zip(grid.flat, histories.items()):
         for i, (column, name) in enumerate(columns.items()):
@@ -365,7 +377,7 @@ def plot_reconstructions(rows, titles, *, hop_s):
     figure, grid = plt.subplots(
         len(rows),
         len(titles),
-        figsize=(2.8 * len(titles) + 1, 1.9 * len(rows) + 0.6),
+        figsize=(PAGE_IN, 1.3 * len(rows) + 0.5),
         squeeze=False,
         sharex="col",
         sharey=True,
@@ -405,9 +417,7 @@ def plot_sweeps(panels, *, score, interval, label, chance, printed=None):
     -------
     matplotlib.figure.Figure
     """
-    figure, grid = plt.subplots(
-        1, len(panels), figsize=(4.2 * len(panels) + 0.4, 3.6), squeeze=False, sharey=True
-    )
+    figure, grid = plt.subplots(1, len(panels), figsize=(PAGE_IN, 3), squeeze=False, sharey=True)
     shown = {}
     for axes, (title, (table, column)) in zip(grid.flat, panels.items()):
         table = table.dropna(subset=[score]).sort_values(column)

@@ -295,6 +295,11 @@ class ScoreTable:
             row |= columns
         return self
 
+    def rename(self, columns):
+        """Rename columns, from old to new names; returns the table."""
+        self.rows = [{columns.get(key, key): row[key] for key in row} for row in self.rows]
+        return self
+
     @property
     def frame(self):
         """The rows as a table; whole numbers stay whole where a row has none."""

@@ -31,6 +31,9 @@ from .extraction import (
 from .functionals import (
     Functionals as Functionals,
 )
+from .properties import (
+    Properties as Properties,
+)
 from .reading import (
     Reading as Reading,
 )

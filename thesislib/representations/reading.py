@@ -16,7 +16,7 @@ class Reading:
     ----------
     sr : int, optional
         Sampling rate in Hz; the file's own by default.
-    channel : {"mean", "left", "right", "difference"}
+    channel : {"mean", "left", "right", "difference", "all"}
     chunk_s, hop_s : float, optional
         Chunk length and hop in seconds; the whole row as one chunk by default.
         ``hop_s`` is ``chunk_s`` unless given.

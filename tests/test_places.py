@@ -8,7 +8,7 @@ import pytest
 from thesislib.cli import main
 from thesislib.corpora import folder
 from thesislib.errors import CorpusError, ParameterError
-from thesislib.plain_values import parse_plain, read_plain
+from thesislib.places import parse_plain, read_plain
 
 BOMB = "a0: &a0 [x]\n" + "".join(
     f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 9)

@@ -1,0 +1,84 @@
+"""Copies of a recording, whatever they are called and however they are coded.
+
+Each file is reduced to the spectrum of its first seconds at a low rate, and compared with those
+that are nearest in it. Two files are the same recording if the waveform of one is that of the
+other, but for level, a short delay and the noise of a codec.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+
+import numpy as np
+
+from thesislib.audio import read_audio
+from thesislib.errors import AudioError
+
+#: Seconds of a file that are compared, and samples a second.
+LENGTH_S, RATE = 10.0, 2000
+#: Largest difference in duration, and delay, of two codings in seconds: encoders pad.
+PADDING_S = 0.12
+#: Least correlation of two copies of a recording.
+LEAST = 0.97
+#: Bands of a spectrum, neighbours that are compared, and their largest distance.
+N_BANDS, N_NEIGHBOURS, FARTHEST = 32, 4, 0.2
+
+
+def find_twins(root, durations_s):
+    """Pairs of files that hold the same recording.
+
+    Parameters
+    ----------
+    root : Path
+    durations_s : dict of str to float
+        Duration of each file, by its name below ``root``.
+
+    Returns
+    -------
+    list of (str, str)
+        In the order of the files. Silent and unreadable files are in no pair.
+    """
+    from scipy.spatial import KDTree
+
+    names = list(durations_s)
+
+    def read(name):
+        try:
+            end_s = min(durations_s[name], LENGTH_S)
+            y = read_audio(root / name, sr=RATE, end_s=end_s)[0]
+        except AudioError:
+            return np.zeros(1)
+        level, y = np.linalg.norm(y), y - y.mean()
+        # Nothing but an offset is silence.
+        return y / np.linalg.norm(y) if np.linalg.norm(y) > 0.1 * level else np.zeros(1)
+
+    def sketch(name):
+        power = np.abs(np.fft.rfft(read(name), RATE * int(LENGTH_S))) ** 2
+        bands = np.add.reduceat(power, np.arange(N_BANDS) * len(power) // N_BANDS)
+        return np.sqrt(bands / (bands.sum() or np.nan))
+
+    with ThreadPoolExecutor(8) as pool:
+        sketches = np.array(list(pool.map(sketch, names))).reshape(-1, N_BANDS)
+    known = np.flatnonzero(np.isfinite(sketches).all(axis=1))
+    if len(known) < 2:
+        return []
+    k = min(1 + N_NEIGHBOURS, len(known))
+    near = KDTree(sketches[known]).query(sketches[known], k, distance_upper_bound=FARTHEST)[1]
+    pairs = {
+        tuple(sorted((i, j))) for i, row in enumerate(near) for j in row if i != j < len(known)
+    }
+    again = lru_cache(maxsize=64)(read)
+    pairs = [(names[known[i]], names[known[j]]) for i, j in sorted(pairs)]
+    return [
+        (first, second)
+        for first, second in pairs
+        if abs(durations_s[first] - durations_s[second]) <= PADDING_S
+        and _correlate(again(first), again(second)) >= LEAST
+    ]
+
+
+def _correlate(a, b):
+    """Largest correlation of two signals of unit energy at any delay up to `PADDING_S`."""
+    from scipy.signal import correlate
+
+    lags, middle = round(PADDING_S * RATE), len(b) - 1
+    return np.abs(correlate(a, b, method="fft")[max(0, middle - lags) : middle + lags + 1]).max()

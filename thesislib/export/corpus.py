@@ -1,0 +1,48 @@
+"""The commands ``thesis corpus check`` and ``thesis corpus index``."""
+
+
+def check(folder, *, shortcuts=False):
+    """``thesis corpus check``: list what a corpus holds and what is wrong with it."""
+    from thesislib.corpora import load_any
+    from thesislib.reporting.escape import terminal
+
+    corpus = load_any(folder)
+    report = corpus.validate()
+    lines = [f"{corpus.name}: {len(corpus)} rows, {len(corpus.classes)} classes, {corpus.kind}"]
+    lines += corpus.counts("partition" if corpus.partitions else "fold").to_string().split("\n")
+    if "domain" in corpus.index:
+        numbers = corpus.index.groupby("label")["domain"].nunique()
+        listed = ", ".join(f"{label} {n}" for label, n in numbers.items())
+        lines.append(f"{corpus.index['domain'].nunique()} domains; by class: {listed}")
+    lines += [f"remark: {remark}" for remark in report.remarks]
+    if shortcuts:
+        lines.append(f"shortcuts: {_measure_shortcuts(corpus)}")
+    lines += [f"problem: {problem}" for problem in report.problems]
+    print("\n".join(map(terminal, lines)))
+    if report.problems:
+        return 2
+    print("no problems found")
+    return 0
+
+
+def index(folder, *, partitions=None, **options):
+    """``thesis corpus index``: write ``index.csv``, and check the corpus."""
+    from thesislib.corpora.indexing import PARTITIONS, write_index
+
+    print(write_index(folder, partitions=dict(partitions or PARTITIONS), **options))
+    return check(folder)
+
+
+def _measure_shortcuts(corpus):
+    import sys
+
+    from joblib import cpu_count
+
+    from thesislib.evaluation.shortcuts import describe_shortcuts, measure_shortcuts
+    from thesislib.representations import Properties, Reading, extract
+
+    how = {"reading": Reading(channel="all"), "n_jobs": cpu_count(), "on_error": "collect"}
+    features = extract(corpus, Properties(), progress=sys.stderr.isatty(), **how)
+    usable = features.rows
+    labels, groups = corpus.labels[usable], corpus.groups[usable]
+    return describe_shortcuts(measure_shortcuts(features.matrix, labels, groups, features.names))
