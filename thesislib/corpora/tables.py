@@ -22,6 +22,8 @@ _ENCODINGS = {
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
+# What makes a name other than its path.
+_ODD = re.compile(r"\\|//|(^|/)\.(/|$)|^\s|\s$|/$|^$")
 _NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?")
 
 
@@ -82,6 +84,8 @@ def clean_name(name):
     >>> clean_name(" .\\cat//u\u0308.wav") == "cat/\u00fc.wav"
     True
     """
+    if name.isascii() and not _ODD.search(name):
+        return name
     path = PurePosixPath(name.strip().replace("\\", "/")).as_posix()
     return unicodedata.normalize("NFC", path)
 
