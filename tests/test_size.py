@@ -15,17 +15,17 @@ LIBRARY = Path(__file__).resolve().parents[1] / "thesislib"
 
 #: Code lines of a package at most; ``leaves`` are the modules of the top level.
 BUDGETS = {
-    "leaves": 1465,
+    "leaves": 1500,
     "corpora": 2150,
     "spectra": 500,
     "representations": 3230,
     "evaluation": 1280,
-    "reporting": 1490,
-    "compendium": 1010,
+    "reporting": 2340,
+    "compendium": 1140,
     "export": 1630,
 }
 #: All packages together, and modules beside the packages at the top level.
-TOTAL, TOP_LEVEL = 12750, 11
+TOTAL, TOP_LEVEL = 13950, 11
 #: Tokens that are no code by themselves.
 LAYOUT = {
     tokenize.COMMENT,

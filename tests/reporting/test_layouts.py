@@ -10,10 +10,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from thesislib.reporting.layouts import Grid, _show, read_layout, render
+from thesislib.reporting.grid import Grid
+from thesislib.reporting.layouts import read_layout, render
 from thesislib.reporting.published import list_published, load_published
 from thesislib.reporting.tables import ResultTable, join_published, write_table
 from thesislib.reporting.typeset import PACKAGES
+from thesislib.reporting.values import show
 
 NUMBERS = list(list_published().index)
 HOSTILE = "<script>alert('$x$')</script> \\input{a}_b | `c` **d** & 5 % #\n~^{}"
@@ -88,7 +90,7 @@ def list_scores(number):
     printed, shown = load_published(number), []
     for cell in read_layout(number)["cells"]:
         if isinstance(cell["value"], str) and cell["value"] in printed:
-            shown += [_show(value, cell.get("format")) for value in printed[cell["value"]]]
+            shown += [show(value, cell.get("format")) for value in printed[cell["value"]]]
     return sorted(filter(None, shown))
 
 
