@@ -1,5 +1,12 @@
 """Sphinx's settings for the report; ``docs/report/build.py`` lays out its pages and calls it."""
 
+import base64
+import hashlib
+import re
+from pathlib import Path
+
+import furo
+
 from thesislib import __version__
 
 project = "Deep representation learning for audio"
@@ -65,6 +72,33 @@ def leave_out(app, what, name, obj, skip, options):
     return True if generated else skip
 
 
+#: What a page may load and run: files of the site, images and sounds in the page, no script in
+#: its text except those of the theme and of this configuration.
+POLICY = (
+    "default-src 'none'; script-src 'self' {}; style-src 'self' 'unsafe-inline'; font-src 'self'; "
+    "img-src 'self' data:; media-src 'self' data:; connect-src 'self'; form-action 'self'; "
+    "base-uri 'none'"
+)
+
+
+def forbid_scripts(app, pagename, templatename, context, doctree):
+    """Add the Content-Security-Policy to a page; the text of a page plays no part in it."""
+    theme = Path(furo.__file__).with_name("theme") / "furo" / "base.html"
+    own = re.findall("<script>(.*?)</script>", theme.read_text(encoding="utf-8"), re.DOTALL)
+    own += [script.attributes.get("body") for script in context["script_files"]]
+    digests = [hashlib.sha256(text.encode()).digest() for text in own if text]
+    sources = " ".join(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in digests)
+    policy = f'<meta http-equiv="Content-Security-Policy" content="{POLICY.format(sources)}">'
+    context["metatags"] = policy + context.get("metatags", "")
+
+
+def insert_no_files(app):
+    """Switch off directives that put files of this computer into a page."""
+    app.env.settings["file_insertion_enabled"] = False
+
+
 def setup(app):
-    """Register what autodoc leaves out."""
+    """Register what autodoc leaves out, and what keeps foreign text harmless."""
     app.connect("autodoc-skip-member", leave_out)
+    app.connect("builder-inited", insert_no_files)
+    app.connect("html-page-context", forbid_scripts)

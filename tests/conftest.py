@@ -1,6 +1,7 @@
 """Fixtures for every test: the reference data, a seeded generator, seeds of learning tests."""
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -74,3 +75,18 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if "seeds" in getattr(item, "fixturenames", ()):
             item.add_marker("learning")
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Headless Chromium, or skip."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    names = ("chromium", "chromium-browser", "google-chrome")
+    chromium = next((path for path in map(shutil.which, names) if path), None)
+    if chromium is None:
+        pytest.skip("found no Chromium on the search path")
+    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    with playwright.sync_playwright() as driver:
+        started = driver.chromium.launch(executable_path=chromium, args=flags)
+        yield started
+        started.close()

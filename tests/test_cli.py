@@ -1,5 +1,9 @@
 """The command line: exit codes, what goes to which stream, and nothing heavy before it must."""
 
+import argparse
+import importlib
+import re
+import shlex
 import subprocess
 import sys
 from concurrent.futures import BrokenExecutor
@@ -14,6 +18,7 @@ from PIL import Image
 from thesislib.audio import read_audio
 from thesislib.cli import build_parser, main
 from thesislib.export.openxbow import read_codebook
+from thesislib.reporting.notebooks import read_parameters
 from thesislib.representations.deep_spectrum import DeepSpectrum
 from thesislib.spectra.plot import AudioPlot
 from thesislib.spectra.spectrogram import Spectrum
@@ -51,7 +56,7 @@ def test_help_needs_no_heavy_import():
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.endswith("loaded: []\n")
-    for command in ("run", "list", "plot", "features", "bag", "corpus", "weights"):
+    for command in ("run", "list", "compare", "plot", "features", "bag", "corpus", "weights"):
         assert f"    {command} " in found.stdout
 
 
@@ -190,22 +195,91 @@ def test_plot_as_picture_and_as_array(clips, tmp_path, style):
     assert np.load(npy, allow_pickle=False).shape == (32, 32, 3)
 
 
-def test_plot_of_mel_bands_on_a_mel_axis(clips, tmp_path, capsys):
-    one, two = tmp_path / "one.png", tmp_path / "two.png"
-    for path, axis in ((one, "linear"), (two, "mel")):
-        options = ("--kind", "mel", "--n-mels", 16, "--frequency-axis", axis)
-        assert run("plot", clips / "a" / "0.wav", "-o", path, *options) == 0
-    assert one.read_bytes() == two.read_bytes()
-    assert "remark: frequency_axis 'mel' has no effect" in capsys.readouterr().err
+@pytest.mark.parametrize("kind", ["mel", "chroma"])
+def test_another_frequency_axis_has_no_effect_where_the_kind_has_its_own(
+    clips, tmp_path, capsys, kind
+):
+    drawn = set()
+    for axis in ("linear", "log", "mel"):
+        out = tmp_path / f"{axis}.png"
+        options = ("--kind", kind, "--n-mels", 16, "--frequency-axis", axis)
+        assert run("plot", clips / "a" / "0.wav", "-o", out, *options) == 0
+        drawn.add(out.read_bytes())
+        remark = f"remark: frequency_axis {axis!r} has no effect"
+        assert (remark in capsys.readouterr().err) is (axis != "linear")
+    assert len(drawn) == 1
 
 
-@pytest.mark.parametrize("command", ["features", "bag", "plot", "detect"])
-def test_every_option_is_explained_and_there_is_an_example(command, capsys):
-    with pytest.raises(SystemExit, match="0"):
-        run(command, "--help")
-    assert f"example: thesis {command} " in " ".join(capsys.readouterr().out.split())
-    (commands,) = (a for a in build_parser()._actions if a.dest == "command")
-    assert all(action.help for action in commands.choices[command]._actions)
+@pytest.mark.parametrize("suffix", ["csv", "tsv"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("header", [["filename", "class"], ["Audio", "class"], None])
+def test_tables_of_labels_as_people_have_them(clips, tmp_path, suffix, delimiter, header):
+    rows = [header] * (header is not None) + [[f"{i}.wav", "ab"[i % 2]] for i in range(4)]
+    table, out = tmp_path / f"labels.{suffix}", tmp_path / "out.csv"
+    table.write_text("".join(f"{delimiter.join(row)}\n" for row in rows))
+    assert features(clips, "-r", "band-statistics", "-o", out, "--labels", table, "--quiet") == 0
+    assert pd.read_csv(out)["class" if header else "label"].tolist() == list("aabb")
+
+
+def test_a_network_without_deepspectrum_s_preprocessing_is_told_what_to_use(
+    clips, tmp_path, capsys
+):
+    options = ("--network", "resnet18", "--weights", "random", "--preprocessing", "deepspectrum")
+    assert features(clips, "-r", "deep-spectrum", "-o", tmp_path / "out.csv", *options) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "found 'deepspectrum' for resnet18, expected 'imagenet'" in line
+
+
+def list_commands(parser=None):
+    """Every command and action, by name."""
+    parser = parser or build_parser()
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            return {k: v for p in action.choices.values() for k, v in list_commands(p).items()}
+    return {parser.prog: parser}
+
+
+@pytest.mark.parametrize("name", list_commands())
+def test_every_option_is_explained_and_the_examples_are_accepted(name):
+    command = list_commands()[name]
+    assert command.description and command.epilog.startswith("example")
+    assert all(action.help for action in command._actions)
+    examples = re.findall(r"^  thesis (.*)", command.epilog, re.M)
+    assert examples
+    for example in examples:
+        build_parser().parse_args(shlex.split(example))
+
+
+def test_without_a_command_it_prints_what_people_do(capsys):
+    assert run() == 0
+    examples = re.findall(r"^    thesis (.*)", capsys.readouterr().out, re.M)
+    assert len(examples) == 5
+    for example in examples:
+        assert build_parser().parse_args(example.split()).command == example.split()[0]
+
+
+def test_the_functions_of_all_commands_exist():
+    for name, command in list_commands().items():
+        module, _, attribute = command.get_default("function").partition(":")
+        assert callable(getattr(importlib.import_module(module), attribute)), name
+
+
+def test_an_option_of_another_command_is_reported_by_its_own(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        run("plot", "a.wav", "-o", "a.png", "--axes")
+    line = "thesis plot: unrecognized arguments: --axes; see thesis plot --help\n"
+    assert capsys.readouterr().err == line
+
+
+def test_show_explains_every_parameter(capsys):
+    assert run("show", "10_2_snore") == 0
+    printed = capsys.readouterr().out
+    for name in read_parameters("10_2_snore"):
+        assert re.search(rf"^{name} \((str|int|float|list|dict)\)", printed, re.M)
+    assert "seed (int): of the bootstrap and the synthetic corpus\n    demo    0" in printed
+    assert re.search(
+        r"^weights .*\n    demo    {}\n    paper   {\"alexnet\": \"imagenet\"", printed, re.M
+    )
 
 
 @pytest.mark.parametrize(

@@ -15,13 +15,13 @@ LIBRARY = Path(__file__).resolve().parents[1] / "thesislib"
 
 #: Code lines of a package at most; ``leaves`` are the modules of the top level.
 BUDGETS = {
-    "leaves": 1350,
-    "corpora": 2110,
+    "leaves": 1485,
+    "corpora": 2150,
     "spectra": 500,
     "representations": 3230,
     "evaluation": 1520,
     "reporting": 1490,
-    "compendium": 1010,
+    "compendium": 1150,
     "export": 1630,
 }
 #: All packages together, and modules beside the packages at the top level.

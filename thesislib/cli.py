@@ -1,23 +1,30 @@
 """The command ``thesis``. Only parsing here; heavy imports wait until a command needs them."""
 
 import argparse
+import importlib
 import os
 import sys
 import warnings
-from pathlib import Path
 
 from thesislib import __version__
-from thesislib.export.cli import add_cluster, add_commands, assignment, option_values
-from thesislib.export.corpus import add_corpus
+from thesislib.export.cli import add_commands
+from thesislib.reporting.escape import terminal
 from thesislib.workers import end_on_signals, end_process
 
 
 class Parser(argparse.ArgumentParser):
     """Parser whose errors take one line, without the usage."""
 
+    def parse_known_args(self, args=None, namespace=None):
+        """As the parser's, but the command that does not have an option reports it."""
+        namespace, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return namespace, unknown
+
     def error(self, message):
         """Print the error and where the options are explained; exit with code 2."""
-        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+        self.exit(2, f"{self.prog}: {terminal(message)}; see {self.prog} --help\n")
 
 
 def build_parser():
@@ -27,13 +34,8 @@ def build_parser():
         description="Deep representation learning for audio, experiment by experiment.",
     )
     parser.add_argument("--version", action="version", version=__version__)
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    _add_run(commands)
-    _add_list(commands)
-    _add_verify(commands)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     add_commands(commands)
-    add_corpus(commands)
-    _add_weights(commands)
     return parser
 
 
@@ -65,25 +67,33 @@ def main(arguments=None):
 
 
 def _run_command(options):
+    if options.command is None:
+        print("thesis: deep representation learning for audio\n")
+        print("\n".join(f"{task}:\n    thesis {example}" for task, example in TASKS.items()))
+        print("\nAll commands: thesis --help. One command: thesis COMMAND --help.")
+        return 0
     from concurrent.futures import BrokenExecutor
 
     from thesislib.errors import ThesisError
 
     try:
-        code = options.function(options) or 0
+        result = _call(options)
+        if isinstance(result, str | list):
+            print(result if isinstance(result, str) else "\n".join(map(str, result)))
+            result = 0
         sys.stdout.flush()
-        return code
+        return int(not result if isinstance(result, bool) else result or 0)
     except BrokenPipeError:
         # Whoever read our output has had enough (`| head`); Python would flush it once more.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except ThesisError as error:
-        print(f"thesis {options.command}: {error}", file=sys.stderr)
+        print(f"thesis {options.command}: {_escape_lines(error)}", file=sys.stderr)
         return 1 if type(error).__name__ == "NotebookError" else 2
     except OSError as error:
         # The file system: no permission, no space, a folder in place of a file, ...
         reason = f"{error.filename}: {error.strerror}" if error.filename else str(error)
-        print(f"thesis {options.command}: {reason}", file=sys.stderr)
+        print(f"thesis {options.command}: {terminal(reason)}", file=sys.stderr)
         return 2
     except BrokenExecutor:
         print(
@@ -94,119 +104,31 @@ def _run_command(options):
         return 2
 
 
+def _escape_lines(text):
+    """Show control characters of names as text; the text's own lines stay."""
+    return "\n".join(map(terminal, str(text).split("\n")))
+
+
+def _call(options):
+    """Call the function of a command with the options that were given."""
+    module, _, name = options.function.partition(":")
+    values = {k: v for k, v in vars(options).items() if v is not None}
+    values = {k: v for k, v in values.items() if k not in ("command", "action", "function")}
+    return getattr(importlib.import_module(module), name)(**values)
+
+
 def _print_remark(message, category, filename, lineno, file=None, line=None):
-    print(f"remark: {message}", file=sys.stderr)
+    print(f"remark: {terminal(message)}", file=sys.stderr)
 
 
-def _add_run(commands):
-    command = commands.add_parser(
-        "run",
-        help="run experiments (notebooks) with papermill",
-        description="Notebooks run side by side, each in a process of its own. What is up to date "
-        "is skipped: parameters, notebook, library, corpus and weights as they were, and every "
-        "result in its place.",
-    )
-    command.add_argument("names", nargs="+", metavar="NAME", help="notebook, or 'all'")
-    command.add_argument("--profile", default="demo", choices=["demo", "paper", "public"])
-    command.add_argument("--corpus", metavar="DIR", help="folder of a corpus (default: synthetic)")
-    command.add_argument(
-        "-p",
-        dest="parameters",
-        action="append",
-        default=[],
-        type=assignment,
-        metavar="[NOTEBOOK.]name=value",
-        help="set a parameter of all notebooks, or of one; may be given several times",
-    )
-    command.add_argument(
-        "--jobs", type=int, metavar="N", help="worker processes in all (default: cores)"
-    )
-    add_cluster(command)
-    command.add_argument("--force", action="store_true", help="run what is up to date, too")
-    command.add_argument("--quiet", action="store_true", help="no progress bars")
-    command.add_argument(
-        "--dry-run", action="store_true", help="check everything, estimate the cost, run nothing"
-    )
-    command.set_defaults(function=_run)
-
-
-def _run(options):
-    from thesislib.compendium.checks import describe_work
-    from thesislib.compendium.freshness import describe_changes, find_changes
-    from thesislib.compendium.schedule import describe_outcomes, plan_runs, run_all
-    from thesislib.reporting.notebooks import list_notebooks, read_parameters
-    from thesislib.workers import open_cluster
-
-    names = list_notebooks() if options.names == ["all"] else options.names
-    settings = {"profile": options.profile, "corpus": options.corpus}
-    settings["parameters"] = dict(options.parameters)
-    if options.dry_run:
-        for name, values in plan_runs(names, **settings).items():
-            print(f"{name}: {describe_changes(find_changes(name, values))}")
-            print(describe_work(name, {**read_parameters(name), **values}))
-        return 0
-    settings |= {"jobs": options.jobs, "force": options.force, "progress": not options.quiet}
-    with open_cluster(options.dask, n_workers=options.jobs):
-        outcomes = run_all(names, **settings)
-    print(describe_outcomes(outcomes))
-    return int(any(outcome.state == "FAILED" for outcome in outcomes))
-
-
-def _add_list(commands):
-    command = commands.add_parser("list", help="the experiments, and which have results")
-    command.set_defaults(function=_list)
-
-
-def _list(options):
-    from thesislib.compendium.freshness import describe_state
-    from thesislib.reporting.notebooks import PROFILES, list_notebooks, read_title
-
-    for name in list_notebooks():
-        states = [(profile, describe_state(name, profile)) for profile in PROFILES]
-        done = ", ".join(f"{profile}: {state}" for profile, state in states if state)
-        print(f"{name:24} {read_title(name)}" + (f"  [{done}]" if done else ""))
-
-
-def _add_verify(commands):
-    command = commands.add_parser(
-        "verify",
-        help="run again, and compare every table's bytes",
-        description="Runs again what has results, with the parameters of its run.json, into a "
-        "folder of its own. Exit code 1, with the names of the files, if a table differs.",
-    )
-    command.add_argument("names", nargs="*", default=["all"], metavar="NAME", help="default: all")
-    command.add_argument("--profile", default="demo", choices=["demo", "paper", "public"])
-    command.add_argument(
-        "--empty-store", action="store_true", help="compute every feature and model again"
-    )
-    command.add_argument("--jobs", type=int, metavar="N", help="worker processes in all")
-    command.set_defaults(function=_verify)
-
-
-def _verify(options):
-    from thesislib.compendium.verify import list_results, verify_all
-
-    values = option_values(options)
-    names = values.pop("names")
-    names = list_results(options.profile) if names == ["all"] else names
-    return 0 if verify_all(names, **values) else 1
-
-
-def _add_weights(commands):
-    command = commands.add_parser("weights", help="fetch ImageNet weights")
-    actions = command.add_subparsers(dest="action", required=True, metavar="ACTION")
-    fetch = actions.add_parser("fetch", help="download, check and convert to safetensors")
-    fetch.add_argument("names", nargs="+", metavar="NETWORK")
-    fetch.add_argument("--folder", type=Path, help="default: data/weights")
-    fetch.set_defaults(function=_weights_fetch)
-
-
-def _weights_fetch(options):
-    from thesislib.export.fetch import fetch_weights
-    from thesislib.places import weights_folder
-
-    for path in fetch_weights(options.names, options.folder or weights_folder()):
-        print(path)
+#: What people do, printed by ``thesis`` alone.
+TASKS = {
+    "reproduce the experiments on synthetic recordings": "run all",
+    "run an experiment on your own recordings": "run 10_2_snore --corpus my/recordings",
+    "make a corpus of a folder of recordings": "corpus index my/recordings",
+    "compute features of recordings": "features my/recordings -r ComParE_2016 -o table.csv",
+    "draw what a network sees": "plot recording.wav --kind mel -o plot.png",
+}
 
 
 if __name__ == "__main__":

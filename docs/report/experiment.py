@@ -3,6 +3,7 @@
 import re
 
 import nbformat
+from markdown_it import MarkdownIt
 from nbformat.v4 import new_markdown_cell, new_output
 from result import spell_number
 
@@ -12,6 +13,14 @@ _STATE = "application/vnd.jupyter.widget-state+json"
 _OPEN = {"parameters", "injected-parameters"}
 #: The last cell's value: where the record lies on the machine that ran it, which tells no reader.
 _PATH = re.compile(r"(Posix|Windows)Path\(.*run\.json")
+#: Kinds of outputs that a page shows. Markdown is rendered here: Sphinx would follow it to files.
+_KINDS = ("text/html", "image/png", "image/jpeg", "text/plain")
+#: Elements that an output may not have: they load, lead away or run, whatever the page's policy.
+_UNSAFE = re.compile(
+    r"<(?=/?(?:script|meta|base|link|iframe|frame|frameset|object|embed|applet|form|template|svg|math"
+    r"|title|textarea|noscript|xmp|plaintext)\b)",
+    re.IGNORECASE,
+)
 _CONTROLS = "<p class='remark'>The controls need a running kernel: <code>make lab</code>.</p>"
 
 
@@ -42,14 +51,15 @@ def build_page(result, layout, templates):
             cell.metadata = {"tags": sorted(tags | (set() if tags & _OPEN else {"hide-input"}))}
             cell.outputs = [shown for o in cell.outputs for shown in _show_output(o, states)]
             for output in cell.outputs:
-                for kind in ("text/html", "text/markdown"):
-                    if kind in output.get("data", {}):
-                        text = layout.relink(output.data[kind], page, bases=bases, rendered=True)
-                        output.data[kind] = text
-    cells, marks = _mark_outputs(notebook.cells, result)
+                if "data" in output:
+                    output.metadata, output.data = {}, _clean_data(output.data)
+                if text := output.get("data", {}).get("text/html"):
+                    text = layout.relink(text, page, bases=bases, rendered=True)
+                    output.data["text/html"] = text
+    cells, marks = _mark_outputs(notebook.cells, result, templates)
     _insert_summary(cells, result, templates.get_template("summary.html").render(result=result))
-    if tables := result.read_tables():
-        text = templates.get_template("tables.html").render(tables=tables)
+    if tables := [result.read_table(path) for path in result.tables]:
+        text = templates.get_template("tables.html").render(tables=tables, result=result)
         cells.append(new_markdown_cell(f"## Tables in full\n\n{embed(text)}"))
     text = templates.get_template("provenance.html").render(result=result, marks=marks)
     mark = '<span id="provenance-of-the-result"></span>'
@@ -61,8 +71,30 @@ def build_page(result, layout, templates):
 
 
 def embed(html):
-    """HTML as MyST takes it whole, blank lines too."""
-    return f"\n```````{{raw}} html\n{html.strip()}\n```````\n\n"
+    """HTML as MyST takes it whole: its fence is longer than any in the text."""
+    fence = "`" * (1 + max([6, *map(len, re.findall("`+", html))]))
+    return f"\n{fence}{{raw}} html\n{html.strip()}\n{fence}\n\n"
+
+
+def defuse(html):
+    """Show the elements of an output as text that load, lead away or run."""
+    return _UNSAFE.sub("&lt;", html)
+
+
+def render_markdown(text):
+    """Markdown of an output as HTML, without HTML of its own except line breaks and bare spans."""
+    renderer = MarkdownIt("commonmark", {"html": False}).enable("table")
+    return re.sub("&lt;(br|span|/span)&gt;", r"<\1>", renderer.render(text))
+
+
+def _clean_data(data):
+    data = dict(data)
+    if "text/markdown" in data and "text/html" not in data:
+        data["text/html"] = render_markdown("".join(data["text/markdown"]))
+    data = {kind: data[kind] for kind in _KINDS if kind in data}
+    if "text/html" in data:
+        data["text/html"] = defuse("".join(data["text/html"]))
+    return data
 
 
 def _show_output(output, states):
@@ -87,20 +119,23 @@ def _find_outputs(model, states):
     return found
 
 
-def _mark_outputs(cells, result):
-    """Put a mark before the cell that writes a figure or table; returns cells and marks."""
+def _mark_outputs(cells, result, templates):
+    """Put a mark before the cell that writes a figure or table, its files below it."""
     marks, marked = {}, []
     for cell in cells:
-        found = []
+        stems = []
         for path in [*result.figures, *result.tables] if cell.cell_type == "code" else []:
             kind = path.stem.partition("_")[0]
             named = f'"{spell_number(path)}"' in cell.source
             if named and f"run.{kind}(" in cell.source and path.stem not in marks:
                 marks[path.stem] = path.stem.replace("_", "-")
-                found.append(f'<span id="{marks[path.stem]}"></span>')
-        if found:
-            marked.append(new_markdown_cell("".join(found)))
+                stems.append(path.stem)
         marked.append(cell)
+        if stems:
+            text = "".join(f'<span id="{marks[stem]}"></span>' for stem in stems)
+            marked.insert(-1, new_markdown_cell(text))
+            text = templates.get_template("downloads.html").render(stems=stems, result=result)
+            marked.append(new_markdown_cell(embed(text)))
     return marked, marks
 
 

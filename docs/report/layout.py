@@ -11,10 +11,12 @@ import shutil
 from pathlib import Path, PurePosixPath
 from urllib.parse import quote, unquote
 
+from result import make_slug
+
 _MARKDOWN_LINK = re.compile(r"(?<=\]\()(?!<)([^)\s]+)(?=[)\s])")
 _HTML_LINK = re.compile(r"""(?<=\s)((?:href|src)=["'])([^"']+)(?=["'])""")
 _ELSEWHERE = re.compile(r"[a-z][a-z0-9+.-]*:|//|#", re.IGNORECASE)
-_EXECUTED = re.compile(r"(?:(?P<profile>\w+)/)?(?P<name>\d\d_\w+)/executed\.(?:ipynb|html)$")
+_EXECUTED = re.compile(r"(?:(?P<profile>[^/]+)/)?(?P<name>[^/]+)/executed\.(?:ipynb|html)$")
 _NOTEBOOK = re.compile(r"(?P<name>\d\d_\w+)\.ipynb$")
 
 
@@ -73,7 +75,8 @@ class Layout:
         bases : sequence of str, optional
             Folders of the project that its links may be relative to; the page's own by default.
         rendered : bool
-            Whether Sphinx will not look at Markdown links again (outputs of a cell).
+            Whether the text is HTML of a cell's output: only its links to pages are changed, and
+            no file is copied for it.
 
         Returns
         -------
@@ -82,21 +85,24 @@ class Layout:
         bases = [str(PurePosixPath(page).parent)] if bases is None else bases
 
         def replace_markdown(match):
-            return self._resolve(match[1], page, bases, as_html=rendered) or match[1]
+            return self._resolve(match[1], page, bases) or match[1]
 
         def replace_html(match):
-            return match[1] + (self._resolve(match[2], page, bases, as_html=True) or match[2])
+            how = {"as_html": True, "copy": not rendered}
+            return match[1] + (self._resolve(match[2], page, bases, **how) or match[2])
 
-        return _HTML_LINK.sub(replace_html, _MARKDOWN_LINK.sub(replace_markdown, text))
+        if not rendered:
+            text = _MARKDOWN_LINK.sub(replace_markdown, text)
+        return _HTML_LINK.sub(replace_html, text)
 
-    def _resolve(self, link, page, bases, *, as_html):
+    def _resolve(self, link, page, bases, *, as_html=False, copy=True):
         """New address of a link; None if it stays as it is."""
         if _ELSEWHERE.match(link):
             return None
         path, mark, fragment = unquote(link).partition("#")
         found = self._find_page(path, bases)
         if found is None:
-            for base in bases:
+            for base in bases if copy else ():
                 name = os.path.normpath(PurePosixPath(base) / path)
                 if not name.startswith("..") and (self.project / name).is_file():
                     found = name
@@ -119,13 +125,13 @@ class Layout:
         """The page of the site that a path means, such as ``notebooks/10_2_snore.ipynb``."""
         if match := _EXECUTED.search(path):
             here = next((b.split("/")[1] for b in bases if b.startswith("results/")), self.profile)
-            profiles = [match["profile"], here, self.profile]
+            profiles = [make_slug(match["profile"] or ""), here, self.profile]
         elif match := _NOTEBOOK.search(path):
             profiles = [self.profile]
         else:
             profiles = []
         for profile in profiles:
-            if (page := f"results/{profile}/{match['name']}/executed") in self.pages:
+            if (page := f"results/{profile}/{make_slug(match['name'])}/executed") in self.pages:
                 return page + self.pages[page]
         for base in bases:
             name = os.path.normpath(PurePosixPath(base) / path)

@@ -13,7 +13,7 @@ import pytest
 
 from thesislib.compendium import freshness
 from thesislib.compendium.freshness import (
-    describe_state,
+    describe_all,
     find_results,
     list_changes,
     read_record,
@@ -74,7 +74,7 @@ def results(add_notebook, corpus, tmp_path):
 
 def test_what_cannot_change_a_result_calls_for_no_run(results, corpus, tmp_path):
     parameters, _ = results
-    assert describe_state(NAME, "demo") == "up to date"
+    assert describe_all().endswith("[corpus: up to date]")
     assert list_changes(NAME, {**parameters, "n_jobs": 8, "store": str(tmp_path)}) == []
     (corpus / ".hidden").write_text("no part of it")
     notebook = tmp_path / "notebooks" / f"{NAME}.ipynb"
@@ -105,7 +105,7 @@ def test_a_changed_notebook(results, add_notebook):
     parameters, _ = results
     add_notebook(NAME, "print('another')")
     assert list_changes(NAME, parameters) == ["notebook"]
-    assert describe_state(NAME, "demo") == "out of date"
+    assert describe_all().endswith("[corpus: out of date]")
 
 
 def test_a_changed_library(results, package):
@@ -173,7 +173,7 @@ def test_a_run_that_did_not_end(results):
     parameters, folder = results
     amend(folder, status="running")
     assert list_changes(NAME, parameters) == ["no results"]
-    assert describe_state(NAME, "demo") == ""
+    assert not describe_all().endswith("]")
     (folder / "run.json").write_text("{")
     assert list_changes(NAME, parameters) == ["no results"]
 
@@ -194,7 +194,7 @@ def test_the_overview_depends_on_what_the_others_left(results, add_notebook):
         shutil.copytree(results[1], results[1].with_name(other))
     assert list_changes(OVERVIEW, parameters) == []
     amend(results[1], note="another run")
-    assert list_changes(OVERVIEW, parameters) == [f"demo/{NAME}"]
+    assert list_changes(OVERVIEW, parameters) == [f"corpus/{NAME}"]
 
 
 def test_stamps_follow_links_but_not_for_ever(corpus, tmp_path):

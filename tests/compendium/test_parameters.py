@@ -11,6 +11,7 @@ from thesislib.cli import main
 from thesislib.compendium.parameters import check_parameters, plan_runs, resolve_run
 from thesislib.errors import CorpusError, ParameterError
 from thesislib.reporting.notebooks import list_notebooks, read_parameters, read_title
+from thesislib.reporting.results import find_results
 from thesislib.store import hash_file
 
 PARAMETERS = """\
@@ -128,7 +129,7 @@ def test_a_run_leaves_notebook_tables_and_provenance(project):
     assert record["status"] == "complete"
     assert record["parameters"]["seed"] == 5
     assert record["versions"]["numpy"]
-    assert set(record["outputs"]) == {"tables/table_90_1.csv", "tables/table_90_1.tex"}
+    assert set(record["outputs"]) == {f"tables/table_90_1.{end}" for end in ("csv", "html", "tex")}
     assert record["executed"] == hash_file(executed)
     assert 0 < record["peak_memory_gb"] < 100
     table = (executed.parent / "tables" / "table_90_1.csv").read_text()
@@ -237,3 +238,38 @@ def test_an_empty_value_is_an_empty_text_where_the_default_is_text(project):
 def test_list_shows_what_has_results(project, capsys):
     assert main(["list"]) == 0
     assert "An example" in capsys.readouterr().out
+
+
+def record_results(folder, **parameters):
+    folder.mkdir(parents=True)
+    record = {"notebook": "90_1_example", "status": "complete", "parameters": parameters}
+    (folder / "run.json").write_text(json.dumps(record))
+
+
+def test_results_of_another_corpus_are_not_replaced(project, capsys):
+    own, other = project / "a" / "speech", project / "b" / "speech"
+    for corpus in (own, other):
+        corpus.mkdir(parents=True)
+    name = "90_1_example"
+    folder = find_results(name, {"corpus": str(own)})
+    assert folder == project / "results" / "speech" / name
+    assert find_results(name, {}) == project / "results" / "demo" / name
+    assert find_results(name, {"corpus": str(project / "demo")}).parent.name == "own-demo"
+    record_results(folder, corpus=str(own))
+    assert resolve_run(name, parameters={"corpus": str(own)})["corpus"] == str(own)
+    with pytest.raises(ParameterError, match=f"found results of the corpus {own} in {folder}"):
+        resolve_run(name, parameters={"corpus": str(other)})
+    own.rename(project / "c")  # moved: no folder is there any more
+    assert resolve_run(name, parameters={"corpus": str(other)})
+    record_results(project / "out", corpus="")
+    with pytest.raises(ParameterError, match="found results of the synthetic corpus in"):
+        resolve_run(name, parameters={"corpus": str(other), "results": str(project / "out")})
+    assert main(["list"]) == 0
+    assert "[speech: out of date]" in capsys.readouterr().out
+
+
+def test_a_profile_s_own_corpus_has_the_profile_s_folder(project):
+    (project / "notebooks/parameters/paper/90_1_example.yaml").write_text("corpus: data/snore\n")
+    corpus = {"profile": "paper", "corpus": str(project / "data" / "snore")}
+    assert find_results("90_1_example", corpus).parent.name == "paper"
+    assert find_results("90_1_example", corpus | {"profile": "demo"}).parent.name == "snore"

@@ -38,7 +38,7 @@ ENDLESS = WORKER + "time.sleep(600)\n"
 DYING = WORKER + "time.sleep(3); os.kill(os.getpid(), 9)\n"
 
 
-def test_what_is_up_to_date_starts_no_process(add_notebook, monkeypatch, capsys):
+def test_what_is_up_to_date_starts_no_process(project, add_notebook, monkeypatch, capsys):
     for name in ("90_1_one", "90_2_two", OVERVIEW):
         add_notebook(name)
     names = [OVERVIEW, "90_1_one", "90_2_two"]
@@ -70,8 +70,43 @@ def test_what_is_up_to_date_starts_no_process(add_notebook, monkeypatch, capsys)
     assert started == [("90_1_one", 0)]
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "90_1_one: needs a rerun: notebook, running"
-    assert re.match(r"notebook +state +seconds +tables +figures +corpus", lines[-4])
-    assert lines[-1].split() == ["90_2_two", "up", "to", "date", "-", "1", "0", "-"]
+    assert re.match(r"notebook +state +seconds +tables +figures +corpus", lines[-6])
+    places = str(project / "results" / "demo"), os.path.relpath(project / "results" / "demo")
+    assert lines[-1] == f"Results are in {min(places, key=len)}. Look at them: make report"
+    assert lines[-3].split() == ["90_2_two", "up", "to", "date", "-", "1", "0", "-"]
+
+
+def test_running_cells_are_refreshed_in_place_on_a_terminal_only(monkeypatch, capsys):
+    for is_terminal in (True, False):
+        monkeypatch.setattr(sys.stdout, "isatty", lambda is_terminal=is_terminal: is_terminal)
+        with schedule.Progress(show=True) as shown:
+            shown.running["90_1_one"] = time.perf_counter() - 60, 90.5, 3, 20
+            shown.write("90_2_two: made")
+            shown.write()
+            shown.running.clear()
+        printed = capsys.readouterr().out
+        line = "90_1_one: cell 3 of 20, 1:00, about 0:30 left\n"
+        if is_terminal:
+            assert printed.startswith(f"90_2_two: made\n{line}\x1b[1F\x1b[J{line}\x1b[1F\x1b[J")
+        else:
+            assert printed == "90_2_two: made\n"
+            shown.running["90_1_one"] = time.perf_counter() - 60, 0, 3, 5
+            assert shown._describe() == ["90_1_one: cell 3 of 5, 1:00, about 1:30 left"]
+
+
+def test_a_child_reports_each_cell_and_its_state(add_notebook, monkeypatch):
+    add_notebook("90_1_one")
+    states = []
+
+    class Recorder(dict):
+        def __setitem__(self, name, state):
+            states.append((name, *state[2:]))
+
+    shown = schedule.Progress(show=False)
+    shown.running = Recorder()
+    (outcome,) = schedule.run_side_by_side({"90_1_one": {}}, shown=shown)
+    assert outcome.state == "made"
+    assert states == [("90_1_one", cell, 4) for cell in (1, 2, 3, 4)]
 
 
 def test_a_failure_does_not_stop_the_others(project, add_notebook, capsys):

@@ -75,3 +75,53 @@ def test_confusion_counts_every_clip_once(rng):
     found = confusion(y_true, y_pred, list("abc"))
     assert found.to_numpy().sum() == 99
     assert found.loc["a", "b"] == np.sum((y_true == "a") & (y_pred == "b"))
+
+
+@pytest.mark.parametrize(
+    ("y_true", "y_pred", "message"),
+    [
+        (["a", "b"], ["a"], "y_true, y_pred: found shapes (2,) and (1,), expected (n,) for each"),
+        ([], [], "found shapes (0,) and (0,)"),
+        ([["a"]], [["a"]], "found shapes (1, 1) and (1, 1)"),
+        ("a", "a", "found shapes () and ()"),
+        (["a", None], ["a", "b"], "y_true: found missing values, the first at 1"),
+        ([0.0, 1.0], [np.nan, 1.0], "y_pred: found missing values, the first at 0"),
+        ([0, 1], ["0", "1"], "found texts and numbers, expected labels of one type"),
+    ],
+)
+@pytest.mark.parametrize(
+    "metric",
+    [
+        unweighted_average_recall,
+        accuracy,
+        bootstrap_interval,
+        lambda truth, predicted: confusion(truth, predicted, ["a", "b"]),
+    ],
+)
+def test_labels_that_cannot_be_scored_are_refused(metric, y_true, y_pred, message):
+    with pytest.raises(ParameterError) as caught:
+        metric(y_true, y_pred)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_groups_and_folds_have_the_length_of_the_labels():
+    labels = ["a", "b"] * 5
+    with pytest.raises(ParameterError, match=r"groups: found shapes .* and \(9,\)"):
+        bootstrap_interval(labels, labels, groups=list(range(9)))
+    with pytest.raises(ParameterError, match="groups: found missing values, the first at 0"):
+        bootstrap_interval(labels, labels, groups=[None, *range(9)])
+    with pytest.raises(ParameterError, match=r"folds: found shapes .* and \(1,\)"):
+        score_folds(labels, labels, [1])
+
+
+def test_a_confusion_matrix_leaves_no_clip_out():
+    with pytest.raises(ParameterError, match="classes: found no 'c', expected all labels"):
+        confusion(["a", "a", "b"], ["a", "c", "b"], ["a", "b"])
+
+
+def test_no_interval_where_a_class_is_in_one_group():
+    y_true = np.repeat([f"class {i}" for i in range(12)], 10)
+    y_pred = np.where(np.arange(120) % 10 < 7, y_true, np.roll(y_true, 10))
+    with pytest.warns(UserWarning, match="no interval: class class 0: one group"):
+        assert np.isnan(bootstrap_interval(y_true, y_pred, groups=y_true)).all()

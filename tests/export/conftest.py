@@ -11,7 +11,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
     """Serve ``server.files``.
 
     It is busy for the first ``n_busy`` requests, cuts the first ``n_cuts`` answers of more than
-    ``cut_above`` bytes in the middle, waits ``delay_s``, and may know no Range.
+    ``cut_above`` bytes in the middle, waits ``delay_s``, and may know no Range. ``headers``
+    replaces headers of its answers (None: left out), and ``moved`` is the host of all files.
     """
 
     def do_GET(self):
@@ -21,6 +22,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         content = server.files.get(self.path.lstrip("/"))
         if content is None:
             return self.send_error(404)
+        if server.moved and server.moved != self.headers["Host"]:
+            self.send_response(302)
+            self.send_header("Location", f"http://{server.moved}{self.path}")
+            return self.end_headers()
         if server.n_busy > 0:
             server.n_busy -= 1
             return self.send_error(503)
@@ -33,7 +38,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if start:
             self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
         body = content[start:]
-        self.send_header("Content-Length", str(len(body)))
+        for name, value in ({"Content-Length": str(len(body))} | server.headers).items():
+            if value is not None:
+                self.send_header(name, value)
         self.end_headers()
         time.sleep(server.delay_s)
         if server.n_cuts > 0 and len(body) > server.cut_above:
@@ -47,9 +54,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def file_server(monkeypatch):
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as httpd:
         httpd.files, httpd.requests, httpd.n_cuts, httpd.n_busy = {}, [], 0, 0
+        httpd.headers, httpd.moved = {}, ""
         httpd.knows_range, httpd.delay_s, httpd.cut_above = True, 0, 100_000
         httpd.url = f"http://127.0.0.1:{httpd.server_port}"
         threading.Thread(target=httpd.serve_forever, args=(0.01,), daemon=True).start()

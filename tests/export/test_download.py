@@ -124,6 +124,53 @@ def test_no_server_is_said_with_what_is_kept(tmp_path, server, monkeypatch):
         fetch_file(f"{url}/a.bin", tmp_path / "a.bin", sha256=SHA256)
 
 
+def test_what_is_sent_is_limited_while_it_is_written(server, tmp_path):
+    server.headers = {"Content-Length": None}
+    for limit in ({"size": 100_000}, {"max_bytes": 100_000}):
+        with pytest.raises(DownloadError, match=r"a\.bin: found over 100000 bytes"):
+            fetch_file(f"{server.url}/a.bin", tmp_path / "a.bin", sha256=SHA256, **limit)
+        assert listing(tmp_path) == []
+    fetch_file(f"{server.url}/a.bin", tmp_path / "a.bin", sha256=SHA256)
+
+
+def test_a_disk_that_fills_up_is_named_and_what_came_is_kept(server, mount_disk):
+    disk, server.headers = mount_disk(200), {"Content-Length": None}
+    with pytest.raises(DownloadError, match=r"a\.bin: cannot be written to .*No space left"):
+        fetch_file(f"{server.url}/a.bin", disk / "a.bin", sha256=SHA256)
+    assert CONTENT.startswith((disk / ".a.bin.part").read_bytes())
+    assert (disk / ".a.bin.part").stat().st_size > 0
+
+
+@pytest.mark.parametrize(
+    ("headers", "message"),
+    [
+        ({"Content-Encoding": "gzip"}, "found content encoding 'gzip', expected none"),
+        ({"Content-Length": "abc"}, "found Content-Length 'abc', expected a number"),
+        ({"Content-Length": "-1"}, "found Content-Length '-1', expected a number"),
+    ],
+)
+def test_headers_that_are_no_good_are_named(server, tmp_path, headers, message):
+    server.headers = headers
+    with pytest.raises(DownloadError, match=message):
+        fetch_file(f"{server.url}/a.bin", tmp_path / "a.bin", sha256=SHA256)
+    assert listing(tmp_path) == []
+
+
+def test_what_came_before_each_cut_is_kept(server, tmp_path, monkeypatch):
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+    server.knows_range, server.n_cuts = False, 99
+    server.files = {"a.bin": CONTENT[:60_000]}
+    with pytest.raises(DownloadError, match=r"no new byte in 4 attempts.*30000 bytes are kept"):
+        fetch_file(f"{server.url}/a.bin", tmp_path / "a.bin", sha256=SHA256)
+    assert (tmp_path / ".a.bin.part").read_bytes() == CONTENT[:30_000]
+
+
+def test_a_redirect_to_another_host_is_named(server, tmp_path):
+    server.moved = f"localhost:{server.server_port}"
+    with pytest.warns(UserWarning, match=rf"a\.bin: redirected to {server.moved}"):
+        fetch_file(f"{server.url}/a.bin", tmp_path / "a.bin", sha256=SHA256)
+
+
 @pytest.mark.parametrize("url", ["http://", "a.zip", "ftp://127.0.0.1/a.zip"])
 def test_what_is_no_address_is_said_at_once(tmp_path, url):
     with pytest.raises(DownloadError, match=r"not an http\(s\) address"):

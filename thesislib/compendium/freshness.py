@@ -12,43 +12,26 @@ the library and the parameters.
 import hashlib
 import json
 import os
-import platform
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from thesislib import __version__
 from thesislib.compendium.parameters import read_limits
-from thesislib.places import (
-    project_root,
-    published_folder,
-    results_folder,
-    weights_folder,
+from thesislib.places import project_root, published_folder, weights_folder
+from thesislib.reporting.notebooks import (
+    OVERVIEW,
+    list_notebooks,
+    read_cells,
+    read_parameters,
+    read_title,
 )
-from thesislib.reporting.notebooks import OVERVIEW, PROFILES, read_cells, read_parameters
-from thesislib.reporting.results import find_results, list_folders, read_record
+from thesislib.reporting.results import find_results, list_folders, list_places, read_record
 from thesislib.store import hash_file, hash_parameters
-
-#: Libraries whose versions can change a number.
-LIBRARIES = (
-    "numpy scipy pandas scikit-learn librosa soundfile soxr torch torchvision opensmile matplotlib"
-).split()
+from thesislib.workers import describe_versions
 
 #: Inputs of a run, and their names in a list of changes.
 WHAT = {"notebook": "notebook", "code": "thesislib", "published": "published tables"}
 
 #: Parameters that do not affect results: folders and the number of processes.
 WITHOUT_EFFECT = ("n_jobs", "results", "store")
-
-
-def describe_versions():
-    """Python, this package, and the libraries that can change a number."""
-    versions = {"python": platform.python_version(), "thesislib": __version__}
-    for name in LIBRARIES:
-        try:
-            versions[name] = version(name)
-        except PackageNotFoundError:
-            versions[name] = None
-    return versions
 
 
 def describe_inputs(name, parameters):
@@ -88,9 +71,9 @@ def describe_inputs(name, parameters):
     }
     if name == OVERVIEW:
         inputs["results"] = {
-            f"{profile}/{folder.name}": hash_file(folder / "run.json")
-            for profile in PROFILES
-            for folder in list_folders(results_folder() / profile)
+            f"{place.name}/{folder.name}": hash_file(folder / "run.json")
+            for place in list_places()
+            for folder in list_folders(place)
             if folder.name != OVERVIEW
         }
     return inputs
@@ -186,23 +169,24 @@ def describe_changes(changes):
     return f"needs a rerun: {', '.join(changes)}" if changes else "up to date"
 
 
-def describe_state(name, profile):
-    """Whether a notebook's results are those that their own parameters would give now.
-
-    Returns
-    -------
-    str
-        ``up to date`` or ``out of date``; empty if there are no complete results.
+def describe_all():
+    """Describe every notebook: its title, and the state of its results by profile or corpus.
 
     Examples
     --------
-    >>> describe_state("10_2_snore", "none")
-    ''
+    >>> "10_2_snore               10.2 Snore sound recognition" in describe_all()
+    True
     """
-    record = read_record(find_results(name, {"profile": profile}))
-    if record is None:
-        return ""
-    return "out of date" if list_changes(name, record["parameters"], record) else "up to date"
+    lines = []
+    for name in list_notebooks():
+        states = []
+        for place in list_places():
+            if record := read_record(place / name):
+                changes = list_changes(name, record["parameters"], record)
+                states.append(f"{place.name}: {'out of' if changes else 'up to'} date")
+        results = f"  [{', '.join(states)}]" if states else ""
+        lines.append(f"{name:24} {read_title(name)}{results}")
+    return "\n".join(lines)
 
 
 def _differences(text, before, now):

@@ -4,7 +4,9 @@ A name must be declared in the notebook, a value must have the type of its defau
 ``notebooks/parameters/limits.yaml`` must allow it.
 """
 
+import ast
 import difflib
+import json
 import os
 import re
 from collections import Counter
@@ -14,14 +16,17 @@ import yaml
 
 from thesislib.compendium.checks import check_run
 from thesislib.errors import ParameterError, check_number, check_option
-from thesislib.places import notebooks_folder, project_root, read_plain
+from thesislib.places import notebooks_folder, project_root
 from thesislib.reporting.notebooks import (
     OVERVIEW,
     PROFILES,
     list_notebooks,
+    profile_file,
     read_cells,
     read_parameters,
+    read_title,
 )
+from thesislib.reporting.notebooks import read_profile as read_values
 from thesislib.reporting.results import find_results, read_record
 
 #: Environment variable that names the folder which a notebook's run writes into.
@@ -42,15 +47,13 @@ def read_profile(name, profile):
     ParameterError
         If the profile has no values for this notebook, or they are no mapping.
     """
-    check_option("profile", profile, PROFILES)
-    path = notebooks_folder() / "parameters" / profile / f"{name}.yaml"
-    if profile == "demo" or (name == OVERVIEW and not path.is_file()):
-        return {}
-    if not path.is_file():
-        raise ParameterError(f"profile: found no {path.name} under parameters/{profile}")
-    values = read_plain(path, error=ParameterError) or {}
-    if not isinstance(values, dict):
-        raise ParameterError(f"{path}: found {type(values).__name__}, expected name: value lines")
+    path = profile_file(name, check_option("profile", profile, PROFILES))
+    if not path.is_file() and profile != "demo" and name != OVERVIEW:
+        raise ParameterError(
+            f"profile: found no notebooks/parameters/{profile}/{path.name}, expected one "
+            "(copy that of the notebook which it is a copy of)"
+        )
+    values = read_values(name, profile)
     if values.get("corpus"):
         # A profile is part of the project, so its corpus is relative to the project.
         values["corpus"] = str(project_root() / values["corpus"])
@@ -96,6 +99,38 @@ def check_parameters(name, values):
     if problems:
         raise ParameterError("\n".join(problems))
     return resolved
+
+
+def describe_parameters(name):
+    """Describe the parameters of a notebook: type, meaning, and value in each profile.
+
+    The meaning is the comment behind the value in the notebook's cell of parameters.
+
+    Examples
+    --------
+    >>> print(describe_parameters("10_2_snore"))
+    10_2_snore: 10.2 Snore sound recognition: Deep Spectrum
+    <BLANKLINE>
+    profile (str): demo, paper or public
+        demo    "demo"
+    ...
+    """
+    check_option("notebook", name, list_notebooks())
+    (cell,) = (cell for cell in read_cells(name) if "parameters" in cell["tags"])
+    ends = {node.targets[0].id: node.end_lineno for node in ast.parse(cell["source"]).body}
+    rows, limits = cell["source"].splitlines(), read_limits()
+    profiles = {profile: read_values(name, profile) for profile in PROFILES[1:]}
+    lines = [f"{name}: {read_title(name)}"]
+    for key, value in read_parameters(name).items():
+        meaning = [rows[ends[key] - 1].partition("  # ")[2]]
+        options = limits.get(key, {}).get("options", ())
+        meaning += [f"one of {', '.join(options)}"] if options and not meaning[0] else []
+        title = f"{key} ({type(value).__name__})"
+        lines += ["", ": ".join([title, *filter(None, meaning)])]
+        values = {"demo": value} | {p: own.get(key, value) for p, own in profiles.items()}
+        values = {p: v for p, v in values.items() if p == "demo" or v != value}
+        lines += [f"    {p:8}{json.dumps(v, ensure_ascii=False)}" for p, v in values.items()]
+    return "\n".join(lines)
 
 
 def _check_type(key, value, default):
@@ -160,14 +195,24 @@ def resolve_run(name, *, profile="demo", parameters=None):
     for key in ("results", "store"):  # need not exist yet
         if values.get(key):
             values[key] = os.path.abspath(values[key])
-    folder = find_results(name, values)
-    other = (read_record(folder) or {}).get("notebook", name)
-    if other != name:
-        raise ParameterError(
-            f"{name}: results: found results of {other} in {folder}, expected another folder"
-        )
+    _check_replaced(name, find_results(name, values), values.get("corpus", ""))
     is_path = {key for key, limit in limits.items() if limit.get("is") == "path"}
     return {key: _resolve_path(v) if key in is_path else v for key, v in values.items()}
+
+
+def _check_replaced(name, folder, corpus):
+    """Reject results of another notebook, or of another corpus, in the folder of a run."""
+    record = read_record(folder) or {}
+    other, place = record.get("notebook", name), record.get("parameters", {}).get("corpus", corpus)
+    if other == name and name != OVERVIEW and os.path.abspath(place) != os.path.abspath(corpus):
+        # A corpus may have been moved.
+        if Path(place).name != Path(corpus).name or Path(place).exists():
+            other = f"the corpus {place}" if place else "the synthetic corpus"
+    if other != name:
+        raise ParameterError(
+            f"{name}: results: found results of {other} in {folder}, expected another folder "
+            "(-p results=DIR); or remove them"
+        )
 
 
 def _check_name(name):

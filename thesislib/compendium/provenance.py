@@ -30,7 +30,7 @@ from thesislib.reporting.notebooks import read_parameters
 from thesislib.reporting.published import load_published
 from thesislib.reporting.results import find_results, publish, stage, write_record
 from thesislib.reporting.scores import ScoreTable, compare_planned
-from thesislib.reporting.tables import join_published, table_stem, write_table
+from thesislib.reporting.tables import ResultTable, join_published, table_stem, write_table
 from thesislib.store import hash_file, write_atomically
 
 
@@ -104,6 +104,25 @@ class Run:
         """Record a plain value: a count, a choice, a share of ties."""
         self.notes[key] = value
 
+    def configure(self, estimator, prefix="", **others):
+        """Set an estimator's parameters from the notebook's parameters of the same names.
+
+        Parameters
+        ----------
+        estimator : estimator
+        prefix : str
+            Beginning of the notebook's names, such as ``mlp_``; ``device`` has none.
+        **others
+            Further parameters of the estimator.
+
+        Returns
+        -------
+        estimator
+        """
+        names = {name: prefix + name for name in estimator.get_params()} | {"device": "device"}
+        own = {name: self.parameters[key] for name, key in names.items() if key in self.parameters}
+        return estimator.set_params(**own | others)
+
     def lap(self, step):
         """Record the seconds since the last call under a step's name."""
         now = time.perf_counter()
@@ -130,7 +149,7 @@ class Run:
             parts.append("given weights: " + ", ".join(trained))
         return "; ".join(parts)
 
-    def table(self, number, ours, *, caption, published=None, keys=(), scores=()):
+    def table(self, number, ours, *, caption, published=None, keys=(), scores=(), within=()):
         """Write a table of the thesis: ours, and below it the printed one.
 
         Parameters
@@ -143,13 +162,13 @@ class Run:
         caption : str
         published : str or None
             Number of the printed table; None where the thesis prints none.
-        keys, scores : sequence of str
+        keys, scores, within : sequence of str
             As in :func:`~thesislib.reporting.tables.join_published`.
 
         Returns
         -------
-        pandas.DataFrame
-            What was written.
+        ResultTable
+            What was written, shown in the thesis's layout.
         """
         if isinstance(ours, ScoreTable):
             self._write_predictions(number, ours)
@@ -159,10 +178,11 @@ class Run:
         if "corpus_kind" not in ours:
             ours["corpus_kind"] = ", ".join(kinds)
         printed = None if published is None else load_published(published)
-        table = join_published(ours, printed, keys=keys, scores=scores, comparable=self.comparable)
+        names = {"keys": keys, "scores": scores, "within": within}
+        table = join_published(ours, printed, comparable=self.comparable, **names)
         full = f"{caption} Ours: {self.label}."
         self.outputs += write_table(table, number, self.folder / "tables", caption=full)
-        return table
+        return ResultTable(table, number, caption=full)
 
     def _write_predictions(self, number, scores):
         predictions = scores.predictions
@@ -229,15 +249,10 @@ class Run:
         return list(dict.fromkeys([*filter(None, [text]), *others]))
 
     def finish(self):
-        """Show the remarks, write the final ``run.json`` and replace the finished results.
-
-        Returns
-        -------
-        Path
-            Of ``run.json`` among the results.
-        """
+        """Show the remarks, write the final ``run.json`` and replace the finished results."""
         if self.remarks:
-            display(Markdown("Remarks: " + "; ".join(map(markdown, self.remarks)) + "."))
+            remarks = "; ".join(markdown(text.rstrip(".")) for text in self.remarks)
+            display(Markdown(f"Remarks: {remarks}."))
         self._durations["total"] = round(time.perf_counter() - self._started, 3)
         self._write("complete")
         if self._replaces:
@@ -245,7 +260,6 @@ class Run:
             copy = stage(self.results)
             shutil.copytree(self.folder, copy, dirs_exist_ok=True)
             publish(copy, self.results)
-        return self.results / "run.json"
 
     def _write(self, status):
         record = {

@@ -19,6 +19,7 @@ import zmq
 from jupyter_client import AsyncKernelManager
 from jupyter_client.kernelspec import KernelSpec
 from nbclient.exceptions import DeadKernelError
+from papermill.engines import NBClientEngine, papermill_engines
 from papermill.exceptions import PapermillExecutionError
 
 from thesislib.compendium.freshness import find_changes
@@ -42,6 +43,26 @@ _START = (
     "from thesislib.workers import follow_parent; follow_parent({}); "
     "from ipykernel.kernelapp import launch_new_instance; launch_new_instance()"
 )
+
+
+class ReportingEngine(NBClientEngine):
+    """papermill's engine, which also reports the number of each cell that begins."""
+
+    @classmethod
+    def execute_managed_notebook(cls, nb_man, kernel_name, report=None, **options):
+        """Execute the cells; ``report(cell, n_cells)`` is called before each."""
+        start = nb_man.cell_start
+
+        def start_cell(cell, cell_index=None, **settings):
+            if report is not None:
+                report(cell_index + 1, len(nb_man.nb.cells))
+            start(cell, cell_index, **settings)
+
+        nb_man.cell_start = start_cell
+        return super().execute_managed_notebook(nb_man, kernel_name, **options)
+
+
+papermill_engines.register("thesis", ReportingEngine)
 
 
 class NotebookError(ThesisError):
@@ -119,7 +140,7 @@ def run_kernel(execute):
                 raise DeadKernelError(f"its kernel did not start ({error})") from error
 
 
-def execute_notebook(name, values, *, progress=False, force=True):
+def execute_notebook(name, values, *, report=None, force=True):
     """Execute a notebook with checked parameters, and replace its results.
 
     Two processes with the same folder of results run one after the other. Finished results are
@@ -131,7 +152,8 @@ def execute_notebook(name, values, *, progress=False, force=True):
     values : dict
         Parameters that differ from the notebook's defaults, as from
         :func:`~thesislib.compendium.parameters.resolve_run`.
-    progress : bool
+    report : callable, optional
+        Called as ``report(cell, n_cells)`` before each cell.
     force : bool
         Run again although another process, which this one had to wait for, has just done so.
 
@@ -154,7 +176,7 @@ def execute_notebook(name, values, *, progress=False, force=True):
         staged = stage(folder)
         os.environ[STAGED_VARIABLE] = str(staged)
         try:
-            _execute(name, values, staged, progress)
+            _execute(name, values, staged, report)
         except (NotebookError, OSError) as error:
             log = "\n\n".join([str(error), *getattr(error, "__notes__", [])])
             failed = keep_failed(staged, folder, log)
@@ -168,7 +190,7 @@ def execute_notebook(name, values, *, progress=False, force=True):
     return True
 
 
-def _execute(name, values, staged, progress):
+def _execute(name, values, staged, report):
     executed = staged / "executed.ipynb"
     try:
         run_kernel(
@@ -180,7 +202,9 @@ def _execute(name, values, staged, progress):
                 kernel_manager_class=OwnKernelManager,
                 language="python",
                 cwd=notebooks_folder(),
-                progress_bar=progress,
+                engine_name="thesis",
+                report=report,
+                progress_bar=False,
                 start_timeout=300,
             )
         )

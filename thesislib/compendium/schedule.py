@@ -9,6 +9,7 @@ removes its temporary files, and exits.
 import contextlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -18,13 +19,16 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
+from thesislib.compendium.checks import describe_work
 from thesislib.compendium.freshness import describe_changes, find_changes
 from thesislib.compendium.parameters import plan_runs
 from thesislib.errors import ThesisError, check_number
-from thesislib.reporting.notebooks import OVERVIEW, read_cells, read_parameters
+from thesislib.reporting.notebooks import OVERVIEW, list_notebooks, read_cells, read_parameters
 from thesislib.reporting.results import find_results, read_record
-from thesislib.workers import PATIENCE_S, end_process
+from thesislib.workers import PATIENCE_S, end_process, open_cluster
 
+#: Seconds between lines about running notebooks, where these cannot be refreshed in place.
+LOG_S = 60
 #: Memory of a notebook without an earlier run.
 USUAL_MEMORY_GB = 2.0
 
@@ -82,6 +86,26 @@ def describe_outcomes(outcomes):
     return "\n".join(line.format(*row) for row in rows)
 
 
+def run_command(
+    names, *, jobs=None, force=False, quiet=False, dry_run=False, dask=None, **settings
+):
+    """``thesis run``: run notebooks, or describe what would run; returns the exit code."""
+    names = list_notebooks() if names == ["all"] else names
+    settings["parameters"] = dict(settings.get("parameters", ()))
+    if dry_run:
+        for name, values in plan_runs(names, **settings).items():
+            print(f"{name}: {describe_changes(find_changes(name, values))}")
+            print(describe_work(name, {**read_parameters(name), **values}))
+        return 0
+    with open_cluster(dask, n_workers=jobs):
+        outcomes = run_all(names, jobs=jobs, force=force, progress=not quiet, **settings)
+    print(describe_outcomes(outcomes))
+    folders = dict.fromkeys(each.folder.parent for each in outcomes)
+    places = ", ".join(min(str(each), os.path.relpath(each), key=len) for each in folders)
+    print(f"\nResults are in {places}. Look at them: make report")
+    return int(any(outcome.state == "FAILED" for outcome in outcomes))
+
+
 def run_all(names, *, jobs=None, force=False, progress=True, **options):
     """Run what is not up to date, several notebooks side by side, the longest first.
 
@@ -96,7 +120,7 @@ def run_all(names, *, jobs=None, force=False, progress=True, **options):
     force : bool
         Run what is up to date, too.
     progress : bool
-        Show a bar over the cells where one notebook runs alone.
+        Show the running cell of each notebook, the elapsed time and a rough rest.
     **options
         Of :func:`~thesislib.compendium.parameters.plan_runs`.
 
@@ -125,14 +149,70 @@ def run_all(names, *, jobs=None, force=False, progress=True, **options):
                 print(f"{name}: {describe_changes(changes)}, running", flush=True)
             else:
                 outcomes[name] = Outcome(name, "up to date", find_results(name, plan))
-        bar = progress and len(due) == 1 and sys.stderr.isatty()
-        for outcome in run_side_by_side(due, jobs=jobs, bar=bar, force=force):
-            outcomes[outcome.name] = outcome
-            print(outcome, flush=True)
+        with Progress(show=progress) as shown:
+            for outcome in run_side_by_side(due, jobs=jobs, shown=shown, force=force):
+                outcomes[outcome.name] = outcome
+                shown.write(str(outcome))
     return [outcomes[name] for name in plans]
 
 
-def run_side_by_side(plans, *, jobs=None, bar=False, force=True):
+class Progress:
+    """The running cell, elapsed time and rough rest of each notebook, a line each.
+
+    On a terminal the lines are refreshed in place; elsewhere they are printed now and then.
+
+    Examples
+    --------
+    >>> with Progress(show=False) as shown:
+    ...     shown.write("10_2_snore: made in 9 s, 3 tables, 2 figures")
+    10_2_snore: made in 9 s, 3 tables, 2 figures
+    """
+
+    def __init__(self, *, show):
+        self.running, self._height = {}, 0
+        self._is_terminal, self._show = show and sys.stdout.isatty(), show
+        self._lock, self._ended = threading.Lock(), threading.Event()
+
+    def __enter__(self):
+        if self._show:
+            threading.Thread(target=self._refresh, daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        self._ended.set()
+        self.running.clear()
+        self.write()
+
+    def _refresh(self):
+        while not self._ended.wait(0.5 if self._is_terminal else LOG_S):
+            self.write(*([] if self._is_terminal else self._describe()))
+
+    def _describe(self):
+        now, lines = time.perf_counter(), []
+        for name, (started, usual_s, cell, n_cells) in sorted(self.running.copy().items()):
+            elapsed_s = now - started
+            # From the last run, else from the cells so far, which are no equal steps.
+            rest_s = (usual_s or elapsed_s * n_cells / max(cell - 1, 1)) - elapsed_s
+            rest = f", about {_clock(rest_s)} left" if cell > 1 and rest_s > 0 else ""
+            lines.append(f"{name}: cell {cell} of {n_cells}, {_clock(elapsed_s)}{rest}")
+        return lines
+
+    def write(self, *lines):
+        """Print lines above those of the running notebooks."""
+        with self._lock:
+            below = self._describe() if self._is_terminal else []
+            width = shutil.get_terminal_size().columns - 1
+            text = f"\x1b[{self._height}F\x1b[J" if self._height else ""
+            text += "".join(f"{line}\n" for line in [*lines, *(line[:width] for line in below)])
+            print(text, end="", flush=True)
+            self._height = len(below)
+
+
+def _clock(seconds):
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02}"
+
+
+def run_side_by_side(plans, *, jobs=None, shown=None, force=True):
     """Run notebooks in processes, the longest first.
 
     Parameters
@@ -141,8 +221,7 @@ def run_side_by_side(plans, *, jobs=None, bar=False, force=True):
         Notebook to parameters that differ from its defaults.
     jobs, force
         As in :func:`run_all`.
-    bar : bool
-        Show a bar over the cells.
+    shown : Progress, optional
 
     Yields
     ------
@@ -155,7 +234,7 @@ def run_side_by_side(plans, *, jobs=None, bar=False, force=True):
     if len(plans) > 1:
         workers = "1 worker" if n_jobs == 1 else f"{n_jobs} workers"
         print(f"{len(plans)} notebooks, {n_beside} side by side with {workers} each", flush=True)
-    children = _Children(bar=bar, force=force)
+    children = _Children(shown or Progress(show=False), force=force)
     with ThreadPoolExecutor(n_beside) as pool:
         try:
             tasks = []
@@ -219,16 +298,20 @@ def expect_memory_gb(name, values):
 
 def expect_seconds(name, values):
     """Duration of the last run; else by the amount of code, which orders the notebooks well."""
-    record = read_record(find_results(name, values)) or {}
     usual = sum(len(cell["source"]) for cell in read_cells(name) if cell["kind"] == "code") / 250
-    return record.get("durations_s", {}).get("total", usual)
+    return _read_seconds(name, values) or usual
+
+
+def _read_seconds(name, values):
+    record = read_record(find_results(name, values)) or {}
+    return record.get("durations_s", {}).get("total", 0)
 
 
 class _Children:
     """The processes of a batch; none of them outlives it."""
 
-    def __init__(self, *, bar, force):
-        self.bar, self.force = bar, force
+    def __init__(self, shown, *, force):
+        self.shown, self.force = shown, force
         # A kernel's working folder is not the user's.
         folders = ("THESIS_ROOT", "THESIS_RESULTS", "THESIS_STORE", "THESIS_WEIGHTS")
         named = {key: os.path.abspath(os.environ[key]) for key in folders if os.environ.get(key)}
@@ -248,22 +331,28 @@ class _Children:
                     [sys.executable, "-P", "-m", "thesislib.compendium.schedule"],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
-                    stderr=None if self.bar else log,
+                    stderr=log,
                     env=self.environment,
                     process_group=0,  # an interrupt from the keyboard is the parent's alone
                 )
                 self._running.add(process)
-            task = {"name": name, "values": values, "progress": self.bar, "force": self.force}
+            task = {"name": name, "values": values, "force": self.force}
             with contextlib.suppress(BrokenPipeError):
                 process.stdin.write(json.dumps(task).encode() + b"\n")
                 process.stdin.flush()
-            line = process.stdout.read()
+            usual_s, outcome = _read_seconds(name, values), None
+            for line in process.stdout:
+                outcome = json.loads(line)
+                if "cell" in outcome:
+                    state = (started, usual_s, outcome["cell"], outcome["n_cells"])
+                    self.shown.running[name] = state
+            self.shown.running.pop(name, None)
             process.wait()
             with self._lock:
                 self._running.discard(process)
             seconds = time.perf_counter() - started
-            if line:
-                return Outcome(name, folder=folder, seconds=seconds, **json.loads(line))
+            if outcome and "state" in outcome:
+                return Outcome(name, folder=folder, seconds=seconds, **outcome)
             log.seek(max(0, log.seek(0, os.SEEK_END) - 2000))
             error = f"its process ended with code {process.returncode}\n"
             error += log.read().decode(errors="replace")
@@ -294,12 +383,16 @@ def _execute_task():
 
     from thesislib.compendium.run import execute_notebook
 
+    def write(**line):
+        print(json.dumps(line), file=output, flush=True)
+
+    def report(cell, n_cells):
+        write(cell=cell, n_cells=n_cells)
+
     try:
-        outcome = {"state": "made" if execute_notebook(**task) else "up to date"}
+        write(state="made" if execute_notebook(**task, report=report) else "up to date")
     except ThesisError as error:
-        outcome = {"state": "FAILED", "error": str(error)}
-    with output:
-        output.write(json.dumps(outcome) + "\n")
+        write(state="FAILED", error=str(error))
 
 
 def _watch_input():

@@ -19,12 +19,13 @@ def list_results(profile="demo"):
     return [n for n in list_notebooks() if read_record(find_results(n, {"profile": profile}))]
 
 
-def verify_all(names, *, profile="demo", empty_store=False, jobs=None):
+def verify_all(names=(), *, profile="demo", empty_store=False, jobs=None):
     """Run notebooks again, beside their results, and compare every table; print a line for each.
 
     Parameters
     ----------
     names : sequence of str
+        Default: all that have results.
     profile : {"demo", "paper", "public"}
     empty_store : bool
         Compute every feature and model again, too.
@@ -44,6 +45,7 @@ def verify_all(names, *, profile="demo", empty_store=False, jobs=None):
     """
     if jobs is not None:
         check_number("jobs", jobs, low=1, integer=True)
+    names = list_results(profile) if list(names) in ([], ["all"]) else names
     records = {name: _read_complete(name, profile) for name in names}
     if not records:
         print(f"no results in the profile {profile}; nothing to verify")

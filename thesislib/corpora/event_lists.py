@@ -30,16 +30,20 @@ def index_recipes(recipes, *, label, folder):
     -------
     DataFrame
         ``file``, ``label``, ``event_present``, ``onset_s``, ``offset_s`` (NaN where there is no
-        event), ``ebr_db``, ``background``.
+        event), ``ebr_db``, ``background`` (its class), and the files ``event_source`` (empty
+        without an event) and ``background_source``.
     """
     rows = recipes.reindex(
         columns=["event_start_in_mixture_seconds", "event_length_seconds", "ebr"]
     )
     onset_s, length_s, ebr_db = (rows[column].astype(float) for column in rows)
+    sources = recipes.reindex(columns=["event_path", "bg_path"]).fillna("")
     index = {"file": f"{folder}/" + recipes["mixture_audio_filename"], "label": label}
     index |= {"event_present": recipes["event_present"].astype(bool)}
     index |= {"onset_s": onset_s, "offset_s": onset_s + length_s, "ebr_db": ebr_db}
-    return pd.DataFrame(index | {"background": recipes["bg_classname"]})
+    index |= {"background": recipes["bg_classname"]}
+    index |= {"event_source": sources["event_path"], "background_source": sources["bg_path"]}
+    return pd.DataFrame(index)
 
 
 def read_recipes(path):

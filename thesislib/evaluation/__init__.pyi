@@ -5,7 +5,7 @@ from .autoencoder_trials import (
     FoldTrial as FoldTrial,
 )
 from .autoencoder_trials import (
-    describe_losses as describe_losses,
+    describe_training as describe_training,
 )
 from .autoencoder_trials import (
     learn_setting as learn_setting,
@@ -24,6 +24,9 @@ from .candidates import (
 )
 from .candidates import (
     join_seeds as join_seeds,
+)
+from .candidates import (
+    mean_folds as mean_folds,
 )
 from .candidates import (
     mean_score as mean_score,
@@ -59,7 +62,10 @@ from .event_scores import (
     choose_threshold as choose_threshold,
 )
 from .event_scores import (
-    describe_events as describe_events,
+    describe_rates as describe_rates,
+)
+from .event_scores import (
+    tabulate_events as tabulate_events,
 )
 from .events import (
     count_events as count_events,
@@ -116,13 +122,7 @@ from .predictions import (
     Predictions as Predictions,
 )
 from .predictions import (
-    choose_both as choose_both,
-)
-from .predictions import (
     choose_nested as choose_nested,
-)
-from .predictions import (
-    rank_published as rank_published,
 )
 from .search import (
     evaluate_bags as evaluate_bags,

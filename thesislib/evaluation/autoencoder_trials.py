@@ -9,11 +9,13 @@ development part (10.1), or :class:`FoldTrial`, scored in cross-validation (8.1)
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
+import pandas as pd
 from sklearn.base import BaseEstimator, clone
 
 from thesislib.corpora.index import Corpus
 from thesislib.errors import ParameterError
-from thesislib.evaluation.metrics import accuracy, bootstrap_interval, score_folds
+from thesislib.evaluation.comparison import score
+from thesislib.evaluation.metrics import accuracy, score_folds
 from thesislib.evaluation.validation import evaluate_folds, evaluate_partitions
 from thesislib.representations.crossfit import CrossFittedFeatures
 from thesislib.representations.extraction import Reading, describe, read_items
@@ -122,7 +124,9 @@ class FoldTrial:
     -----
     Called like an :class:`AutoencoderTrial`, it returns a dict: ``n_features``;
     ``accuracy_percent``, the mean over the folds, and ``accuracy_std_percent``;
-    ``accuracy_pooled_percent`` over all folds' tests, with the ends of its 95 % interval.
+    ``accuracy_pooled_percent`` over all folds' tests, with the ends of its 95 % interval, and
+    ``unit``, ``n_clips``, ``n_groups`` and ``interval_note``, as from
+    :func:`~thesislib.evaluation.comparison.score`.
     """
 
     corpus: Corpus
@@ -132,7 +136,7 @@ class FoldTrial:
     classifier: BaseEstimator
     reading: Reading | None = None
     fit_on: str = "train"
-    n_resamples: int = 1000
+    n_resamples: int = 2000
     seed: int = 0
 
     def __call__(self, **parameters):
@@ -151,23 +155,21 @@ class FoldTrial:
             learnt.features, corpus.labels, corpus.folds(), classifier=self.classifier, n_inner=0
         ).nested
         by_fold = score_folds(tested.truth, tested.predicted, tested.folds, metric=accuracy)
-        low, high = bootstrap_interval(
-            tested.truth,
-            tested.predicted,
-            groups=corpus.groups[tested.rows],
-            metric=accuracy,
-            n_resamples=self.n_resamples,
-            seed=self.seed,
-        )
+        table = pd.DataFrame({"file": tested.rows, "group": corpus.groups[tested.rows]})
+        table = table.assign(fold=tested.folds, truth=tested.truth, prediction=tested.predicted)
+        options = {"n_resamples": self.n_resamples, "random_state": self.seed}
+        pooled = score(table, metric="accuracy", **options)
         scores = {
             "accuracy_percent": by_fold["mean"],
             "accuracy_std_percent": by_fold["std"],
             "accuracy_pooled_percent": by_fold["pooled"],
-            "accuracy_pooled_low_percent": low,
-            "accuracy_pooled_high_percent": high,
+            "accuracy_pooled_low_percent": pooled["low"],
+            "accuracy_pooled_high_percent": pooled["high"],
         }
         scores = {name: round(100 * value, 2) for name, value in scores.items()}
-        return {"n_features": learnt.estimator.code_size, **scores}
+        units = {name: pooled[name] for name in ("unit", "n_clips", "n_groups")}
+        units["interval_note"] = pooled["note"]
+        return {"n_features": learnt.estimator.code_size, **scores, **units}
 
     def identify(self):
         """Everything that the scores depend on beside the parameters, as plain values."""
@@ -180,7 +182,7 @@ class FoldTrial:
             "estimator": self.estimator.cache_parameters(),
             "classifier": self.classifier.cache_parameters(),
             "settings": [self.fit_on, self.n_resamples, self.seed],
-            "version": 1,
+            "version": 2,
         }
 
 
@@ -248,4 +250,30 @@ def describe_losses(losses):
         "rmse_devel": round(losses["loss"], 4),
         "rmse_permuted": round(losses["permuted_loss"], 4),
         "code_share_percent": round(100 * losses["code_share"], 1) + 0.0,  # no "-0"
+    }
+
+
+def describe_training(learnt, train, devel):
+    """Losses of an autoencoder, beside the error of the training part's mean frame.
+
+    Parameters
+    ----------
+    learnt : CrossFittedFeatures
+    train, devel : ndarray of int
+        Rows.
+
+    Returns
+    -------
+    dict
+        ``n_epochs``, ``rmse_train`` of the last one, the columns of :func:`describe_losses`,
+        and ``rmse_mean_frame``, on the development part.
+    """
+    history = learnt.history(train)
+    known, unknown = (np.concatenate([learnt.items[i] for i in rows]) for rows in (train, devel))
+    error = float(np.sqrt(np.mean((unknown - known.mean(axis=0)) ** 2)))
+    return {
+        "n_epochs": len(history),
+        "rmse_train": round(history[-1]["loss"], 4) if history else None,
+        **describe_losses(learnt.evaluate(train, devel)),
+        "rmse_mean_frame": round(error, 4),
     }

@@ -31,7 +31,8 @@ intervals is no test. Holm (Scandinavian Journal of Statistics 6, 1979). Schuirm
 Pharmacokinetics and Biopharmaceutics 15, 1987): equivalence.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
@@ -39,14 +40,9 @@ from scipy import stats
 
 from thesislib.errors import ParameterError, option
 
-#: Columns of the counted quantity and of its class, by metric.
-COLUMNS = {
-    "uar": ("truth", "prediction"),
-    "accuracy": ("truth", "prediction"),
-    "error_rate": ("event", "insertions", "deletions", "n_events"),
-}
-#: Range of a score and of a difference, by metric; of all others [0, 1] and [-1, 1].
-_BOUNDLESS = {"error_rate": np.inf}
+#: Columns with the class and with what is counted, by metric.
+COLUMNS = dict.fromkeys(["uar", "accuracy"], ("truth", "prediction"))
+COLUMNS["error_rate"] = ("event", "insertions", "deletions", "n_events")
 #: Values of the columns that a table may lack.
 _DEFAULTS = {"corpus": "", "system": "", "selection": "", "seed": 0, "fold": "", "group": ""}
 #: From so many groups in each class on, groups are drawn; with fewer there is the jackknife.
@@ -55,15 +51,18 @@ MIN_BOOTSTRAP = 20
 MIN_FLIPS = 6
 #: All flips are computed for up to so many units, else a sample.
 MAX_EXACT = 16
+#: Sign flips that are drawn if there are too many to compute all.
+N_FLIPS = 10_000
 #: Fewer corpora have no pooled verdict.
 MIN_CORPORA = 4
+#: Level of tests and of 1 - coverage, and power of the smallest resolvable difference.
 ALPHA, POWER = 0.05, 0.8
-_ROUNDING = 1e-12
-THESE_ONLY = "on these recordings only"
+#: Differences below this are rounding.
+_ROUNDING = 1e-9
 
 
-def score(predictions, *, metric="uar", level=0.95, n_resamples=2000, random_state=0):
-    """Score of one system, with a confidence interval over groups.
+def score(predictions, *, metric="uar", n_resamples=2000, random_state=0):
+    """Score of one system, with a 95 % confidence interval over groups.
 
     With m the smallest number of groups that any class has:
 
@@ -80,7 +79,6 @@ def score(predictions, *, metric="uar", level=0.95, n_resamples=2000, random_sta
     predictions : pandas.DataFrame
         Rows of one system and selection, with one or several seeds.
     metric : {"uar", "accuracy", "error_rate"}
-    level : float in (0, 1)
     n_resamples : int > 0
         Draws of the bootstrap.
     random_state : int
@@ -112,37 +110,26 @@ def score(predictions, *, metric="uar", level=0.95, n_resamples=2000, random_sta
     ('group', 8, 4)
     """
     clips = _arrange(predictions, metric)
-    interval = _Interval(clips, clips.values.mean(axis=0), 0, level, n_resamples, random_state)
+    values = clips.values.mean(axis=0)
+    interval, _ = _estimate(clips, values, False, n_resamples, random_state)
     return {
-        "score": interval.estimate,
-        "low": interval.low,
-        "high": interval.high,
-        **_describe_units(clips),
+        "score": _score(*_reduce(clips, values)),
+        **interval,
         "n_seeds": len(clips.seeds),
         "std_over_seeds": _deviate(clips, clips.values),
-        "note": interval.note,
     }
 
 
 def compare(
-    ours,
-    other,
-    *,
-    metric="uar",
-    margin=0.03,
-    level=0.95,
-    alpha=ALPHA,
-    n_resamples=2000,
-    n_flips=10_000,
-    random_state=0,
+    ours, other, *, metric="uar", margin=0.03, alpha=ALPHA, n_resamples=2000, random_state=0
 ):
     """Compare two systems on the same clips.
 
     The interval of the difference is that of :func:`score`. The p-value is that of a two-sided
     sign-flip test over groups: under the null hypothesis, a group's contribution to the
     difference has either sign with probability 0.5, independently of other groups. All flips
-    are computed if at most 16 contributions differ from zero, else ``n_flips`` are drawn and
-    ``p = (1 + number as extreme) / (1 + n_flips)``. With fewer than six groups no flip reaches
+    are computed if at most 16 contributions differ from zero, else 10 000 are drawn and
+    ``p = (1 + number as extreme) / 10 001``. With fewer than six groups no flip reaches
     p < 0.05; the test then runs over clips, and applies to these recordings only.
 
     Parameters
@@ -152,14 +139,13 @@ def compare(
     other : pandas.DataFrame or "chance"
         Rows of the same clips. ``"chance"`` has every clip right with probability
         1 / n_classes.
-    metric, level, n_resamples, random_state
+    metric, n_resamples, random_state
         See :func:`score`.
     margin : float
         Systems are equivalent if the interval lies within ±margin (Schuirmann 1987; a 95 %
         interval makes it a pair of one-sided tests of level 2.5 %).
     alpha : float
         Level of the test for ``smallest_difference``.
-    n_flips : int
 
     Returns
     -------
@@ -192,46 +178,33 @@ def compare(
     a = _arrange(ours, metric)
     if isinstance(other, str):
         option(["chance"] if metric != "error_rate" else []).check("other", other)
-        n_classes = a.table["label"].nunique()
-        b = _Clips(a.table, np.full((1, len(a.table)), 1 / n_classes), (0,), "chance", metric)
+        b = replace(a, values=np.full((1, len(a.table)), 1 / a.table["label"].nunique()))
     else:
         b = _arrange(other, metric)
         _check_same(a.table, b.table, a.name or "ours", b.name or "other")
-    paired = a.seeds == b.seeds or 1 in (len(a.seeds), len(b.seeds))
-    values = a.values - b.values if paired else a.values.mean(0) - b.values.mean(0)
-    values = np.atleast_2d(values)
+    paired = a.seeds == b.seeds or 1 in (len(a.values), len(b.values))
+    values = a.values - b.values if paired else (a.values.mean(0) - b.values.mean(0))[None]
     mean = values.mean(axis=0)
-    interval = _Interval(a, mean, -1, level, n_resamples, random_state)
-    units = _describe_units(a)
-    few = units["unit"] == "group" and units["n_groups"] < MIN_FLIPS
-    test_unit = "clip" if few else units["unit"]
-    numerator, denominator = _reduce(a, mean, "file" if test_unit == "clip" else "group")
+    interval, error = _estimate(a, mean, True, n_resamples, random_state)
+    few = interval["unit"] == "group" and interval["n_groups"] < MIN_FLIPS
+    if few:  # the test, and so its power, is that over clips
+        _, error = _estimate(a, mean, True, 0, random_state, unit="file")
+    numerator, denominator = _reduce(a, mean, "file" if few else "group")
     contributions = (numerator / denominator.sum(axis=0)).mean(axis=1)
-    p = _flip_signs(contributions, n_flips, np.random.default_rng(random_state))
-    error = interval.error
-    if few:
-        smallest = a.table.loc[a.table["weight"] > 0].groupby("label")["file"].nunique().min()
-        error = _jackknife(numerator, denominator, smallest)
     result = {
         "score_a": _score(*_reduce(a, a.values.mean(axis=0))),
         "score_b": _score(*_reduce(a, b.values.mean(axis=0))),
-        "difference": interval.estimate,
-        "low": interval.low,
-        "high": interval.high,
-        "p_value": p,
-    }
-    return {
-        **result,
-        "verdict": _judge({**result, "metric": metric}, p, margin),
-        **units,
-        "test_unit": test_unit,
-        "scope": THESE_ONLY if few else "",
-        "n_seeds": max(len(a.seeds), len(b.seeds)),
+        "difference": _score(*_reduce(a, mean)),
+        **interval,
+        "p_value": _flip_signs(contributions, np.random.default_rng(random_state)),
+        "test_unit": "clip" if few else interval["unit"],
+        "scope": "on these recordings only" if few else "",
+        "n_seeds": max(len(a.values), len(b.values)),
         "std_over_seeds": _deviate(a, values),
-        "smallest_difference": _resolve(error, len(contributions), n_flips, alpha),
-        "note": interval.note,
+        "smallest_difference": _resolve(error, len(contributions), alpha),
         "metric": metric,
     }
+    return {**result, "verdict": _judge(result, result["p_value"], margin)}
 
 
 def compare_pairs(predictions, pairs, *, margin=0.03, **options):
@@ -252,7 +225,7 @@ def compare_pairs(predictions, pairs, *, margin=0.03, **options):
     Returns
     -------
     pandas.DataFrame
-        One row per pair: ``family``, ``system_a``, ``system_b``, ``selection`` (of system a),
+        One row per pair: the columns of ``pairs``, with the ``selection`` of system a,
         the values of :func:`compare`, ``p_holm`` and ``exploratory``. The verdict depends on
         ``p_holm``, and ``smallest_difference`` on the level 0.05 divided by the number of
         pairs in the family, at which Holm's procedure begins.
@@ -266,29 +239,23 @@ def compare_pairs(predictions, pairs, *, margin=0.03, **options):
     [[0.03125, 0.03125, 'better'], [0.0078125, 0.015625, 'better']]
     """
     if not isinstance(pairs, pd.DataFrame):
-        pairs = pd.DataFrame(
-            [(*pair, None)[:4] for pair in pairs],
-            columns=["family", "system_a", "system_b", "selection"],
-        )
+        names = ["family", "system_a", "system_b", "selection"]
+        pairs = pd.DataFrame([(*pair, None)[:4] for pair in pairs], columns=names)
     sizes = pairs["family"].value_counts()
     rows = []
     for pair in pairs.to_dict("records"):
-        family, names = pair["family"], (pair["system_a"], pair["system_b"])
-        ours = _select(predictions, names[0], pair.get("selection"))
-        other = names[1]
-        if other != "chance":
-            other = _select(predictions, other, pair.get("selection"))
-        selection = ours["selection"].iloc[0] if "selection" in ours else ""
-        alpha = ALPHA / sizes[family] if family else ALPHA
-        result = compare(ours, other, margin=margin, alpha=alpha, **options)
-        about = {"family": family, "system_a": names[0], "system_b": names[1]}
-        rows.append({**about, "selection": selection, **result, "exploratory": family == ""})
+        a, b = _select(predictions, pair["system_a"], pair.get("selection")), pair["system_b"]
+        if b != "chance":
+            b = _select(predictions, b, pair.get("selection"))
+        alpha = ALPHA / (sizes[pair["family"]] if pair["family"] else 1)
+        result = compare(a, b, margin=margin, alpha=alpha, **options)
+        pair["selection"] = a["selection"].iloc[0] if "selection" in a else ""
+        exploratory = pair["family"] == ""
+        rows.append({**pair, **result, "p_holm": result["p_value"], "exploratory": exploratory})
     table = pd.DataFrame(rows)
     if len(table):
-        adjusted = table["p_value"].copy()
         for _, part in table[table["family"] != ""].groupby("family")["p_value"]:
-            adjusted[part.index] = adjust_holm(part)
-        table.insert(table.columns.get_loc("p_value") + 1, "p_holm", adjusted)
+            table.loc[part.index, "p_holm"] = adjust_holm(part)
         table["verdict"] = [_judge(row, row["p_holm"], margin) for row in table.to_dict("records")]
     return table
 
@@ -348,30 +315,28 @@ def describe_comparison(row):
     interval = f"[{ends[0]}, {ends[1]}]" if row["low"] == row["low"] else "without interval"
     interval += f" ({row['note']})" if row["note"] else ""
     holm = "exploratory" if row["exploratory"] else f"Holm {row['p_holm']:.2g}"
-    parts = [
-        f"{factor * row['difference']:+.{digits}f} {interval}",
-        f"p = {row['p_value']:.2g} ({holm})",
-        f"{row['n_groups']} {row['unit']}s",
-        *filter(None, [row["scope"]]),
-    ]
-    verdict, smallest = row["verdict"], factor * row["smallest_difference"]
-    if verdict == "not resolved":
-        shown = f"{smallest:.{digits}f}" if np.isfinite(smallest) else "none"
-        verdict += f" (smallest resolvable difference: {shown})"
-    return f"{row['system_a']} {a} against {row['system_b']} {b}: {', '.join(parts)}: {verdict}."
+    text = f"{row['system_a']} {a} against {row['system_b']} {b}: "
+    text += f"{factor * row['difference']:+.{digits}f} {interval}, p = {row['p_value']:.2g} "
+    text += ", ".join(
+        [f"({holm})", f"{row['n_groups']} {row['unit']}s", *filter(None, [row["scope"]])]
+    )
+    smallest = factor * row["smallest_difference"]
+    shown = f"{smallest:.{digits}f}" if np.isfinite(smallest) else "none"
+    limit = f" (smallest resolvable difference: {shown})"
+    return f"{text}: {row['verdict']}{limit if row['verdict'] == 'not resolved' else ''}."
 
 
-def pool(differences, *, margin=0.03, level=0.95):
+def pool(differences, *, margin=0.03):
     """Pool the differences of two systems over corpora, with each corpus as one observation.
 
-    Mean with the t interval over corpora, and the p-value of Wilcoxon's signed-rank test
+    Mean with the 95 % t interval over corpora, and the p-value of Wilcoxon's signed-rank test
     (Biometrics Bulletin 1, 1945). With four or five corpora the test cannot reach p < 0.05.
 
     Parameters
     ----------
     differences : array-like or dict of str to float
         One per corpus; positive where the first system is better.
-    margin, level : float
+    margin : float
         See :func:`compare`.
 
     Returns
@@ -398,11 +363,11 @@ def pool(differences, *, margin=0.03, level=0.95):
     result = dict.fromkeys(["difference", "low", "high", "p_value"], float("nan"))
     if len(values) < MIN_CORPORA:
         return {**result, "n_corpora": len(values), "verdict": ""}
-    mean, half = values.mean(), stats.sem(values) * stats.t.ppf((1 + level) / 2, len(values) - 1)
+    half = stats.t.ppf(1 - ALPHA / 2, len(values) - 1) * stats.sem(values)
     p = stats.wilcoxon(values).pvalue if np.abs(values).max() > _ROUNDING else 1.0
-    numbers = [float(number) for number in (mean, mean - half, mean + half, p)]
-    result = dict(zip(result, numbers))
-    return {**result, "n_corpora": len(values), "verdict": _judge(result, numbers[-1], margin)}
+    mean = values.mean()
+    result = dict(zip(result, map(float, (mean, mean - half, mean + half, p))))
+    return {**result, "n_corpora": len(values), "verdict": _judge(result, p, margin)}
 
 
 @dataclass(frozen=True)
@@ -433,15 +398,13 @@ def _arrange(predictions, metric):
     name = str(table["system"].iloc[0])
     where = f"predictions of {name}" if name else "predictions"
     for column in ("file", label, *counted):
-        if table[column].isna().any():
-            file = table.loc[table[column].isna(), "file"].iloc[0]
-            raise ParameterError(f"{where}: found no {column} of {file}, expected one")
-    twice = table[table.duplicated(["seed", "file", "fold"])]
+        blank = table.loc[table[column].isna(), "file"]
+        if len(blank):
+            raise ParameterError(f"{where}: found no {column} of {blank.iloc[0]}, expected one")
+    twice = table.loc[table.duplicated(["seed", "file", "fold"]), "file"]
     if len(twice):
-        raise ParameterError(
-            f"{where}: found {twice['file'].iloc[0]} twice (seed {twice['seed'].iloc[0]}), "
-            "expected each clip once per seed and fold"
-        )
+        expected = "expected each clip once per seed and fold"
+        raise ParameterError(f"{where}: found {twice.iloc[0]} twice, {expected}")
     if not table.duplicated(["seed", "file"]).any():
         table["fold"] = ""  # systems may divide the same clips in other folds
     if metric == "error_rate":
@@ -456,7 +419,7 @@ def _arrange(predictions, metric):
     if empty.any():
         raise ParameterError(f"{where}: found no event of {empty.idxmax()}, expected at least one")
     seeds, parts = zip(*table.sort_values(["file", "fold"]).groupby("seed"))
-    for seed, part in zip(seeds, parts):
+    for seed, part in zip(seeds[1:], parts[1:]):
         _check_same(parts[0], part, f"{where}, seed {seeds[0]}", f"{where}, seed {seed}")
     values = np.array([part["value"].to_numpy(float) for part in parts])
     return _Clips(parts[0], values, seeds, name, metric)
@@ -464,7 +427,10 @@ def _arrange(predictions, metric):
 
 def _check_same(first, second, first_name, second_name):
     """Check that two systems or seeds have the same clips, classes and groups."""
-    one, two = (part.set_index(["file", "fold"]).sort_index() for part in (first, second))
+    columns = ["file", "fold", "label", "group", "weight"]
+    if np.array_equal(first[columns].to_numpy(object), second[columns].to_numpy(object)):
+        return
+    one, two = (part.set_index(["file", "fold"]) for part in (first, second))
     if not one.index.equals(two.index):
         for more, less, name in ((one, two, second_name), (two, one, first_name)):
             lost = more.index.difference(less.index)
@@ -475,7 +441,7 @@ def _check_same(first, second, first_name, second_name):
                     f"{name}: found no row of {lost[0][0]} (of {len(lost)} files in all{whole}), "
                     f"expected the same {len(more)} clips in both"
                 )
-    for column in ("label", "group", "weight"):
+    for column in columns[2:]:
         differs = one[column] != two[column]
         if differs.any():
             at = differs.idxmax()
@@ -524,53 +490,36 @@ def _deviate(clips, values):
     return float(np.std(scores, ddof=1)) if len(scores) > 1 else float("nan")
 
 
-def _describe_units(clips):
+def _estimate(clips, values, signed, n_resamples, random_state, unit="group"):
+    """Interval and units (:func:`score`), and the standard error."""
     files = clips.table.groupby("group")["file"].nunique()
-    unit = "group" if files.max() > 1 else "clip"
-    return {"unit": unit, "n_clips": clips.table["file"].nunique(), "n_groups": len(files)}
+    name = "group" if files.max() > 1 else "clip"
+    held = clips.table[clips.table["weight"] > 0].groupby("label")[unit].nunique()
+    low, high, error, note = np.nan, np.nan, np.nan, f"class {held.idxmin()}: one {name}"
+    if held.min() > 1:
+        sums = _reduce(clips, values, unit)
+        low, high, error, note = _interval(*sums, held.min(), n_resamples, random_state)
+    most = np.inf if clips.metric == "error_rate" else 1.0
+    low, high = np.clip([low, high], -most if signed else 0.0, most).tolist()
+    about = {"unit": name, "n_clips": clips.table["file"].nunique(), "n_groups": len(files)}
+    return {"low": low, "high": high, **about, "note": note}, error
 
 
-def _jackknife(numerator, denominator, smallest):
-    """Standard error by leaving out one unit at a time; NaN if a class has a single unit."""
-    if smallest < 2:
-        return float("nan")
-    totals = numerator.sum(axis=0), denominator.sum(axis=0)
-    without = ((totals[0] - numerator) / (totals[1] - denominator)).mean(axis=1)
-    n = len(without)
-    return float(np.sqrt((n - 1) / n * ((without - _score(numerator, denominator)) ** 2).sum()))
-
-
-class _Interval:
-    """Estimate and interval over groups (:func:`score`); ``least``: 0 of scores, -1 of differences.
-
-    ``error`` is the jackknife's standard error, or that of the exact limit if nothing varies.
-    """
-
-    def __init__(self, clips, values, least, level, n_resamples, random_state):
-        table = clips.table[clips.table["weight"] > 0]
-        held = table.groupby("label")["group"].nunique()
-        m = int(held.min())
-        numerator, denominator = _reduce(clips, values)
-        self.estimate, self.note = _score(numerator, denominator), ""
-        self.error = _jackknife(numerator, denominator, m)
-        self.low = self.high = float("nan")
-        if m < 2:
-            unit = _describe_units(clips)["unit"]
-            self.note = f"class {held.idxmin()}: one {unit}"
-            return
-        quantile = stats.t.ppf((1 + level) / 2, m - 1)
-        ends = self.estimate + np.array([-1, 1]) * quantile * self.error
-        if self.error < _ROUNDING:
-            half = 1 - ((1 - level) / 2) ** (1 / m)
-            self.error, self.note = half / quantile, "no spread between units: exact limit"
-            ends = self.estimate + np.array([-half, half])
-        elif m >= MIN_BOOTSTRAP:
-            generator = np.random.default_rng(random_state)
-            draws, replaced = _bootstrap(numerator, denominator, n_resamples, generator)
-            ends = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
-            self.note = f"{replaced:.1%} of draws replaced" if replaced else ""
-        most = _BOUNDLESS.get(clips.metric, 1)
-        self.low, self.high = np.clip(ends, least * most if least else 0, most).tolist()
+def _interval(numerator, denominator, m, n_resamples, random_state):
+    """Ends of the interval, standard error and note; ``m`` units hold the rarest class."""
+    estimate, n, note = _score(numerator, denominator), len(numerator), ""
+    without = (numerator.sum(axis=0) - numerator) / (denominator.sum(axis=0) - denominator)
+    error = np.sqrt((n - 1) / n * ((without.mean(axis=1) - estimate) ** 2).sum())
+    quantile = stats.t.ppf(1 - ALPHA / 2, m - 1)
+    if error < _ROUNDING:
+        error = (1 - (ALPHA / 2) ** (1 / m)) / quantile
+        note = "no spread between units: exact limit"
+    elif m >= MIN_BOOTSTRAP and n_resamples:
+        generator = np.random.default_rng(random_state)
+        draws, replaced = _bootstrap(numerator, denominator, n_resamples, generator)
+        note = f"{replaced:.1%} of draws replaced" if replaced else ""
+        return *np.quantile(draws, [ALPHA / 2, 1 - ALPHA / 2]), error, note
+    return estimate - quantile * error, estimate + quantile * error, error, note
 
 
 def _bootstrap(numerator, denominator, n_resamples, generator):
@@ -590,26 +539,30 @@ def _bootstrap(numerator, denominator, n_resamples, generator):
     return scores[:n_resamples], 1 - len(scores) / n_drawn
 
 
-def _flip_signs(contributions, n_flips, generator):
+def _flip_signs(contributions, generator):
     """Two-sided p-value of the sum of contributions, each with a random sign."""
     sizes = np.abs(contributions)
     sizes = sizes[sizes > _ROUNDING]
     observed = abs(contributions.sum()) - _ROUNDING
     if len(sizes) <= MAX_EXACT:
-        signs = 1 - 2 * ((np.arange(2 ** len(sizes))[:, None] >> np.arange(len(sizes))) & 1)
-        return float(np.mean(np.abs(signs @ sizes) >= observed))
-    # Of k contributions of one size, a binomial number keeps its sign.
-    sizes, times = np.unique(sizes.round(12), return_counts=True)
-    sums = (2 * generator.binomial(times, 0.5, (n_flips, len(times))) - times) @ sizes
-    return float((1 + np.count_nonzero(np.abs(sums) >= observed)) / (1 + n_flips))
+        return float(np.mean(np.abs(_list_signs(len(sizes)) @ sizes) >= observed))
+    # Of k contributions of one size, a binomial number has a positive sign.
+    _, first, times = np.unique(sizes.round(12), return_index=True, return_counts=True)
+    sums = (2 * generator.binomial(times, 0.5, (N_FLIPS, len(times))) - times) @ sizes[first]
+    return float((1 + np.count_nonzero(np.abs(sums) >= observed)) / (1 + N_FLIPS))
 
 
-def _resolve(error, n_units, n_flips, alpha):
+@lru_cache
+def _list_signs(n):
+    return 1.0 - 2 * ((np.arange(2**n)[:, None] >> np.arange(n)) & 1)
+
+
+def _resolve(error, n_units, alpha):
     """Smallest difference that the sign-flip test resolves with 80 % power, approximately."""
-    if n_units < 2 or max(2.0 ** (1 - n_units), 1 / (1 + n_flips)) >= alpha:
+    if max(2.0 ** (1 - n_units), 1 / N_FLIPS) >= alpha:
         return float("inf")
-    freedom = n_units - 1
-    return float((stats.t.ppf(1 - alpha / 2, freedom) + stats.t.ppf(POWER, freedom)) * error)
+    levels = [1 - alpha / 2, POWER]
+    return float(stats.t.ppf(levels, n_units - 1).sum() * error)
 
 
 def _judge(row, p, margin):

@@ -3,11 +3,12 @@
 import numpy as np
 import pandas as pd
 
-from thesislib.errors import CorpusError
 from thesislib.evaluation.events import count_events, error_rates, locate_events
 
 #: Presence thresholds that `choose_threshold` tries.
 THRESHOLDS = tuple(round(0.05 * i, 2) for i in range(1, 20))
+#: Name of the row with the mean over events.
+AVERAGE = "Average"
 
 
 def choose_threshold(
@@ -51,60 +52,126 @@ def choose_threshold(
     return float(thresholds[best[(len(best) - 1) // 2]])
 
 
-def describe_events(counts, *, average="Average", n_resamples=1000, level=0.95, seed=0):
-    """Scores a class and their mean over classes, with bootstrap intervals over files.
+def tabulate_events(mixtures, onsets, *, groups=None, collar_s=0.5):
+    """Arrange detections as predictions, one row per mixture (see `evaluation.comparison`).
 
     Parameters
     ----------
-    counts : DataFrame or sequence of DataFrame
-        From `count_events`: one, or one a training (of other seeds, say) on the same files;
-        scores are then means over the trainings.
-    average : str
-        Name of the row with the mean over classes.
-    n_resamples, level, seed
-        Draws of files with replacement within each class, share of them in the interval,
-        and their seed. The interval tells how much other mixtures of the same sources would
-        differ, neither other sources nor other trainings.
+    mixtures : DataFrame
+        ``file``, ``label`` (the class that the mixture is for), ``onset_s`` (NaN without an
+        event), ``event_source`` and ``background_source``.
+    onsets : DataFrame
+        From `locate_events`.
+    groups : dict of str to str, optional
+        Source file to the recording that it comes from; default: the file.
+    collar_s : float
+        As in `count_events`.
 
     Returns
     -------
     DataFrame
-        ``event``, ``error_rate``, ``error_rate_low``, ``error_rate_high``, ``deletion_rate``,
-        ``insertion_rate``, ``f1``, ``error_rate_best`` and ``error_rate_worst`` of the trainings.
+        ``file``, ``event``, ``true_onset_s``, ``found_onset_s`` (the first; NaN for none),
+        ``hits``, ``insertions``, ``deletions``, ``n_events``, ``event_source``,
+        ``background_source`` and ``group``: the recording of the event's source, or of the
+        background's in a mixture without an event.
 
     Examples
     --------
-    >>> reference = pd.DataFrame({"file": list("abcd"), "label": "gunshot", "onset_s": 7.0})
-    >>> found = describe_events(count_events(reference, reference[:3]))
-    >>> found.loc[0, ["error_rate", "error_rate_low", "error_rate_high"]].astype(str).tolist()
-    ['0.25', '0.0', '0.75']
+    >>> mixtures = pd.DataFrame({"file": ["a", "b"], "label": "gunshot", "onset_s": [7.0, None]})
+    >>> mixtures = mixtures.assign(event_source=["shot", ""], background_source="park")
+    >>> onsets = pd.DataFrame({"file": ["b"], "label": "gunshot", "onset_s": [3.0]})
+    >>> table = tabulate_events(mixtures, onsets)
+    >>> table[["file", "hits", "insertions", "deletions", "group"]].values.tolist()
+    [['a', 0, 0, 1, 'shot'], ['b', 0, 1, 0, 'park']]
     """
-    runs = [counts] if isinstance(counts, pd.DataFrame) else list(counts)
-    rng, scores, drawn = np.random.default_rng(seed), {}, {}
-    for label in runs[0]["label"].unique():
-        mine = [run[run["label"] == label] for run in runs]
-        if any(run["file"].tolist() != mine[0]["file"].tolist() for run in mine):
-            raise CorpusError(f"counts: trainings were scored on other files of {label}")
-        scores[label] = pd.DataFrame([error_rates(run) for run in mine])
-        n_reference, n = mine[0]["n_reference"].to_numpy(), len(mine[0])
-        errors = [r["n_reference"] + r["n_estimated"] - 2 * r["n_matched"] for r in mine]
-        draws = rng.multinomial(n, np.full(n, 1 / n), size=n_resamples)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            ratios = (draws @ np.mean(errors, axis=0)) / (draws @ n_reference)
-        drawn[label] = np.where(np.isfinite(ratios), ratios, np.nan)  # no event was drawn
-    scores[average] = sum(scores.values()) / len(scores)
-    drawn[average] = np.mean(list(drawn.values()), axis=0)
-    rows = []
-    for label, of_runs in scores.items():
-        known = drawn[label][np.isfinite(drawn[label])]
-        quantiles = [(1 - level) / 2, (1 + level) / 2]
-        low, high = np.quantile(known, quantiles) if len(known) else (np.nan, np.nan)
-        mean = of_runs[["deletion_rate", "insertion_rate", "f1"]].mean(skipna=False)
-        rates = of_runs["error_rate"]
-        rows.append(
-            {"event": label, "error_rate": rates.mean(skipna=False)}
-            | {"error_rate_low": low, "error_rate_high": high}
-            | mean.to_dict()
-            | {"error_rate_best": rates.min(), "error_rate_worst": rates.max()}
+    counts = count_events(mixtures, onsets, collar_s=collar_s).set_index("file")
+    # An absent source (mixtures of another tool) makes each mixture its own group.
+    sources = mixtures.reindex(columns=["event_source", "background_source"]).fillna("")
+    own = sources["event_source"].where(sources["event_source"] != "", sources.iloc[:, 1])
+    own = own.where(own != "", mixtures["file"])
+    counts = counts.loc[mixtures["file"]].reset_index(drop=True)
+    first = onsets.dropna(subset=["onset_s"]).groupby("file")["onset_s"].min()
+    return pd.DataFrame(
+        {
+            "file": mixtures["file"].to_numpy(),
+            "event": mixtures["label"].to_numpy(),
+            "true_onset_s": mixtures["onset_s"].to_numpy(float),
+            "found_onset_s": first.reindex(mixtures["file"]).to_numpy(float),
+            "hits": counts["n_matched"],
+            "insertions": counts["n_estimated"] - counts["n_matched"],
+            "deletions": counts["n_reference"] - counts["n_matched"],
+            "n_events": counts["n_reference"],
+            "event_source": sources["event_source"].to_numpy(),
+            "background_source": sources["background_source"].to_numpy(),
+            "group": own.map(groups or {}).fillna(own).astype(str).to_numpy(),
+        }
+    )
+
+
+def split_events(by_seed):
+    """Predictions of each event, and of all of them under ``Average``.
+
+    Parameters
+    ----------
+    by_seed : dict of int to DataFrame
+        From `tabulate_events`.
+
+    Returns
+    -------
+    dict of str to dict
+    """
+    events = dict.fromkeys(next(iter(by_seed.values()))["event"])
+    parts = {
+        event: {seed: table[table["event"] == event] for seed, table in by_seed.items()}
+        for event in events
+    }
+    return {**parts, AVERAGE: by_seed}
+
+
+def describe_rates(by_seed):
+    """Parts of the error rate, averaged over events and trainings.
+
+    Parameters
+    ----------
+    by_seed : dict of int to DataFrame
+        From `tabulate_events`.
+
+    Returns
+    -------
+    dict
+        ``error_rate``, ``deletion_rate``, ``insertion_rate``, ``misplaced_rate`` (events found at
+        a wrong time, each counted as a deletion and as an insertion), ``f1``, and
+        ``error_rate_best`` and ``error_rate_worst`` of the trainings. NaN for an event that no
+        mixture has.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"event": "gunshot", "hits": [1, 0], "insertions": [0, 1]})
+    >>> table = table.assign(deletions=[0, 1], n_events=1)
+    >>> rates = describe_rates({0: table})
+    >>> rates["deletion_rate"], rates["misplaced_rate"], rates["error_rate_worst"]
+    (0.5, 0.5, 1.0)
+    """
+    rates = []
+    for seed, table in by_seed.items():
+        counted = table.assign(misplaced=table[["insertions", "deletions"]].min(axis=1))
+        names = ["hits", "insertions", "deletions", "misplaced", "n_events"]
+        sums = counted.groupby("event")[names].sum().astype(float)
+        n_events = sums["n_events"].where(sums["n_events"] > 0)
+        rate = pd.DataFrame(
+            {
+                "deletion_rate": sums["deletions"] / n_events,
+                "insertion_rate": sums["insertions"] / n_events,
+                "misplaced_rate": sums["misplaced"] / n_events,
+                "f1": 2 * sums["hits"] / (n_events + sums["hits"] + sums["insertions"]),
+            }
         )
-    return pd.DataFrame(rows)
+        rates.append(rate.mean(skipna=False).rename(seed))
+    rates = pd.DataFrame(rates)
+    errors = rates["deletion_rate"] + rates["insertion_rate"]
+    rates.insert(0, "error_rate", errors)
+    spread = {"error_rate_best": errors.min(), "error_rate_worst": errors.max()}
+    return {
+        name: round(float(value), 4)
+        for name, value in {**rates.mean(skipna=False).to_dict(), **spread}.items()
+    }

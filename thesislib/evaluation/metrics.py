@@ -11,6 +11,8 @@ Metrics
 * :func:`score_folds`: UAR of the concatenated folds, and mean and standard deviation over folds.
 """
 
+import warnings
+
 import numpy as np
 import pandas as pd
 from sklearn.metrics import confusion_matrix, recall_score
@@ -21,13 +23,22 @@ from thesislib.errors import ParameterError
 MIN_GROUPS = 10
 
 
-def _check_pair(y_true, y_pred):
-    y_true, y_pred = np.asarray(y_true), np.asarray(y_pred)
-    if y_true.shape != y_pred.shape or y_true.ndim != 1 or not len(y_true):
-        raise ParameterError(
-            f"y_true, y_pred: found shapes {y_true.shape} and {y_pred.shape}, expected (n,) twice"
-        )
-    return y_true, y_pred
+def _check_columns(y_true, y_pred, **further):
+    """Return columns as arrays of one length; labels of one type, nothing missing."""
+    columns = {"y_true": y_true, "y_pred": y_pred} | further
+    names, arrays = ", ".join(columns), [np.asarray(column) for column in columns.values()]
+    shapes = [str(array.shape) for array in arrays]
+    if len(set(shapes)) > 1 or arrays[0].ndim != 1 or not len(arrays[0]):
+        what = " and ".join(shapes)
+        raise ParameterError(f"{names}: found shapes {what}, expected (n,) for each")
+    for name, array in zip(columns, arrays):
+        if pd.isna(array).any():
+            raise ParameterError(
+                f"{name}: found missing values, the first at {pd.isna(array).argmax()}"
+            )
+    if len({pd.api.types.infer_dtype(array) == "string" for array in arrays[:2]}) > 1:
+        raise ParameterError(f"{names}: found texts and numbers, expected labels of one type")
+    return arrays
 
 
 def unweighted_average_recall(y_true, y_pred):
@@ -38,13 +49,13 @@ def unweighted_average_recall(y_true, y_pred):
     >>> unweighted_average_recall(["a", "a", "a", "b"], ["a", "a", "b", "b"])
     0.8333333333333333
     """
-    y_true, y_pred = _check_pair(y_true, y_pred)
+    y_true, y_pred = _check_columns(y_true, y_pred)
     return float(recall_score(y_true, y_pred, labels=np.unique(y_true), average="macro"))
 
 
 def accuracy(y_true, y_pred):
     """Share of clips that are classified correctly."""
-    y_true, y_pred = _check_pair(y_true, y_pred)
+    y_true, y_pred = _check_columns(y_true, y_pred)
     return float(np.mean(y_true == y_pred))
 
 
@@ -78,7 +89,7 @@ def bootstrap_interval(
     Returns
     -------
     (float, float)
-        Lower and upper end.
+        Lower and upper end; NaN, with a warning, if a class is in one group only.
 
     Examples
     --------
@@ -86,11 +97,11 @@ def bootstrap_interval(
     >>> low < 0.975 <= high
     True
     """
-    y_true, y_pred = _check_pair(y_true, y_pred)
+    further = {} if groups is None else {"groups": groups}
+    y_true, y_pred, *further = _check_columns(y_true, y_pred, **further)
     generator = np.random.default_rng(seed)
     units = [np.array([i]) for i in range(len(y_true))]
-    if groups is not None:
-        groups = np.asarray(groups)
+    for groups in further:
         names = pd.unique(groups)
         if len(names) >= MIN_GROUPS:
             units = [np.flatnonzero(groups == name) for name in names]
@@ -101,6 +112,10 @@ def bootstrap_interval(
     rows = np.concatenate(units)
     np.add.at(held, (owner, truth[rows]), 1)
     np.add.at(right, (owner, truth[rows]), y_pred[rows] == y_true[rows])
+    alone = (held > 0).sum(axis=0) == 1
+    if len(units) < len(y_true) and alone.any():
+        warnings.warn(f"no interval: class {classes[alone][0]}: one group", stacklevel=2)
+        return (float("nan"), float("nan"))
     scores = []
     # A class held by a single unit is absent from a third of the draws; the bound
     # is for classes so rare that hardly any draw holds all of them.
@@ -144,8 +159,7 @@ def score_folds(y_true, y_pred, folds, *, metric=unweighted_average_recall):
     >>> scores["pooled"], scores["mean"], scores["std"]
     (0.75, 0.75, 0.25)
     """
-    y_true, y_pred = _check_pair(y_true, y_pred)
-    folds = np.asarray(folds)
+    y_true, y_pred, folds = _check_columns(y_true, y_pred, folds=folds)
     scores = [metric(y_true[folds == f], y_pred[folds == f]) for f in np.unique(folds)]
     return {
         "pooled": metric(y_true, y_pred),
@@ -157,7 +171,9 @@ def score_folds(y_true, y_pred, folds, *, metric=unweighted_average_recall):
 
 def confusion(y_true, y_pred, classes):
     """Confusion matrix as a table: counts, truth in rows, prediction in columns."""
-    y_true, y_pred = _check_pair(y_true, y_pred)
+    y_true, y_pred = _check_columns(y_true, y_pred)
+    if unlisted := sorted({*y_true.tolist(), *y_pred.tolist()} - set(classes)):
+        raise ParameterError(f"classes: found no {unlisted[0]!r}, expected all labels")
     counts = confusion_matrix(y_true, y_pred, labels=list(classes))
     return pd.DataFrame(
         counts, index=pd.Index(classes, name="truth"), columns=pd.Index(classes, name="predicted")

@@ -1,36 +1,36 @@
-"""The commands ``thesis corpus check``, ``index`` and ``fetch``."""
-
-from thesislib.export.cli import add_commands, option_values
+"""The commands ``thesis corpus check`` and ``thesis corpus index``."""
 
 
-def add_corpus(commands):
-    """Add the command with its actions."""
-    command = commands.add_parser("corpus", help="index, check or fetch a corpus")
-    actions = command.add_subparsers(dest="action", required=True, metavar="ACTION")
-    add_commands(actions, COMMANDS, within="corpus/")
-
-
-def _check(options):
+def check(folder, *, shortcuts=False):
+    """``thesis corpus check``: list what a corpus holds and what is wrong with it."""
     from thesislib.corpora import load_any
+    from thesislib.reporting.escape import terminal
 
-    corpus = load_any(options.folder)
+    corpus = load_any(folder)
     report = corpus.validate()
-    print(f"{corpus.name}: {len(corpus)} rows, {len(corpus.classes)} classes, {corpus.kind}")
-    print(corpus.counts("partition" if corpus.partitions else "fold").to_string())
+    lines = [f"{corpus.name}: {len(corpus)} rows, {len(corpus.classes)} classes, {corpus.kind}"]
+    lines += corpus.counts("partition" if corpus.partitions else "fold").to_string().split("\n")
     if "domain" in corpus.index:
         numbers = corpus.index.groupby("label")["domain"].nunique()
         listed = ", ".join(f"{label} {n}" for label, n in numbers.items())
-        print(f"{corpus.index['domain'].nunique()} domains; by class: {listed}")
-    for remark in report.remarks:
-        print(f"remark: {remark}")
-    if options.shortcuts:
-        print(f"shortcuts: {_measure_shortcuts(corpus)}")
-    for problem in report.problems:
-        print(f"problem: {problem}")
+        lines.append(f"{corpus.index['domain'].nunique()} domains; by class: {listed}")
+    lines += [f"remark: {remark}" for remark in report.remarks]
+    if shortcuts:
+        lines.append(f"shortcuts: {_measure_shortcuts(corpus)}")
+    lines += [f"problem: {problem}" for problem in report.problems]
+    print("\n".join(map(terminal, lines)))
     if report.problems:
         return 2
     print("no problems found")
     return 0
+
+
+def index(folder, *, partitions=None, **options):
+    """``thesis corpus index``: write ``index.csv``, and check the corpus."""
+    from thesislib.corpora.indexing import PARTITIONS, write_index
+
+    print(write_index(folder, partitions=dict(partitions or PARTITIONS), **options))
+    return check(folder)
 
 
 def _measure_shortcuts(corpus):
@@ -46,32 +46,3 @@ def _measure_shortcuts(corpus):
     usable = features.rows
     labels, groups = corpus.labels[usable], corpus.groups[usable]
     return describe_shortcuts(measure_shortcuts(features.matrix, labels, groups, features.names))
-
-
-def _index(options):
-    from thesislib.corpora.indexing import PARTITIONS, write_index
-
-    values = option_values(options)
-    values["partitions"] = dict(values["partitions"] or PARTITIONS)
-    print(write_index(values.pop("folder"), **values))
-    options.shortcuts = False
-    return _check(options)
-
-
-def _fetch(options):
-    from thesislib.export.fetch import fetch_corpus
-
-    print(fetch_corpus(options.name, options.folder, accept_licence=options.accept_licence))
-
-
-#: Function, defaults of options, help and description of each action.
-COMMANDS = {
-    "check": (_check, {}, "report everything that is missing or wrong"),
-    "index": (
-        _index,
-        {"labels": "folder", "n_folds": 0, "seed": 0},
-        "make a corpus of a folder of recordings: write its index.csv",
-        "Labels, groups and a split of the recordings in a folder, as index.csv.",
-    ),
-    "fetch": (_fetch, {}, "download a corpus that anyone may have"),
-}

@@ -220,11 +220,6 @@ def write_events(audio, model, output=None, *, device="auto"):
     output : str or Path, optional
         The table; standard output without it.
     device : str
-
-    Returns
-    -------
-    int
-        Number of events.
     """
     if output is not None:
         check_writable(output)
@@ -238,4 +233,4 @@ def write_events(audio, model, output=None, *, device="auto"):
     else:
         with write_atomically(output) as temporary:
             temporary.write_text(text.getvalue(), "utf-8")
-    return len(table)
+        print(f"{output}: {len(table)} events")

@@ -14,31 +14,39 @@ import lzma
 import os
 import shutil
 import stat
+import tarfile
 import time
+import warnings
 import zipfile
 import zlib
 from pathlib import Path
+from types import SimpleNamespace
+from urllib.parse import urlsplit
 
 import pooch
 import requests
 from tqdm.auto import tqdm
+from urllib3.exceptions import HTTPError
 
 from thesislib.errors import CorpusError, ParameterError, StoreError, ThesisError, check_option
 from thesislib.store import lock, make_temporary, write_atomically
 
-_BLOCK = 1 << 16  # what a broken connection loses at most
+_BLOCK = 1 << 16
+_MAX_BYTES = 8 << 30  # of a file without a known size; the largest archive has 1.3 GB
 _N_ATTEMPTS = 4  # in a row without a single new byte
 _TIMEOUT_S = (15, 60)
-#: What reading a damaged zip archive raises; OSError without a number.
+#: What reading a damaged archive raises; OSError without a number.
 _UNREADABLE = (EOFError, RuntimeError, ValueError, OSError)
-DAMAGED = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, *_UNREADABLE)
+DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, *_UNREADABLE)
 
 
 class DownloadError(ThesisError, OSError):
     """A file cannot be fetched, or is not the expected one."""
 
 
-def fetch_file(url, target, *, size=None, check=None, progress=True, **sums) -> Path:
+def fetch_file(
+    url, target, *, size=None, max_bytes=_MAX_BYTES, check=None, progress=True, **sums
+) -> Path:
     """Fetch a file over HTTP, going on with a partial one, and check it.
 
     Parameters
@@ -50,6 +58,9 @@ def fetch_file(url, target, *, size=None, check=None, progress=True, **sums) -> 
         ``.<name>.part``, outlives a broken connection and a killed process.
     size : int, optional
         Expected size in bytes; a server that offers another is refused at once.
+    max_bytes : int
+        Limit where neither ``size`` nor the server states the size. The transfer ends there, and
+        where the disk is full.
     check : callable, optional
         ``check(path)`` returns what is wrong with the content, in words, or None: for
         sources that publish no checksum.
@@ -69,9 +80,14 @@ def fetch_file(url, target, *, size=None, check=None, progress=True, **sums) -> 
     ParameterError
         Without any checksum, or with one that is not hexadecimal.
     DownloadError
-        If the server refuses, the connection breaks off repeatedly, or the
-        checksum is wrong (nothing is left then); names the address, the file,
-        what was found and what was expected.
+        If the server refuses, compresses the file or sends too much, the
+        connection breaks off repeatedly, or the checksum is wrong (nothing is left
+        then); names the address, the file, what was found and what was expected.
+
+    Warns
+    -----
+    UserWarning
+        If the server redirects to another host; names it.
 
     Examples
     --------
@@ -92,7 +108,7 @@ def fetch_file(url, target, *, size=None, check=None, progress=True, **sums) -> 
                 return target
             while True:
                 resumed = part.exists()
-                _fetch_rest(url, part, size, progress)
+                _fetch_rest(url, part, size, max_bytes, progress)
                 problem = _mismatch(part, sums, check)
                 if problem is None:
                     break
@@ -129,32 +145,34 @@ def _mismatch(path, sums, check):
     return check(path) if check else None
 
 
-def _fetch_rest(url, part, size, progress):
+def _fetch_rest(url, part, size, max_bytes, progress):
     """Bring ``part`` to its full length, however often the connection breaks off."""
     failures = 0
     while True:
         before = part.stat().st_size if part.exists() else 0
         try:
-            return _stream(url, part, before, size, progress)
+            return _stream(url, part, before, size, max_bytes, progress)
         except ValueError as error:
             raise DownloadError(f"{url}: not an http(s) address ({error})") from error
-        except requests.RequestException as error:
+        except (requests.RequestException, HTTPError) as error:
             reason = error
         after = part.stat().st_size if part.exists() else 0
         failures = 0 if after > before else failures + 1
         if failures == _N_ATTEMPTS:
             raise DownloadError(
-                f"{url}: no connection in {failures} attempts ({reason}); {after} bytes are kept "
+                f"{url}: no new byte in {failures} attempts ({reason}); {after} bytes are kept "
                 f"in {part}, the next call goes on from there"
             )
         time.sleep(0.1 * 4**failures)
 
 
-def _stream(url, part, have, size, progress):
+def _stream(url, part, have, size, max_bytes, progress):
     headers = {"Accept-Encoding": "identity"}  # the checksum is that of the bytes as stored
     if have:
         headers["Range"] = f"bytes={have}-"
     with requests.get(url, stream=True, headers=headers, timeout=_TIMEOUT_S) as response:
+        if (host := urlsplit(response.url).netloc) != urlsplit(url).netloc:
+            warnings.warn(f"{url}: redirected to {host}", stacklevel=2)
         status = response.status_code
         if have and status == 416:
             return  # nothing is missing: killed between the last byte and the checksum
@@ -162,24 +180,33 @@ def _stream(url, part, have, size, progress):
             raise requests.ConnectionError(f"HTTP status {status}")
         if status not in (200, 206):
             raise DownloadError(f"{url}: found HTTP status {status}, expected 200 ({part.name})")
+        coding = response.headers.get("Content-Encoding", "identity")
+        if coding != "identity":
+            raise DownloadError(f"{url}: found content encoding {coding!r}, expected none")
         if status == 200:
             have = 0  # a server without Range sends everything again
         elif not response.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
             part.unlink()
             raise requests.ConnectionError("the server sent another range")
         rest = response.headers.get("Content-Length")
+        if rest and not (rest.isascii() and rest.isdigit()):
+            raise DownloadError(f"{url}: found Content-Length {rest!r}, expected a number")
         total = have + int(rest) if rest else None
         if size is not None and total is not None and total != size:
             raise DownloadError(f"{url}: found {total} bytes on the server, expected {size}")
         free = shutil.disk_usage(part.parent).free
         if rest and int(rest) > free:
             raise DownloadError(f"{part}: found {free} bytes free on disk, expected {rest}")
+        most = total or size or max_bytes
         hidden = None if progress else True  # None: shown on a terminal only
         bar = tqdm(
             total=total, initial=have, unit="B", unit_scale=True, desc=part.name, disable=hidden
         )
-        with bar, open(part, "ab" if have else "wb") as file:
-            for block in response.iter_content(_BLOCK):
+        with bar, open(part, "ab" if have else "wb", buffering=0) as file:
+            while block := response.raw.read1(_BLOCK, decode_content=False):
+                if file.tell() + len(block) > most:
+                    part.unlink()
+                    raise DownloadError(f"{url}: found over {most} bytes, expected at most that")
                 file.write(block)
                 bar.update(len(block))
     if total is not None and part.stat().st_size < total:
@@ -187,7 +214,7 @@ def _stream(url, part, have, size, progress):
 
 
 def unpack_archive(path, folder) -> Path:
-    """Unpack a zip archive, after looking at every member.
+    """Unpack a zip or tar archive, after looking at every member.
 
     Parameters
     ----------
@@ -210,11 +237,11 @@ def unpack_archive(path, folder) -> Path:
         the sizes are beyond belief; nothing is unpacked then.
     """
     path, folder, aside = Path(path), Path(folder), None
-    if not zipfile.is_zipfile(path):
+    if not _is_archive(path):
         raise CorpusError(f"{path}: found no zip archive, expected one")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with zipfile.ZipFile(path) as archive:
+        with open_archive(path) as archive:
             _check_members(path, archive.infolist(), folder)
             aside = make_temporary(folder / "unpack", folder=True)
             archive.extractall(aside)
@@ -235,6 +262,58 @@ def unpack_archive(path, folder) -> Path:
         if aside is not None:
             shutil.rmtree(aside, ignore_errors=True)
     return folder
+
+
+class _Tar:
+    """A tar archive with those methods of `zipfile.ZipFile` that are used here."""
+
+    def __init__(self, path):
+        self.archive = tarfile.open(path, "r:gz")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.archive.close()
+
+    def infolist(self):
+        kinds = {
+            tarfile.DIRTYPE: stat.S_IFDIR,
+            **dict.fromkeys(tarfile.REGULAR_TYPES, stat.S_IFREG),
+        }
+        return [
+            SimpleNamespace(
+                orig_filename=member.name,
+                external_attr=kinds.get(member.type, stat.S_IFLNK) << 16,
+                is_dir=member.isdir,
+                file_size=member.size,
+            )
+            for member in self.archive.getmembers()
+        ]
+
+    def namelist(self):
+        return self.archive.getnames()
+
+    def testzip(self):
+        """Read to the end, which compares gzip's checksum; a damaged one raises."""
+        self.archive.getmembers()
+
+    def extractall(self, folder):
+        self.archive.extractall(folder, filter="data")
+
+
+def open_archive(path):
+    """A zip or gzipped tar archive, with the interface of `zipfile.ZipFile`."""
+    return _Tar(path) if _is_gzip(path) else zipfile.ZipFile(path)
+
+
+def _is_archive(path):
+    return zipfile.is_zipfile(path) or _is_gzip(path)
+
+
+def _is_gzip(path):
+    with open(path, "rb") as file:
+        return file.read(2) == b"\x1f\x8b"
 
 
 def _check_members(path, members, folder):
@@ -317,7 +396,7 @@ def fetch_archives(files, folder, base_url=None, *, is_complete=None, progress=T
                 raise ParameterError(f"name: found {name!r}, expected a file name without folders")
             url = row.get("url") or f"{(base_url or '').rstrip('/')}/{name}"
             archive = fetch_file(url, notes / name, size=row.get("size") or None, **how, **sums)
-            if zipfile.is_zipfile(archive):
+            if _is_archive(archive):
                 unpack_archive(archive, folder)
                 archive.unlink()
             else:

@@ -82,6 +82,9 @@ from .figures import (
 from .figures import (
     write_figure as write_figure,
 )
+from .layouts import (
+    render as render,
+)
 from .objectives import (
     compare_runs as compare_runs,
 )
@@ -134,19 +137,13 @@ from .sheets import (
     show_table as show_table,
 )
 from .tables import (
-    describe_choice as describe_choice,
-)
-from .tables import (
-    describe_chunks as describe_chunks,
+    ResultTable as ResultTable,
 )
 from .tables import (
     describe_folds as describe_folds,
 )
 from .tables import (
     describe_score as describe_score,
-)
-from .tables import (
-    describe_selections as describe_selections,
 )
 from .tables import (
     join_published as join_published,

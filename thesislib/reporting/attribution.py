@@ -275,7 +275,10 @@ class SVMOnPlots:
         try:
             attributions, gain = self.attribute(clip)
         except ExplanationError as error:
-            return [plot_audio([self.plot], [(y, sr)], titles[:1]), Markdown(f"*{error}*")]
+            return [
+                plot_audio([self.plot], [(y, sr)], titles[:1]),
+                Markdown(f"*{error}*"),
+            ]
         figure = plot_attribution(
             self.plot,
             (y, sr),

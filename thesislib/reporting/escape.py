@@ -25,14 +25,15 @@ _LATEX = {
     "·": r"$\cdot$", "•": r"\textbullet{}", "°": r"$^\circ$", "−": "$-$", "±": r"$\pm$",
     "×": r"$\times$", "∆": r"$\Delta$", "µ": r"$\mu$", "≤": r"$\leq$", "≥": r"$\geq$",
     "≠": r"$\neq$", "≈": r"$\approx$", "→": r"$\to$", "←": r"$\leftarrow$", "∞": r"$\infty$",
-    "√": r"$\surd$", "ß": r"\ss{}", "æ": r"\ae{}", "Æ": r"\AE{}", "œ": r"\oe{}", "Œ": r"\OE{}",
-    "ø": r"\o{}", "Ø": r"\O{}", "ł": r"\l{}", "Ł": r"\L{}", "ı": r"\i{}",
+    "∑": r"$\Sigma$", "√": r"$\surd$", "ß": r"\ss{}", "æ": r"\ae{}", "Æ": r"\AE{}", "œ": r"\oe{}",
+    "Œ": r"\OE{}", "ø": r"\o{}", "Ø": r"\O{}", "ł": r"\l{}", "Ł": r"\L{}", "ı": r"\i{}",
 }  # fmt: skip
 #: Commands of the combining accents.
 _ACCENTS = dict(
     zip("\u0300\u0301\u0302\u0303\u0304\u0306\u0307\u0308\u030a\u030b\u030c", "`'^~=u.\"rHv")
 )
 _ACCENTS |= {"\u0323": "d", "\u0327": "c"}
+_GREEK = "alpha beta epsilon zeta eta iota kappa mu nu rho tau chi".split()
 _CAPITALS = "gamma delta theta lambda xi pi sigma upsilon phi psi omega".split()
 
 
@@ -57,7 +58,7 @@ def markdown(text):
     >>> markdown("a_b | <i>")
     'a\\_b \\| &lt;i&gt;'
     """
-    text = re.sub(r"([\\`*_{}\[\]|~]|^[#+=-]|(?<=^\d)[.)])", r"\\\1", terminal(text))
+    text = re.sub(r"([\\`*_{}\[\]|~]|^[#+=-]|(?<=^\d)[.)](?=\s|$))", r"\\\1", terminal(text))
     for sign, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")):
         text = text.replace(sign, entity)
     return text.replace("$", "<span>&#36;</span>")
@@ -73,7 +74,8 @@ def latex(text):
     >>> latex("50 % of τ_max, Zoë 中")
     '50 \\% of $\\tau$\\_max, Zo\\"{e} U+4E2D'
     """
-    return "".join(map(_latex_character, unicodedata.normalize("NFC", terminal(text))))
+    text = unicodedata.normalize("NFC", terminal(text))
+    return "".join(map(_latex_character, text)).replace("}$$^{", "")
 
 
 def _latex_character(sign):
@@ -89,9 +91,9 @@ def _latex_character(sign):
         if accent in _ACCENTS:
             return f"\\{_ACCENTS[accent]}{{{_latex_character(base)}}}"
     case, _, letter = unicodedata.name(sign, "").lower().partition(" letter ")
-    if case == "greek small" and letter.isalpha() and letter not in ("omicron", "final sigma"):
-        return f"$\\{'lambda' if letter == 'lamda' else letter}$"
     letter = letter.replace("lamda", "lambda")
+    if case == "greek small" and letter in _GREEK + _CAPITALS:
+        return f"$\\{letter}$"
     if case == "greek capital" and letter in _CAPITALS:
         return f"$\\{letter.capitalize()}$"
     return f"U+{ord(sign):04X}"

@@ -272,7 +272,7 @@ def choose(show, **choices):
         try:
             show(**values)
         except ThesisError as error:
-            display(Markdown(f"**{error}**"))
+            display(Markdown(f"**{markdown(error)}**"))
 
     controls = {}
     for name, choice in choices.items():
@@ -376,7 +376,8 @@ def draw_examples(corpus, plots, *, reading, partition=None, max_s=None):
     ----------
     corpus : Corpus
     plots : dict of str to AudioPlot
-        By title; one column each, or with a single plot one column per class.
+        By title; one column each, on the width of a page, or with a single plot one column per
+        class.
     reading : Reading
     partition : str, optional
         Of the clips.
@@ -399,9 +400,10 @@ def draw_examples(corpus, plots, *, reading, partition=None, max_s=None):
         display(Markdown(markdown(name)), Audio(data=y, rate=sr))
         sounds += [(y, sr)] * len(plots)
         titles += [": ".join(filter(None, [name, title])) for title in plots]
-    n_columns = len(plots) if len(plots) > 1 else 4
+    several = len(plots) > 1
     drawn = list(plots.values()) * (len(titles) // len(plots))
-    return plot_audio(drawn, sounds, titles, n_columns=n_columns)
+    n_columns = len(plots) if several else 4
+    return plot_audio(drawn, sounds, titles, n_columns=n_columns, page=several)
 
 
 def explore_decisions(corpus, predictions, draw, *, reading, system, note=""):
@@ -438,9 +440,10 @@ def explore_decisions(corpus, predictions, draw, *, reading, system, note=""):
         fold = None if predictions.folds is None else predictions.folds[clip]
         scored = ScoredClip(int(row), fold, str(truth), str(predicted), parts, starts_s, part)
         values = zip(predictions.classes, predictions.values[clip])
+        votes = ", ".join(f"{markdown(name)} {value:+.3f}" for name, value in values)
         text = (
-            f"**{names[row]}**: true class **{truth}**; {system} predicts **{predicted}** "
-            f"({', '.join(f'{name} {value:+.3f}' for name, value in values)}). *{note}*"
+            f"**{markdown(names[row])}**: true class **{markdown(truth)}**; {markdown(system)} "
+            f"predicts **{markdown(predicted)}** ({votes}). *{markdown(note)}*"
         )
         _display_and_close(Audio(data=y, rate=sr), Markdown(text), *draw(scored))
 
@@ -493,16 +496,33 @@ def draw_reconstruction(clip, *, items, models, hop_s):
     -------
     list of matplotlib.figure.Figure
     """
-    inputs, model = [items[clip.row]], models[clip.fold]
-    rows = {
-        "input": inputs,
-        "reconstructed": model.reconstruct(inputs),
-        "from the code\nalone": model.reconstruct(inputs, decoder_input="previous"),
-    }
     title = f"{clip.truth}, predicted {clip.predicted}"
-    figure = plot_reconstructions(rows, [title], hop_s=hop_s)
-    figure.set_size_inches(8, 5.4)
-    return [figure]
+    return [compare_reconstructions(models[clip.fold], [items[clip.row]], [title], hop_s=hop_s)]
+
+
+def compare_reconstructions(model, clips, titles, *, hop_s):
+    """Draw spectrograms above their reconstructions.
+
+    A decoder that was trained with the true previous frames is also run on its own estimates;
+    only what is visible then is in the code.
+
+    Parameters
+    ----------
+    model : S2SAE
+        Fitted.
+    clips : list of ndarray, shape (time, frequency)
+    titles : sequence of str
+    hop_s : float
+        Distance between frames in seconds.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    rows = {"input": clips, "reconstructed": model.reconstruct(clips)}
+    if model.decoder_input == "teacher":
+        rows["from the code\nalone"] = model.reconstruct(clips, decoder_input="previous")
+    return plot_reconstructions(rows, titles, hop_s=hop_s)
 
 
 def explore_detections(
@@ -541,10 +561,11 @@ def explore_detections(
         truth_s = None if np.isnan(truth_s[0]) else truth_s
         truth = f"{label} from {truth_s[0]:.2f} s" if truth_s else f"no {label}"
         detected = "nothing" if decided_s is None else f"{label} from {decided_s:.2f} s"
+        name = mixtures.paths[row].name
         text = (
-            f"**{mixtures.paths[row].name}** contains **{truth}**; the ensemble detects "
-            f"**{detected}** (highest probability {curve.max():.3f} at "
-            f"{curve.argmax() * hop_s:.2f} s, threshold {threshold:g}). *{note}*"
+            f"**{markdown(name)}** contains **{markdown(truth)}**; the ensemble detects "
+            f"**{markdown(detected)}** (highest probability {curve.max():.3f} at "
+            f"{curve.argmax() * hop_s:.2f} s, threshold {threshold:g}). *{markdown(note)}*"
         )
         figure = plot_detection(
             X,

@@ -13,8 +13,19 @@ from thesislib.store import write_atomically
 
 #: Sequential, and monotone in lightness.
 COLOUR_MAP = "cividis"
+#: Width of a page's text in inches.
+PAGE_IN = 7.2
 #: Distinguishable without colour.
 LINES = ("-", "--", ":", "-.")
+#: Losses of an autoencoder's history, by column.
+RECONSTRUCTION_LOSSES = {
+    "loss": "training",
+    "permuted_loss": "training, permuted codes",
+    "validation_loss": "held out",
+    "validation_permuted_loss": "held out, permuted codes",
+}
+#: Width of a page's text in inches.
+PAGE_IN = 7.2
 PITCH_CLASSES = tuple("C C# D D# E F F# G G# A A# B".split())
 # Ticks of an axis that is not linear: octaves, with at least this share of the axis between them.
 _OCTAVES_HZ = 1000 * 2.0 ** np.arange(-4, 6)
@@ -23,7 +34,7 @@ _LEAST_DISTANCE = 0.05
 
 def use_style():
     """Set the style of all figures; fonts are embedded."""
-    sns.set_theme(context="notebook", style="ticks", palette="colorblind")
+    sns.set_theme(context="paper", style="ticks", palette="colorblind", font_scale=0.95)
     plt.rcParams.update(
         {
             "figure.dpi": 100,
@@ -32,6 +43,8 @@ def use_style():
             "svg.hashsalt": "thesislib",
             "figure.constrained_layout.use": True,
             "image.cmap": COLOUR_MAP,
+            # Names of classes and clips are text: a dollar sign begins no formula.
+            "text.parse_math": False,
         }
     )
 
@@ -134,7 +147,7 @@ def title_plot(plot):
     return f"{plot.colour_map}, {plot.size_px} × {plot.size_px} px"
 
 
-def draw_audio(axes, plot, y, sr, *, start_s=0.0):
+def draw_audio(axes, plot, y, sr, *, start_s=0.0, compact=False):
     """Draw an audio plot with its axes and colour bar.
 
     Parameters
@@ -145,6 +158,8 @@ def draw_audio(axes, plot, y, sr, *, start_s=0.0):
     sr : int > 0
     start_s : float
         Time of the first sample in seconds.
+    compact : bool
+        Draw no colour bar and fewer frequencies.
 
     Returns
     -------
@@ -156,9 +171,12 @@ def draw_audio(axes, plot, y, sr, *, start_s=0.0):
     times_s, half = plot.spectrum.times_s(S.shape[1], sr), plot.spectrum.lengths(sr)[1] / sr / 2
     extent = (start_s + times_s[0] - half, start_s + times_s[-1] + half, 0, 1)
     axes.imshow(plot.draw(S, sr=sr), extent=extent, aspect="auto", interpolation="nearest")
-    places, labels, axis_label = frequency_ticks(plot, sr=sr)
+    distance = _LEAST_DISTANCE * (3 if compact else 1)
+    places, labels, axis_label = frequency_ticks(plot, sr=sr, distance=distance)
     axes.set_yticks(places, labels)
     axes.set(xlabel="time (s)", ylabel=axis_label)
+    if compact:
+        return extent
     low, high = float(S.min()), float(S.max())
     colours = ScalarMappable(
         Normalize(low, high if high > low else low + 1),
@@ -168,7 +186,7 @@ def draw_audio(axes, plot, y, sr, *, start_s=0.0):
     return extent
 
 
-def plot_audio(plots, clips, titles, *, n_columns=2, start_s=0.0):
+def plot_audio(plots, clips, titles, *, n_columns=2, start_s=0.0, page=False):
     """Draw audio plots with their axes and colour bars, as in Figures 4.2 and 4.3.
 
     Parameters
@@ -180,20 +198,29 @@ def plot_audio(plots, clips, titles, *, n_columns=2, start_s=0.0):
     n_columns : int
     start_s : float
         Time of each first sample in seconds.
+    page : bool
+        Draw at the width of a page, with small text, axis labels at the margins and no colour
+        bars, as in Figure 8.4.
 
     Returns
     -------
     matplotlib.figure.Figure
         The plots' axes first, in order, then those of the colour bars.
     """
-    figure, grid = _make_grid(len(plots), n_columns, 4.9, 3.4)
-    for axes, plot, (y, sr), title in zip(grid.flat, plots, clips, titles):
-        axes.set_title(title)
-        draw_audio(axes, plot, y, sr, start_s=start_s)
+    n_columns = min(n_columns, len(plots))
+    width, height = (PAGE_IN / n_columns, 1.5) if page else (4.9, 3.4)
+    figure, grid = _make_grid(len(plots), n_columns, width, height)
+    for i, (axes, plot, (y, sr), title) in enumerate(zip(grid.flat, plots, clips, titles)):
+        axes.set_title(title, fontsize=8 if page else None)
+        draw_audio(axes, plot, y, sr, start_s=start_s, compact=page)
+        if page:
+            axes.tick_params(labelsize=8)
+            axes.set_xlabel(axes.get_xlabel() if i >= len(plots) - n_columns else "", fontsize=8)
+            axes.set_ylabel(axes.get_ylabel(), fontsize=8)
     return figure
 
 
-def frequency_ticks(plot, *, sr):
+def frequency_ticks(plot, *, sr, distance=_LEAST_DISTANCE):
     """Ticks of the vertical axis of an audio plot.
 
     The tick of a frequency is in the middle of the band with this centre, for each axis and style
@@ -204,6 +231,8 @@ def frequency_ticks(plot, *, sr):
     plot : AudioPlot
     sr : int > 0
         Sampling rate in Hz.
+    distance : float
+        Least distance of two frequencies.
 
     Returns
     -------
@@ -226,7 +255,8 @@ def frequency_ticks(plot, *, sr):
     spectrum, edges = plot.spectrum, plot.row_edges(sr)
     middles = (edges[1:] + edges[:-1]) / 2
     if spectrum.kind == "chroma":
-        return middles, list(PITCH_CLASSES), "pitch class"
+        step = int(np.ceil(distance * len(middles)))
+        return middles[::step], list(PITCH_CLASSES[::step]), "pitch class"
     centres = spectrum.frequencies_hz(sr)
     low, high = spectrum.f_min_hz, spectrum.top_hz(sr)
     inside = (centres > low) & (centres < high)
@@ -238,7 +268,7 @@ def frequency_ticks(plot, *, sr):
     places = np.interp(ticks_hz, centres, middles)
     chosen = []
     for index in reversed(range(len(places))):  # from the top, where octaves are wide
-        if not chosen or places[chosen[0]] - places[index] >= _LEAST_DISTANCE:
+        if not chosen or places[chosen[0]] - places[index] >= distance:
             chosen.insert(0, index)
     return places[chosen], [f"{f / 1000:g}" for f in ticks_hz[chosen]], "frequency (kHz)"
 
@@ -308,7 +338,8 @@ def plot_histories(histories, columns, *, label):
     -------
     matplotlib.figure.Figure
     """
-    figure, grid = _make_grid(len(histories), 4, 3, 2.8, extra=0.6, sharey=True)
+    width = PAGE_IN / min(len(histories), 4)
+    figure, grid = _make_grid(len(histories), 4, width, 2, sharey=True)
     shown = {}
     for axes, (title, history) in zip(grid.flat, histories.items()):
         for i, (column, name) in enumerate(columns.items()):
@@ -346,7 +377,7 @@ def plot_reconstructions(rows, titles, *, hop_s):
     figure, grid = plt.subplots(
         len(rows),
         len(titles),
-        figsize=(2.8 * len(titles) + 1, 1.9 * len(rows) + 0.6),
+        figsize=(PAGE_IN, 1.3 * len(rows) + 0.5),
         squeeze=False,
         sharex="col",
         sharey=True,
@@ -386,9 +417,7 @@ def plot_sweeps(panels, *, score, interval, label, chance, printed=None):
     -------
     matplotlib.figure.Figure
     """
-    figure, grid = plt.subplots(
-        1, len(panels), figsize=(4.2 * len(panels) + 0.4, 3.6), squeeze=False, sharey=True
-    )
+    figure, grid = plt.subplots(1, len(panels), figsize=(PAGE_IN, 3), squeeze=False, sharey=True)
     shown = {}
     for axes, (title, (table, column)) in zip(grid.flat, panels.items()):
         table = table.dropna(subset=[score]).sort_values(column)
@@ -472,7 +501,8 @@ def write_figure(figure, number, folder, *, note=""):
     ----------
     figure : matplotlib.figure.Figure
     number : str
-        The thesis's number, such as ``10.2``.
+        The thesis's number, such as ``10.2``; a figure of a section that the thesis does not have
+        begins with ``section`` (``section_8_2_example.png``).
     folder : Path
     note : str
         Small print below the figure: corpus, kind, weights.
@@ -486,7 +516,8 @@ def write_figure(figure, number, folder, *, note=""):
         figure.supxlabel(note, fontsize=8, color="0.3", wrap=True)
     written = []
     for suffix, metadata in ((".png", {"Software": None}), (".pdf", {"CreationDate": None})):
-        path = folder / f"figure_{table_stem(number)}{suffix}"
+        stem = table_stem(number)
+        path = folder / f"{'' if stem.startswith('section') else 'figure_'}{stem}{suffix}"
         with write_atomically(path) as temporary:
             # Constrained layout cuts off labels beside square axes; a tight box does not.
             figure.savefig(temporary, metadata=metadata, bbox_inches="tight", pad_inches=0.1)

@@ -14,21 +14,43 @@ import shutil
 from pathlib import Path
 
 from thesislib.errors import StoreError
-from thesislib.places import results_folder
+from thesislib.places import project_root, results_folder
+from thesislib.reporting.notebooks import OVERVIEW, PROFILES, read_profile
 from thesislib.store import lock, make_temporary, write_atomically
 
 
 def find_results(name, parameters):
     """Folder of a notebook's results.
 
+    ``results/<profile>/<notebook>``; for a corpus that is not the profile's own,
+    ``results/<name of its folder>/<notebook>``.
+
     Examples
     --------
     >>> find_results("10_2_snore", {"profile": "paper"}).parts[-2:]
     ('paper', '10_2_snore')
+    >>> find_results("10_2_snore", {"corpus": "my/recordings"}).parts[-2:]
+    ('recordings', '10_2_snore')
     """
+    place, corpus = parameters.get("profile", "demo"), parameters.get("corpus")
+    if corpus and name != OVERVIEW:  # which reads the results on all corpora
+        usual = read_profile(name, place).get("corpus")
+        if not usual or os.path.abspath(corpus) != os.path.abspath(project_root() / usual):
+            place = Path(os.path.abspath(corpus)).name.lstrip(".") or "corpus"
+            place = f"own-{place}" if place in PROFILES else place
     named = parameters.get("results")
-    usual = results_folder() / parameters.get("profile", "demo") / name
-    return Path(os.path.abspath(named or usual))
+    return Path(os.path.abspath(named or results_folder() / place / name))
+
+
+def list_places():
+    """Folders in ``results``: profiles and corpora.
+
+    Examples
+    --------
+    >>> all(place.is_dir() for place in list_places())
+    True
+    """
+    return [path for path in sorted(results_folder().glob("[!.]*")) if path.is_dir()]
 
 
 def list_folders(place):

@@ -15,10 +15,10 @@ import pandas as pd
 
 from thesislib.errors import ParameterError
 from thesislib.evaluation.comparison import score
-from thesislib.places import project_root, results_folder
+from thesislib.places import project_root
 from thesislib.reporting.notebooks import OVERVIEW, read_parameters, read_profile
 from thesislib.reporting.published import list_published, load_list
-from thesislib.reporting.results import list_folders, settle
+from thesislib.reporting.results import list_folders, list_places, settle
 from thesislib.reporting.scores import AS_PUBLISHED
 from thesislib.store import hash_file, write_atomically
 
@@ -102,7 +102,7 @@ def find_runs(further=None):
         ``source`` (the folder in ``results``, or the key), ``notebook``, ``folder``, ``record``
         (of ``run.json``), ``predictions`` and ``problem`` (why there are none).
     """
-    places = {path.name: path for path in sorted(results_folder().glob("[!.]*")) if path.is_dir()}
+    places = {path.name: path for path in list_places()}
     runs = []
     for source, place in (places | (further or {})).items():
         place = Path(place)

@@ -7,12 +7,13 @@ moved.
 import base64
 import io
 import os
-from html import escape
+from urllib.parse import quote
 
 import pandas as pd
 from PIL import Image
 
 from thesislib.places import results_folder
+from thesislib.reporting.escape import html as escape_html
 from thesislib.reporting.overview import NO_CORPUS
 from thesislib.reporting.published import load_list
 from thesislib.reporting.runs import describe_score
@@ -43,8 +44,10 @@ def show_results(results, *, relative_to):
         ours = [_show(row, relative_to) for row in group[complete].to_dict("records")]
         absent = group.loc[~complete, ["kind", "status"]].to_numpy()
         if reasons := [f"{k or 'unknown'} ({s.removeprefix('not run: ')})" for k, s in absent]:
-            ours.append(_small(escape("not run: " + ", ".join(reasons))))
-        title = f"<b>{escape(output.capitalize())}</b><br>{_small(escape(about['title']))}"
+            ours.append(_small(escape_html("not run: " + ", ".join(reasons))))
+        title = (
+            f"<b>{escape_html(output.capitalize())}</b><br>{_small(escape_html(about['title']))}"
+        )
         printed = "<br>".join(map(_keep_unit, about["printed"].split("; ")))
         rows.append({"Output": title, "Thesis": printed, "Ours": "<br>".join(ours)})
     return show_table(pd.DataFrame(rows), escape=False)
@@ -102,7 +105,7 @@ def show_claims(judged):
     """
     compared = judged["verdict"] != "not run"
     rest = judged[~compared].groupby("objective", sort=False)["claim"].agg("; ".join)
-    lines = "<br>".join(escape(f"{name}: {claims}") for name, claims in rest.items())
+    lines = "<br>".join(escape_html(f"{name}: {claims}") for name, claims in rest.items())
     table = show_table(judged[compared]) if compared.any() else ""
     return table + (f"<p>{_small(f'Not run:<br>{lines}')}</p>" if lines else "")
 
@@ -117,18 +120,18 @@ def _show(row, relative_to):
     without = row["kind"] == NO_CORPUS
     seed = "" if without or not row["seed"] else f"seed {row['seed']}"
     origin = [row["corpus"] or NO_CORPUS, row["weights"], seed, row["source"]]
-    origin = "; ".join(escape(str(part)) for part in origin if part)
+    origin = "; ".join(escape_html(str(part)) for part in origin if part)
     if row["link"]:
         link = os.path.relpath(results_folder() / row["link"], relative_to)
-        origin += f'; <a href="{escape(link)}">notebook</a>'
+        origin += f'; <a href="{quote(link)}">notebook</a>'
     score = "available" if row["score"] == "" else f"<b>{_keep_unit(describe_score(row))}</b>"
-    kind = "" if without else f"<i>{escape(row['kind'])}:</i>"
-    return " ".join(filter(None, [kind, escape(row["system"]), score, _small(f"({origin})")]))
+    kind = "" if without else f"<i>{escape_html(row['kind'])}:</i>"
+    return " ".join(filter(None, [kind, escape_html(row["system"]), score, _small(f"({origin})")]))
 
 
 def _keep_unit(text):
     """Keep a number and its unit on one line."""
-    return escape(text).replace(" %", "&nbsp;%")
+    return escape_html(text).replace(" %", "&nbsp;%")
 
 
 def show_figures(runs, *, relative_to, height_px=150):
@@ -156,9 +159,9 @@ def show_figures(runs, *, relative_to, height_px=150):
             path = run["folder"] / name
             number = path.stem.removeprefix("figure_").replace("_", ".", 1).replace("_", " ")
             kind = NO_CORPUS if outputs.get(f"figure {number}") else kinds or NO_CORPUS
-            title = f"Figure {number}, {run['source']} ({kind})"
+            title = escape_html(f"Figure {number}, {run['source']} ({kind})")
             cells.append(
-                f'<figure style="margin:6px"><a href="{os.path.relpath(path, relative_to)}">'
+                f'<figure style="margin:6px"><a href="{quote(os.path.relpath(path, relative_to))}">'
                 f'<img alt="{title}" src="{_shrink(path, height_px)}" '
                 f'style="height:{height_px}px;max-width:100%;object-fit:contain"></a>'
                 f"<figcaption>{_small(title)}</figcaption></figure>"

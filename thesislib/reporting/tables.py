@@ -1,16 +1,15 @@
 """Result tables: ours, and in a separate block the rows that the thesis printed (contract 5)."""
 
-from collections import Counter
-
 import pandas as pd
 
 from thesislib.errors import ParameterError
-from thesislib.evaluation.fusion import vote_chunks
 from thesislib.evaluation.metrics import (
     bootstrap_interval,
     score_folds,
     unweighted_average_recall,
 )
+from thesislib.reporting.escape import html
+from thesislib.reporting.layouts import render
 from thesislib.store import write_atomically
 
 OURS, THESIS = "this run", "thesis"
@@ -27,7 +26,7 @@ def table_stem(number):
     return str(number).strip().replace(".", "_").lower()
 
 
-def join_published(ours, published, *, keys=(), scores=(), comparable=False):
+def join_published(ours, published, *, keys=(), scores=(), within=(), comparable=False):
     """Put the thesis's rows below ours.
 
     Parameters
@@ -40,6 +39,8 @@ def join_published(ours, published, *, keys=(), scores=(), comparable=False):
         Columns that identify a row in both.
     scores : sequence of str
         Columns whose difference is of interest.
+    within : sequence of str
+        Further columns that identify a row if the thesis prints several with equal keys.
     comparable : bool
         Whether the corpus is the thesis's own; only then the result has differences, as
         columns ``difference_<score>`` (ours minus the thesis's).
@@ -62,9 +63,12 @@ def join_published(ours, published, *, keys=(), scores=(), comparable=False):
         ours.insert(0, "source", OURS)
         return ours
     if comparable and keys:
-        theirs = _by_key(published, keys)
+        theirs, mine = _by_key(published, keys), _by_key(ours, keys)
+        repeated = theirs.index[theirs.index.duplicated()]
+        for table in (theirs, mine):
+            longer = _by_key(table, [*keys, *within]).index
+            table.index = table.index.where(~table.index.isin(repeated), longer)
         theirs = theirs[~theirs.index.duplicated(keep=False)]
-        mine = _by_key(ours, keys)
         for score in scores:
             difference = mine[score] - theirs[score].reindex(mine.index)
             # A control with random weights has no counterpart in the thesis.
@@ -178,88 +182,38 @@ def tell_apart(ours, other, *, name="uar_test"):
     return "worse" if ours[high] < other[low] else "cannot be told"
 
 
-def describe_chunks(decisions, clip_of_chunk, *, groups, **options):
-    """Scores of chunks and of clips by majority vote of their chunks (8.3).
+class ResultTable:
+    """A table that notebooks show in the thesis's layout.
 
     Parameters
     ----------
-    decisions : Predictions
-        Rows are chunks, with ``folds``.
-    clip_of_chunk : ndarray of int
-        Corpus row of every chunk.
-    groups : ndarray
-        Group of every corpus row.
-    **options
-        ``metric``, ``seed`` and ``n`` of :func:`describe_folds`.
-
-    Returns
-    -------
-    dict
-        ``uar_…`` of the chunks, ``uar_clip_…`` of the clips, each as :func:`describe_folds`
-        has them, and ``clip_ties_percent``, the share of clips whose vote was tied.
-    """
-    clips = vote_chunks(decisions, clip_of_chunk)
-    return {
-        **describe_folds(decisions, groups=groups[clip_of_chunk], **options),
-        **describe_folds(clips, name="uar_clip", groups=groups, **options),
-        "clip_ties_percent": round(100 * clips.tied, 2),
-    }
-
-
-def describe_selections(result, clip_of_chunk=None, *, groups, **options):
-    """Scores of a cross-validation for both selections of the complexity (contract 7).
-
-    Parameters
-    ----------
-    result : FoldResult
-    clip_of_chunk : ndarray of int, optional
-        If the rows are chunks: clip of each.
-    groups, **options
-        As in :func:`describe_chunks` or :func:`describe_folds`.
-
-    Returns
-    -------
-    list of dict
-        A row for ``selection`` ``as published`` (the best ``complexity`` on the folds that are
-        reported), one for ``honest`` (``chosen`` inside each training part).
-    """
-    best = result.best()
-    ways = {
-        "as published": (result.by_complexity[best], {"complexity": best}),
-        "honest": (result.nested, {"chosen": describe_choice(result.chosen)}),
-    }
-    rows = []
-    for selection, (decisions, choice) in ways.items():
-        if clip_of_chunk is None:
-            scores = describe_folds(decisions, groups=groups, **options)
-        else:
-            scores = describe_chunks(decisions, clip_of_chunk, groups=groups, **options)
-        rows.append({"selection": selection, **choice, **scores})
-    return rows
-
-
-def describe_choice(chosen):
-    """Format the settings of a nested selection and the number of folds with each.
-
-    Parameters
-    ----------
-    chosen : dict
-        Fold to setting, as in ``FoldResult.chosen``.
+    frame : pandas.DataFrame
+        Tidy, with every column.
+    number : str
+        The thesis's number, such as ``10.4``.
+    caption : str
+        Corpus, its kind and the weights.
+    link : str
+        Address of the CSV, relative to the page that shows the table.
 
     Examples
     --------
-    >>> describe_choice({"1": 1e-06, "2": 0.1, "3": 1e-06})
-    '1e-06 (2), 0.1 (1)'
+    >>> table = ResultTable(pd.DataFrame({"model": ["CNN"]}), "10.6", caption="Ours.")
+    >>> table.frame["model"].tolist()
+    ['CNN']
     """
-    shown = [
-        " ".join(str(part) for part in (choice if isinstance(choice, tuple) else (choice,)))
-        for choice in chosen.values()
-    ]
-    return ", ".join(f"{choice} ({n})" for choice, n in Counter(shown).most_common())
+
+    def __init__(self, frame, number, *, caption="", link=None):
+        self.frame, self.number, self.caption = frame, number, caption
+        self.link = f"tables/table_{table_stem(number)}.csv" if link is None else link
+
+    def _repr_html_(self):
+        link = f'<p><small><a href="{html(self.link)}">All columns (CSV)</a></small></p>'
+        return render(self.frame, self.number, "html", caption=self.caption) + link
 
 
 def write_table(table, number, folder, *, caption):
-    """Write ``table_<number>.csv`` and ``.tex``.
+    """Write ``table_<number>.csv``, and in the thesis's layout ``.tex`` and ``.html``.
 
     Parameters
     ----------
@@ -268,7 +222,7 @@ def write_table(table, number, folder, *, caption):
         The thesis's number, such as ``10.4``.
     folder : Path
     caption : str
-        Corpus, kind and weights, for the LaTeX.
+        Corpus, kind and weights.
 
     Returns
     -------
@@ -284,26 +238,10 @@ def write_table(table, number, folder, *, caption):
     """
     if not len(table):
         raise ParameterError(f"table {number}: found no rows, expected at least one")
-    stem = f"table_{table_stem(number)}"
-    csv, tex = folder / f"{stem}.csv", folder / f"{stem}.tex"
-    with write_atomically(csv) as temporary:
-        table.to_csv(temporary, index=False, float_format="%.10g", lineterminator="\n")
-    shown = table.rename(columns=lambda name: str(name).replace("_", " "))
-    text = shown.to_latex(
-        index=False,
-        escape=True,
-        float_format="%.4g",
-        na_rep="--",
-        caption=_escape_latex(caption),
-        label=f"tab:{stem}",
-        longtable=True,
-    )
-    with write_atomically(tex) as temporary:
-        temporary.write_text(text, encoding="utf-8")
-    return [csv, tex]
-
-
-def _escape_latex(text):
-    for sign in "&%$#_{}":
-        text = text.replace(sign, "\\" + sign)
-    return text
+    paths = [folder / f"table_{table_stem(number)}.{form}" for form in ("csv", "tex", "html")]
+    texts = [table.to_csv(index=False, float_format="%.10g", lineterminator="\n")]
+    texts += [render(table, number, path.suffix[1:], caption=caption) for path in paths[1:]]
+    for path, text in zip(paths, texts):
+        with write_atomically(path) as temporary:
+            temporary.write_text(text, encoding="utf-8", errors="surrogateescape", newline="")
+    return paths

@@ -137,6 +137,35 @@ class CrossFittedFeatures:
         return rows[~out], rows[out]
 
 
+def learn_by_seed(estimator, items, store=None, *, seeds=(0,), **options):
+    """One :class:`CrossFittedFeatures` for each seed of the training.
+
+    Parameters
+    ----------
+    estimator, items, store, **options
+        Of :class:`CrossFittedFeatures`.
+    seeds : sequence of int
+        Each takes the place of the estimator's ``random_state``.
+
+    Returns
+    -------
+    dict of int to CrossFittedFeatures
+
+    Examples
+    --------
+    >>> from thesislib.representations.s2sae import S2SAE
+    >>> learnt = learn_by_seed(S2SAE(1, 2), [np.zeros((4, 2))], seeds=[0, 7])
+    >>> learnt[7].estimator.random_state
+    7
+    """
+    return {
+        seed: CrossFittedFeatures(
+            clone(estimator).set_params(random_state=seed), items, store, **options
+        )
+        for seed in seeds
+    }
+
+
 def learn_all(tasks, *, n_jobs=1):
     """Train side by side what a notebook will use one after the other.
 
@@ -234,8 +263,8 @@ def concatenate(*parts):
 
     Parameters
     ----------
-    *parts : callable
-        ``features`` of :class:`CrossFittedFeatures`, say.
+    *parts : callable or ndarray
+        ``features`` of :class:`CrossFittedFeatures`, say; an array is not learnt.
 
     Returns
     -------
@@ -251,7 +280,8 @@ def concatenate(*parts):
 
 
 def _concatenate(parts, train):
-    return np.concatenate([part(train) for part in parts], axis=1)
+    matrices = [part(train) if callable(part) else part for part in parts]
+    return np.concatenate(matrices, axis=1)
 
 
 def hash_arrays(arrays):

@@ -377,3 +377,32 @@ def _count(label, n_outputs, output):
     if output == "softmax":
         return np.bincount(label, minlength=n_outputs)
     return label.sum(axis=0, dtype=np.int64)
+
+
+def describe_detectors(members):
+    """Settings of the trained networks of each class, one row per network (Table 8.4).
+
+    Parameters
+    ----------
+    members : dict of str to list of FrameDetector
+        By class; convolutional recurrent networks.
+
+    Returns
+    -------
+    DataFrame
+        ``event``, ``time_step``, the columns of Table 8.4, ``n_parameters`` and ``weights`` (the
+        first digits of their SHA-256).
+    """
+    rows = []
+    for label, models in members.items():
+        for model in models:
+            settings = {"event": label, "time_step": model.chunk_frames}
+            settings |= {"n_conv_layers": len(model.n_filters)}
+            settings |= {"n_recurrent_layers": model.n_recurrent}
+            settings |= {"n_recurrent_units": model.n_units, "n_dense_units": model.n_dense}
+            settings |= {"learning_rate": model.learning_rate}
+            settings |= {"learning_rate_decay": model.decay, "dropout": model.dropout}
+            settings |= {"n_epochs": len(model.history_), "batch_size": model.batch_size}
+            settings |= {"n_parameters": sum(p.numel() for p in model.network_.parameters())}
+            rows.append({**settings, "weights": model.cache_parameters()["weights"][:16]})
+    return pd.DataFrame(rows)

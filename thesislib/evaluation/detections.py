@@ -1,0 +1,222 @@
+"""Systems of detectors: which networks, how averaged, and by which rule they decide (8.2.2)."""
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from thesislib.evaluation.event_scores import (
+    choose_threshold,
+    describe_rates,
+    split_events,
+    tabulate_events,
+)
+from thesislib.evaluation.events import locate_events
+from thesislib.representations.event_training import fit_detectors, predict_detectors, read_frames
+from thesislib.representations.sliding import average_clips
+
+
+@dataclass(frozen=True)
+class DetectionSystem:
+    """A system of Tables 8.6 and 8.7.
+
+    Attributes
+    ----------
+    name : str
+        In the predictions.
+    kind : str
+        Kind of its networks; empty for a system that detects nothing.
+    time_steps : tuple of int or None
+        Of its networks, whose probabilities are averaged; None: the ensemble of each class.
+    sliding : bool
+        Whether chunks overlap.
+    rule : {"peak", "validation", "median filter"}
+        The peak rule with the given thresholds, or with thresholds selected on the validation
+        mixtures, or the rule of the challenge's baseline.
+    """
+
+    name: str
+    kind: str = ""
+    time_steps: tuple | None = None
+    sliding: bool = False
+    rule: str = "peak"
+
+
+class DetectorGrid:
+    """Detectors of all classes, kinds, time steps and seeds, with their frame probabilities.
+
+    Parameters
+    ----------
+    clips : dict of str to dict of str to Corpus
+        Class to partition to its mixtures.
+    frames : dict of str to LogMelFrames
+        By kind of network; the first is kept in memory as ``data``.
+    sr : int
+    store : FeatureStore
+    n_jobs : int
+
+    Attributes
+    ----------
+    data : dict of str to dict of str to (ndarray, ndarray)
+        Class to partition to frames and frame labels.
+    detectors : dict
+        (class, kind, time step, seed) to the fitted detector.
+    """
+
+    def __init__(self, clips, frames, *, sr, store, n_jobs=1):
+        self.clips, self.frames, self.sr, self.store, self.n_jobs = clips, frames, sr, store, n_jobs
+        self.detectors, self._probabilities = {}, {}
+        first = next(iter(frames.values()))
+        self.data = {label: self._read(label, first) for label in clips}
+
+    def _read(self, label, frames):
+        return {
+            part: read_frames(own, frames, sr=self.sr, n_jobs=self.n_jobs)
+            for part, own in self.clips[label].items()
+        }
+
+    def fit(self, label, models, *, sliding=()):
+        """Train the detectors of a class, and predict all its mixtures.
+
+        Parameters
+        ----------
+        label : str
+        models : dict of (str, int, int) to FrameDetector
+            Kind, time step and seed to an unfitted detector.
+        sliding : sequence of int
+            Time steps whose first kind also predicts with overlapping chunks.
+        """
+        first = next(iter(self.frames))
+        read = {self.frames[first]: self.data[label]}
+        for kind in dict.fromkeys(kind for kind, *_ in models):
+            if self.frames[kind] not in read:
+                read[self.frames[kind]] = self._read(label, self.frames[kind])
+        own = {kind: read[self.frames[kind]] for kind, *_ in models}
+        tasks = {
+            (label, *key): (model, own[key[0]]["training"], own[key[0]]["validation"])
+            for key, model in models.items()
+        }
+        fitted = fit_detectors(tasks, self.store, n_jobs=self.n_jobs)
+        inputs = {
+            (*key, part, overlap): (model, own[key[1]][part][0], overlap)
+            for key, model in fitted.items()
+            for part in self.clips[label]
+            for overlap in ([False, True] if key[1] == first and key[2] in sliding else [False])
+        }
+        self._probabilities |= predict_detectors(inputs, self.store, n_jobs=self.n_jobs)
+        self.detectors |= fitted
+
+    def average(self, label, system, time_steps, seed, part):
+        """Mean probabilities of a system's networks for the mixtures of a partition."""
+        return average_clips(
+            [
+                self._probabilities[label, system.kind, tau, seed, part, system.sliding]
+                for tau in time_steps
+            ]
+        )
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """What a system detects.
+
+    Attributes
+    ----------
+    tables : dict of str to dict of int to DataFrame
+        Partition to seed to the predictions for the mixtures of all classes.
+    thresholds : dict of str to dict of int to float
+        Class to seed to the threshold in use.
+    curves : dict of str to dict of str to list
+        Class to partition to the probabilities of the first seed.
+    """
+
+    tables: dict
+    thresholds: dict
+    curves: dict
+
+    def error_rates(self, part):
+        """Error rate of each event and of their average, over the seeds."""
+        by_event = split_events(self.tables[part])
+        return {event: describe_rates(own)["error_rate"] for event, own in by_event.items()}
+
+    @property
+    def used(self):
+        """Thresholds of each class as text, seed by seed."""
+        return {
+            label: " ".join(f"{threshold:g}" for threshold in by_seed.values())
+            for label, by_seed in self.thresholds.items()
+        }
+
+
+def decide_events(
+    grid,
+    system,
+    *,
+    seeds,
+    parts,
+    ensembles,
+    thresholds,
+    groups=None,
+    n_back=220,
+    collar_s=0.5,
+    median_s=0.54,
+):
+    """Detect events with a system, in the mixtures of all classes and with every seed.
+
+    Parameters
+    ----------
+    grid : DetectorGrid
+    system : DetectionSystem
+    seeds : sequence of int
+    parts : sequence of str
+        Partitions to decide.
+    ensembles, thresholds : dict of str to sequence of int, or to float
+        By class; ``other`` for the classes that are not named.
+    groups : dict of str to str, optional
+        As in :func:`~thesislib.evaluation.event_scores.tabulate_events`.
+    n_back, collar_s, median_s
+        As in :func:`~thesislib.evaluation.events.locate_events` and
+        :func:`~thesislib.evaluation.events.count_events`.
+
+    Returns
+    -------
+    Decisions
+    """
+    tables = {part: {seed: [] for seed in seeds} for part in parts}
+    used, curves = {}, {}
+    how = {"n_back": n_back, "collar_s": collar_s}
+    for label, own in grid.clips.items():
+        used[label], curves[label] = {}, {}
+        steps = ensembles.get(label, ensembles["other"])
+        steps = () if not system.kind else steps if system.time_steps is None else system.time_steps
+        for seed in seeds:
+            threshold, hop_s = thresholds.get(label, thresholds["other"]), 1.0
+            if steps:
+                hop_s = grid.frames[system.kind].hop(grid.sr)
+            mean = {
+                part: grid.average(label, system, steps, seed, part) if steps else []
+                for part in dict.fromkeys(["validation", *parts])
+            }
+            if system.rule == "validation":
+                clips = own["validation"].index
+                threshold = choose_threshold(clips, mean["validation"], hop_s=hop_s, **how)
+            median = system.rule == "median filter"
+            used[label][seed] = 0.5 if median else threshold
+            if seed == seeds[0]:
+                curves[label] = mean
+            for part in parts:
+                clips = own[part].index
+                onsets = locate_events(
+                    clips if steps else clips[:0],
+                    mean[part],
+                    hop_s=hop_s,
+                    threshold=used[label][seed],
+                    n_back=n_back,
+                    median_s=median_s if median else None,
+                )
+                table = tabulate_events(clips, onsets, groups=groups, collar_s=collar_s)
+                tables[part][seed].append(table)
+    joined = {
+        part: {seed: pd.concat(each, ignore_index=True) for seed, each in by_seed.items()}
+        for part, by_seed in tables.items()
+    }
+    return Decisions(joined, used, curves)
