@@ -156,7 +156,7 @@ def test_comparisons_name_systems_that_there_are():
         pattern = re.sub(r"\\{\w+\\}", "[^,]+", re.escape(rule.system))
         names.setdefault((rule.notebook, rule.table), []).append(pattern + "(, random weights)?")
     for rule in load_list("comparisons").itertuples():
-        for name in [rule.ours, *rule.others.split("|")]:
+        for name in [*rule.ours.split("|"), *rule.others.split("|")]:
             shown = name.replace("*", "mean view") if "untrained" in name else name
             shown = [
                 shown.replace("*", word)
