@@ -119,7 +119,12 @@ def make_result(folder):
         "tables/table_10_4.tex": b"\\begin{tabular}{ll}\\end{tabular}\n",
         "figures/figure_10_2.png": draw_png(),
         "figures/figure_10_2.pdf": b"%PDF-1.4\n",
+        "predictions/table_10_4.parquet": b"PAR1",
     }
+    wide = "".join(f"<td>{100 + i}<br>[{i}, {i}]</td>" for i in range(14))
+    files["tables/table_10_4.html"] = (
+        f'<div class="thesis-table" style="overflow-x:auto"><table><tr>{wide}</tr></table></div>'
+    ).encode()
     for name, content in files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -309,7 +314,7 @@ def test_page_tells_where_its_result_comes_from(site):
     told += ["two files are silent", "opensmile&nbsp;absent", "1.2 s", "x86_64"]
     assert [words for words in told if words not in text] == []
     rows = {row.split("</th>")[0]: row for row in text.split("<tr>") if "as recorded" in row}
-    assert len(rows) == 3
+    assert len(rows) == 5
     assert "no; changed since: library" in text
     assert "changed since" in text.split("table_10_4.tex</a>")[1].split("</tr>")[0]
     assert "missing" in text.split("tables/table_10_5.csv")[1].split("</tr>")[0]
@@ -330,7 +335,8 @@ def test_each_table_has_a_page_with_what_was_printed_found_and_run(site):
     assert "make reproduce NOTEBOOKS=10_2_snore" in text
     assert "make paper NOTEBOOKS=10_2_snore" in text
     assert 'href="../results/demo/10_2_snore/executed.html#table-10-4"' in text
-    assert 'href="../results/demo/10_2_snore/tables/table_10_4.csv" download' in text
+    for file in ("tables/table_10_4.csv", "predictions/table_10_4.parquet"):
+        assert f'href="../results/demo/10_2_snore/{file}" download' in text
     listed = (site / "outputs.html").read_text()
     assert f'href="{TABLE}"' in listed
     assert f'href="{PAGE}#figure-10-2"' in listed
@@ -390,7 +396,8 @@ def test_a_damaged_record_is_named(tmp_path):
 
 def test_files_lie_beside_the_page_as_they_are(site):
     made = site.parents[1] / "results" / "demo" / "10_2_snore"
-    for path in made.rglob("*.*"):
+    # HTML would be a page without the policy.
+    for path in [path for path in made.rglob("*.*") if path.suffix != ".html"]:
         copy = site / "results" / "demo" / "10_2_snore" / path.relative_to(made)
         assert copy.read_bytes() == path.read_bytes()
 
@@ -464,6 +471,8 @@ def visit(browser, site, pages, *, width):
                             return !table.closest(boxes)
                                 && table.getBoundingClientRect().right > edge + 1;
                         }).length,
+                        layouts: [...document.querySelectorAll('.thesis-table')]
+                            .filter(w => w.scrollWidth > w.clientWidth + 1).length,
                         overflow: document.documentElement.scrollWidth - window.innerWidth,
                         formulas: document.querySelectorAll('mjx-container').length,
                         scrolling: wide.filter(w => w.scrollWidth > w.clientWidth
@@ -500,6 +509,8 @@ def test_every_page_is_whole_in_a_browser(site, browser, width):
     assert shown[PAGE]["formulas"] == 1
     assert shown[PAGE]["scrolling"] >= 1
     assert shown["data/README.html"]["scrolling"] == 1
+    # With room for them, tables in the thesis's layout are seen whole.
+    assert (shown[TABLE]["layouts"] > 0) == (width < 1000)
 
 
 def test_the_search_finds_the_number_of_a_table(site, browser):

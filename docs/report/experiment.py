@@ -18,7 +18,7 @@ _KINDS = ("text/html", "image/png", "image/jpeg", "text/plain")
 #: Elements that an output may not have: they load, lead away or run, whatever the page's policy.
 _UNSAFE = re.compile(
     r"<(?=/?(?:script|meta|base|link|iframe|frame|frameset|object|embed|applet|form|template|svg|math"
-    r"|style|title|textarea|noscript|xmp|plaintext)\b)",
+    r"|title|textarea|noscript|xmp|plaintext)\b)",
     re.IGNORECASE,
 )
 _CONTROLS = "<p class='remark'>The controls need a running kernel: <code>make lab</code>.</p>"

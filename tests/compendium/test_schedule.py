@@ -71,10 +71,8 @@ def test_what_is_up_to_date_starts_no_process(project, add_notebook, monkeypatch
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "90_1_one: needs a rerun: notebook, running"
     assert re.match(r"notebook +state +seconds +tables +figures +corpus", lines[-6])
-    assert (
-        lines[-1]
-        == f"Results are in {os.path.relpath(project / 'results/demo')}. Look at them: make report"
-    )
+    places = str(project / "results" / "demo"), os.path.relpath(project / "results" / "demo")
+    assert lines[-1] == f"Results are in {min(places, key=len)}. Look at them: make report"
     assert lines[-3].split() == ["90_2_two", "up", "to", "date", "-", "1", "0", "-"]
 
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from thesislib.evaluation.candidates import Candidates
 from thesislib.evaluation.fusion import vote_clips
-from thesislib.evaluation.predictions import choose_both
 from thesislib.evaluation.search import evaluate_grid
 from thesislib.evaluation.validation import evaluate_folds, evaluate_partitions
 from thesislib.representations.bag_grid import BagGrid
@@ -13,6 +13,14 @@ from thesislib.representations.bag_of_features import BagOfFeatures
 N = 60
 LABELS = np.array(["a", "b"] * (N // 2))
 FOLDS = {"evaluation": (np.arange(40), np.arange(40, N))}
+
+
+def choose_both(results):
+    """Both choices among the results of settings."""
+    candidates = Candidates()
+    for setting, result in results.items():
+        candidates.add({"setting": str(setting)}, {0: result})
+    return {how: candidates.choose(how) for how in ("nested", "as published")}
 
 
 def search(rng, labels, *, n_settings=8):
@@ -30,7 +38,7 @@ def test_choosing_on_reported_scores_finds_something_in_noise(seeds):
         rng, scores = np.random.default_rng(seed), {"nested": [], "as published": []}
         for _ in range(4):
             for selection, choice in choose_both(search(rng, LABELS)).items():
-                scores[selection].append(choice.decisions.score())
+                scores[selection].append(choice.predictions[0].score())
         # One evaluation part, so the honest choice is one of those ranked as published.
         assert all(np.greater_equal(scores["as published"], scores["nested"]))
         means.append([np.mean(scores["nested"]), np.mean(scores["as published"])])
@@ -47,7 +55,9 @@ def test_the_honest_choice_does_not_see_the_evaluation_part():
         choose_both(search(np.random.default_rng(1), labels)) for labels in (LABELS, changed)
     )
     assert first["nested"].settings == second["nested"].settings
-    assert np.array_equal(first["nested"].decisions.predicted, second["nested"].decisions.predicted)
+    assert np.array_equal(
+        *(choices["nested"].predictions[0].predicted for choices in (first, second))
+    )
     assert first["as published"].settings != second["as published"].settings
 
 
@@ -58,8 +68,8 @@ def test_a_useful_setting_is_found_among_useless_ones(rng):
         X, LABELS, FOLDS, groups=np.arange(N), complexities=[0.01, 1.0], n_inner=2
     )
     for choice in choose_both(results).values():
-        assert choice.settings["evaluation"][0] == "useful"
-        assert choice.decisions.score() == 1.0
+        assert choice.settings.startswith("useful")
+        assert choice.predictions[0].score() == 1.0
 
 
 def test_a_vote_of_single_chunks_changes_nothing_and_three_outvote_two(rng):
@@ -89,7 +99,7 @@ def test_ties_of_a_vote_are_known_after_the_choice(rng):
     chunks = evaluate_folds(X, truth, FOLDS, groups=clips, complexities=[1.0], n_inner=2)
     choices = choose_both({"": vote_clips(chunks, clips)})
     # Each evaluation clip has a chunk of either kind.
-    assert {selection: c.decisions.tied for selection, c in choices.items()} == {
+    assert {selection: c.predictions[0].tied for selection, c in choices.items()} == {
         "nested": 1.0,
         "as published": 1.0,
     }

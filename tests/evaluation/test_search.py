@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from thesislib.evaluation import search
-from thesislib.evaluation.predictions import choose_nested, rank_published
+from thesislib.evaluation.candidates import Candidates
+from thesislib.evaluation.fusion import vote_clips
 from thesislib.evaluation.search import evaluate_chunks, expand_folds
 from thesislib.store import FeatureStore
 
@@ -74,17 +75,54 @@ def test_nothing_that_counts_is_taken_for_something_else(clips, tmp_path, monkey
     assert called
 
 
-def test_published_results_are_ranked_by_their_score(clips, rng):
+def test_candidates_are_ranked_by_their_score_on_the_reported_folds(clips, rng):
     X, clip_of_chunk, labels, folds, options = clips
-    results = {
-        name: evaluate_chunks(features, clip_of_chunk, labels, folds, **options)
-        for name, features in (("noise", rng.normal(size=X.shape)), ("signal", X))
-    }
-    ranked = rank_published(results)
-    scores = [decisions.score() for *_, decisions in ranked]
+    candidates = Candidates()
+    for name, features in (("noise", rng.normal(size=X.shape)), ("signal", X)):
+        result = evaluate_chunks(features, clip_of_chunk, labels, folds, **options)
+        candidates.add({"features": name}, {0: result})
+    ranked = candidates.rank()
+    scores = [predictions[0].score() for *_, predictions in ranked]
     assert scores == sorted(scores, reverse=True)
     assert len(ranked) == 4
-    best = {name: max(d.score() for d in r.by_complexity.values()) for name, r in results.items()}
-    assert best[ranked[0][0]] == scores[0] == max(best.values())
-    honest, _ = choose_nested({"signal": results["signal"]})
-    assert honest.score() == results["signal"].nested.score()
+    choice = candidates.choose("as published")
+    assert (ranked[0][0], ranked[0][1]) == (choice.candidate, choice.columns["complexity"])
+    (signal,) = candidates.where(features="signal")
+    assert candidates.where(features="signal").choose("nested").predictions[0].score() == (
+        signal.results[0].nested.score()
+    )
+
+
+def test_votes_are_chosen_by_the_votes_inside_the_training_part(clips, tmp_path):
+    """The same as bags are: an inner fold of clips that are right by vote has a score of 1."""
+    X, clip_of_chunk, labels, folds, options = clips
+    for store in (None, FeatureStore(tmp_path), FeatureStore(tmp_path)):
+        result = evaluate_chunks(X, clip_of_chunk, labels, folds, store=store, **options)
+        voted = vote_clips(result, clip_of_chunk)
+        assert voted.inner == result.inner_votes
+        assert voted.inner != result.inner
+        for fold, scores in voted.inner.items():
+            assert scores[voted.chosen[fold]] == max(scores.values())
+    # Where every chunk is right, so is every vote.
+    perfect = (labels[clip_of_chunk] == "b")[:, None] * np.ones(3)
+    result = evaluate_chunks(perfect, clip_of_chunk, labels, folds, **options)
+    for inner in (result.inner, result.inner_votes):
+        assert all(score == 1.0 for scores in inner.values() for score in scores.values())
+
+
+def test_a_stage_keeps_the_best_value_of_each_network(clips, rng):
+    X, clip_of_chunk, labels, folds, options = clips
+    candidates = Candidates()
+    for network, best in (("one", "hot"), ("two", "gray")):
+        for colour_map in ("hot", "gray"):
+            features = X + (0 if colour_map == best else 50 * rng.normal(size=X.shape))
+            result = evaluate_chunks(features, clip_of_chunk, labels, folds, **options)
+            candidates.add({"network": network, "colour_map": colour_map}, {0: result})
+    staged = candidates.stage("colour_map", among=candidates)
+    assert [each.columns["colour_map"] for each in staged] == ["hot", "gray"]
+    groups = candidates.split("network")
+    assert [len(group) for group in groups] == [2, 2]
+    columns = groups[0].choose("nested").columns
+    assert columns["network"] == "one"
+    assert columns["colour_map"] == "chosen in each fold"
+    assert columns["selection"] == "nested"

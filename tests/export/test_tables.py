@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.externals import _arff as liac_arff
 
-from thesislib.errors import ParameterError, StoreError
-from thesislib.export.tables import write_table
+from thesislib.errors import CorpusError, ParameterError, StoreError
+from thesislib.export.tables import FORMATS, read_table, write_table
 
 HARD = [
     "plain.wav",
@@ -39,6 +39,15 @@ def read(path):
         with open(path, encoding="utf-8", newline="") as file:
             header, *rows = csv.reader(file)
         return header, rows
+    if path.suffix == ".npz":
+        with np.load(path, allow_pickle=False) as file:
+            arrays = dict(file)
+        names, matrix = arrays.pop("names"), arrays.pop("features")
+        del arrays["about"]
+        first, *labels = arrays.items()
+        columns = [first[1], *matrix.T, *(values for _, values in labels)]
+        rows = [[value.item() for value in row] for row in zip(*columns)]
+        return [first[0], *names.tolist(), *(name for name, _ in labels)], rows
     table = pyarrow.parquet.read_table(path)
     return table.column_names, [list(row) for row in zip(*(c.to_pylist() for c in table.columns))]
 
@@ -49,7 +58,7 @@ def features(rng):
     return np.stack([hard, rng.normal(size=len(hard))], axis=1).astype(np.float32)
 
 
-@pytest.mark.parametrize("suffix", [".csv", ".arff", ".parquet"])
+@pytest.mark.parametrize("suffix", FORMATS)
 def test_names_numbers_and_labels_come_back(tmp_path, features, suffix):
     path = tmp_path / f"table{suffix}"
     labels = {"who's class": HARD, "valence": [0.1 * i for i in range(9)], "age": list(range(9))}
@@ -110,7 +119,7 @@ def test_parquet_keeps_types(tmp_path, features):
     assert json.loads(schema.metadata[b"thesis"]) == about
 
 
-@pytest.mark.parametrize("suffix", [".csv", ".arff", ".parquet"])
+@pytest.mark.parametrize("suffix", FORMATS)
 def test_equal_tables_are_equal_files(tmp_path, features, suffix):
     for folder in ("one", "two"):
         path = tmp_path / folder / f"table{suffix}"
@@ -135,3 +144,29 @@ def test_what_stands_there_survives_a_failure(tmp_path, features):
     assert list(tmp_path.iterdir()) == [path]
     with pytest.raises(StoreError, match=r"table\.csv/x\.csv: cannot be written"):
         write_table(path / "x.csv", {"file": HARD}, ["a", "b"], features, {})
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_a_table_is_read_again(tmp_path, features, suffix):
+    path = tmp_path / f"table{suffix}"
+    labels = {"label": ["NA", "None", "nan", "007"], "age": [1.5, 2.0, 3.0, 4.0]}
+    leading = {"file": list("abcd"), "start_s": [0.0, 0.5, 1.0, 1.5]}
+    write_table(path, leading, ["f0", "f1"], features[:4], labels)
+    table = read_table(path)
+    assert list(table) == ["file", "start_s", "f0", "f1", "label", "age"]
+    assert table["file"].tolist() == list("abcd")
+    assert table["label"].tolist() == labels["label"]
+    assert table["age"].tolist() == labels["age"]
+    np.testing.assert_array_equal(table[["f0", "f1"]].to_numpy(np.float32), features[:4])
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_what_is_no_table_is_named(tmp_path, suffix):
+    path = tmp_path / f"table{suffix}"
+    with pytest.raises(CorpusError, match=f"{path}: cannot be read"):
+        read_table(path)
+    path.write_bytes(b"\xff\xfe\0 no table")
+    with pytest.raises(CorpusError, match=f"{path}: cannot be read"):
+        read_table(path)
+    with pytest.raises(ParameterError, match=r"features: found '\.xlsx'"):
+        read_table("a.xlsx")

@@ -7,22 +7,23 @@ from sklearn.model_selection import StratifiedKFold
 from thesislib.corpora import load_corpus
 from thesislib.corpora.splits import take_slice
 from thesislib.corpora.synthetic import make_corpus
+from thesislib.evaluation.candidates import Candidates
 from thesislib.evaluation.fusion import vote_chunks
 from thesislib.evaluation.search import evaluate_chunks
-from thesislib.reporting.tables import describe_selections
+from thesislib.reporting.scores import ScoreTable
 from thesislib.representations.extraction import Reading, extract
 from thesislib.representations.statistics import LogMelStatistics
 from thesislib.spectra.spectrogram import Spectrum
 
 CHANCE = 1 / 6
-MACHINE = {"class_weight": "balanced", "scale": "standard"}
+SVM = {"class_weight": "balanced", "scale": "standard"}
 
 
 def make_games(folder, seed):
     """A corpus of six genres, and the log-mel statistics of its chunks."""
     root = make_corpus("game_genre", folder, n_per_class=16, clip_s=2.0, seed=seed)
     games = load_corpus("game_genre", root)
-    bands = Spectrum("mel", window_s=0.032, hop_s=0.016, n_mels=64, reference=1.0)
+    bands = Spectrum("mel", window_s=0.032, hop_s=0.016, n_mels=64)
     reading = Reading(sr=16000, chunk_s=1.0, last="drop")
     chunks = extract(games, LogMelStatistics(n_bands=64), bands, reading=reading, progress=False)
     return games, chunks
@@ -60,7 +61,7 @@ def score(games, chunks, folds, labels=None):
         groups=games.groups,
         complexities=[1e-2],
         n_inner=2,
-        machine=MACHINE,
+        svm=SVM,
     )
     return vote_chunks(result.by_complexity[1e-2], chunks.rows).score()
 
@@ -115,13 +116,24 @@ def test_both_selections_have_a_row_on_chunks_and_on_clips(games, chunks):
         groups=games.groups,
         complexities=[1e-6, 1e-2],
         n_inner=2,
-        machine=MACHINE,
+        svm=SVM,
     )
-    published, honest = describe_selections(result, chunks.rows, groups=games.groups, n=50)
-    assert (published["selection"], honest["selection"]) == ("as published", "honest")
+    candidates = Candidates()
+    candidates.add({}, {0: result})
+    table = ScoreTable(games, n_resamples=50)
+    both, options = ("as published", "nested"), {"clip_of_chunk": chunks.rows}
+    table.add_choices(candidates, both, system="control", **options)
+    published, nested = table.rows
+    assert (published["selection"], nested["selection"]) == both
     # What was chosen on the reported folds cannot be below any other of the same candidates.
-    assert published["uar_percent"] >= honest["uar_percent"]
-    for row in (published, honest):
+    assert published["uar_percent"] >= nested["uar_percent"]
+    for row in (published, nested):
+        assert (row["n_clips"], row["n_chunks"]) == (len(games), 2 * len(games))
         for unit in ("uar", "uar_clip"):
             low, high = (row[f"{unit}_{end}_percent"] for end in ("low", "high"))
             assert low <= row[f"{unit}_percent"] <= high
+    systems = table.predictions.groupby(["system", "selection"]).size()
+    assert systems["control", "nested"] == len(games)
+    assert systems["control, chunks", "nested"] == 2 * len(games)
+    voted = vote_chunks(result.nested, chunks.rows)
+    assert nested["uar_clip_percent"] == round(100 * voted.score(), 2)

@@ -251,7 +251,8 @@ class Run:
     def finish(self):
         """Show the remarks, write the final ``run.json`` and replace the finished results."""
         if self.remarks:
-            display(Markdown("Remarks: " + "; ".join(markdown(text.rstrip(".")) for text in self.remarks) + "."))
+            remarks = "; ".join(markdown(text.rstrip(".")) for text in self.remarks)
+            display(Markdown(f"Remarks: {remarks}."))
         self._durations["total"] = round(time.perf_counter() - self._started, 3)
         self._write("complete")
         if self._replaces:

@@ -100,7 +100,8 @@ def run_command(
     with open_cluster(dask, n_workers=jobs):
         outcomes = run_all(names, jobs=jobs, force=force, progress=not quiet, **settings)
     print(describe_outcomes(outcomes))
-    places = ", ".join(dict.fromkeys(os.path.relpath(each.folder.parent) for each in outcomes))
+    folders = dict.fromkeys(each.folder.parent for each in outcomes)
+    places = ", ".join(min(str(each), os.path.relpath(each), key=len) for each in folders)
     print(f"\nResults are in {places}. Look at them: make report")
     return int(any(outcome.state == "FAILED" for outcome in outcomes))
 

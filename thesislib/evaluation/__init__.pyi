@@ -26,6 +26,9 @@ from .candidates import (
     join_seeds as join_seeds,
 )
 from .candidates import (
+    mean_folds as mean_folds,
+)
+from .candidates import (
     mean_score as mean_score,
 )
 from .classifiers import (
@@ -119,13 +122,7 @@ from .predictions import (
     Predictions as Predictions,
 )
 from .predictions import (
-    choose_both as choose_both,
-)
-from .predictions import (
     choose_nested as choose_nested,
-)
-from .predictions import (
-    rank_published as rank_published,
 )
 from .search import (
     evaluate_bags as evaluate_bags,

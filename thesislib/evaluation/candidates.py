@@ -5,13 +5,13 @@ Systems without random numbers have one seed.
 """
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from thesislib.errors import ParameterError, check_option
 from thesislib.evaluation.fusion import fuse_decisions
-from thesislib.evaluation.metrics import unweighted_average_recall
+from thesislib.evaluation.metrics import score_folds, unweighted_average_recall
 from thesislib.evaluation.predictions import FoldResult, choose_nested
 
 #: Selections: inside each training part, on the development part, on the reported part.
@@ -73,12 +73,16 @@ class Candidate:
 class Choice:
     """A chosen setting: predictions by seed, and what was chosen.
 
-    ``candidate`` is None if each fold has a setting of its own.
+    ``candidate`` is None if each fold has a setting of its own. ``columns`` describes the choice as
+    columns of a table: the setting, ``selection`` and ``complexity``; for a nested choice the
+    columns that all candidates share, ``selection`` and, as ``chosen``, the number of folds with
+    each setting.
     """
 
     predictions: dict
     settings: str
     candidate: Candidate | None = None
+    columns: dict = field(default_factory=dict)
 
 
 @dataclass
@@ -106,10 +110,48 @@ class Candidates:
     def __len__(self):
         return len(self.members)
 
+    def __add__(self, other):
+        return Candidates([*self.members, *other.members])
+
     def add(self, columns, results, features=None):
         """Append a candidate; returns it."""
         self.members.append(Candidate(columns, results, features))
         return self.members[-1]
+
+    def split(self, *columns):
+        """Candidates with equal values in these columns, as a list in order of appearance."""
+        keys = dict.fromkeys(tuple(m.columns.get(key) for key in columns) for m in self.members)
+        return [self.where(**dict(zip(columns, values))) for values in keys]
+
+    def stage(self, column, among, by="network"):
+        """Follow a stage of the thesis's search, which chooses on the reported folds.
+
+        Parameters
+        ----------
+        column : str
+            What is chosen, such as ``colour_map``.
+        among : Candidates
+            Those that are compared.
+        by : str
+            Column of the groups that are chosen apart.
+
+        Returns
+        -------
+        Candidates
+            Of these candidates, those with the value of ``column`` that is best for their group.
+        """
+        best = [group.choose("as published").candidate.columns for group in among.split(by)]
+        values = [{key: columns[key] for key in (by, column)} for columns in best]
+        return Candidates([member for each in values for member in self.where(**each)])
+
+    def apply(self, function):
+        """Candidates with ``function`` applied to the result of each seed."""
+        return Candidates(
+            [
+                replace(member, results={s: function(r) for s, r in member.results.items()})
+                for member in self.members
+            ]
+        )
 
     def where(self, **columns):
         """Candidates whose settings have these values."""
@@ -121,6 +163,28 @@ class Candidates:
             ]
         )
 
+    def rank(self, metric=unweighted_average_recall):
+        """Sort every setting and complexity by the reported folds, best first (*as published*).
+
+        Parameters
+        ----------
+        metric : callable
+
+        Returns
+        -------
+        list of (Candidate, float, dict)
+            Candidate, complexity and predictions by seed; of equals the first candidate, and the
+            smallest complexity, comes first.
+        """
+        ranked = [
+            (member, c, {seed: result.by_complexity[c] for seed, result in member.results.items()})
+            for member in self.members
+            for c in sorted(next(iter(member.results.values())).by_complexity)
+        ]
+        return sorted(
+            ranked, key=lambda each: -np.mean([part.score(metric) for part in each[2].values()])
+        )
+
     def choose(self, selection, *, show=None, metric=unweighted_average_recall):
         """Choose a setting; the first of equals.
 
@@ -130,7 +194,8 @@ class Candidates:
             ``nested``: for each fold, inside its training part. Scores are means over seeds,
             except for ``nested``, where each seed has its own choice.
         show : sequence of str, optional
-            Columns to name in ``settings``; default: all.
+            Columns to name in ``settings``; default: all, or for ``nested`` those that differ
+            between candidates.
         metric : callable
 
         Returns
@@ -156,10 +221,20 @@ class Candidates:
             for member in self.members
         ]
         best = self.members[int(np.argmax(scores))]
-        return Choice(best.predictions(selection), _describe(best.columns, show), best)
+        columns = {**best.columns, "selection": selection, "complexity": best.complexity(selection)}
+        return Choice(best.predictions(selection), _describe(best.columns, show), best, columns)
 
     def _choose_inside(self, show):
         chosen, counts = {}, Counter()
+        names = dict.fromkeys(key for member in self.members for key in member.columns)
+        values = {key: [member.columns.get(key) for member in self.members] for key in names}
+        same = {key: v[0] for key, v in values.items() if v.count(v[0]) == len(v)}
+        show = [key for key in names if key not in same] if show is None else show
+        columns = {
+            key: same.get(key, "chosen in each fold")
+            for key, v in values.items()
+            if key in same or isinstance(v[0], str)
+        }
         for seed in list_seeds(*(member.results for member in self.members)):
             results = dict(enumerate(take_seed(member.results, seed) for member in self.members))
             chosen[seed], settings = choose_nested(results)
@@ -170,7 +245,7 @@ class Candidates:
                 for i, complexity in settings.values()
             )
         text = ", ".join(f"{name} ({n})" for name, n in counts.most_common())
-        return Choice(chosen, text)
+        return Choice(chosen, text, columns=columns | {"selection": "nested", "chosen": text})
 
 
 def list_seeds(*by_seed):
@@ -231,8 +306,25 @@ def mean_score(by_seed, metric=unweighted_average_recall):
     return round(100 * float(np.mean([each.score(metric) for each in by_seed.values()])), 2)
 
 
+def mean_folds(by_seed, metric=unweighted_average_recall):
+    """Score of each fold, averaged over seeds.
+
+    Parameters
+    ----------
+    by_seed : dict of int to Predictions
+        With ``folds``.
+    metric : callable
+
+    Returns
+    -------
+    ndarray, shape (n_folds,)
+    """
+    scored = [score_folds(p.truth, p.predicted, p.folds, metric=metric) for p in by_seed.values()]
+    return np.mean([each["scores"] for each in scored], axis=0)
+
+
 def _describe(columns, show):
-    values = [columns[key] for key in (columns if show is None else show)]
+    values = [columns.get(key) for key in (columns if show is None else show)]
     return " ".join(
         f"{v:g}" if isinstance(v, float) else str(v) for v in values if v not in ("", None)
     )

@@ -32,6 +32,7 @@ Pharmacokinetics and Biopharmaceutics 15, 1987): equivalence.
 """
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
@@ -224,7 +225,7 @@ def compare_pairs(predictions, pairs, *, margin=0.03, **options):
     Returns
     -------
     pandas.DataFrame
-        One row per pair: ``family``, ``system_a``, ``system_b``, ``selection`` (of system a),
+        One row per pair: the columns of ``pairs``, with the ``selection`` of system a,
         the values of :func:`compare`, ``p_holm`` and ``exploratory``. The verdict depends on
         ``p_holm``, and ``smallest_difference`` on the level 0.05 divided by the number of
         pairs in the family, at which Holm's procedure begins.
@@ -238,23 +239,19 @@ def compare_pairs(predictions, pairs, *, margin=0.03, **options):
     [[0.03125, 0.03125, 'better'], [0.0078125, 0.015625, 'better']]
     """
     if not isinstance(pairs, pd.DataFrame):
-        pairs = pd.DataFrame(
-            [(*pair, None)[:4] for pair in pairs],
-            columns=["family", "system_a", "system_b", "selection"],
-        )
+        names = ["family", "system_a", "system_b", "selection"]
+        pairs = pd.DataFrame([(*pair, None)[:4] for pair in pairs], columns=names)
     sizes = pairs["family"].value_counts()
     rows = []
     for pair in pairs.to_dict("records"):
-        family, *names = (pair[key] for key in ("family", "system_a", "system_b"))
-        a = _select(predictions, names[0], pair.get("selection"))
-        b = names[1]
+        a, b = _select(predictions, pair["system_a"], pair.get("selection")), pair["system_b"]
         if b != "chance":
             b = _select(predictions, b, pair.get("selection"))
-        alpha = ALPHA / sizes[family] if family else ALPHA
+        alpha = ALPHA / (sizes[pair["family"]] if pair["family"] else 1)
         result = compare(a, b, margin=margin, alpha=alpha, **options)
-        about = {"family": family, "system_a": names[0], "system_b": names[1]}
-        about["selection"] = a["selection"].iloc[0] if "selection" in a else ""
-        rows.append({**about, **result, "p_holm": result["p_value"], "exploratory": not family})
+        pair["selection"] = a["selection"].iloc[0] if "selection" in a else ""
+        exploratory = pair["family"] == ""
+        rows.append({**pair, **result, "p_holm": result["p_value"], "exploratory": exploratory})
     table = pd.DataFrame(rows)
     if len(table):
         for _, part in table[table["family"] != ""].groupby("family")["p_value"]:
@@ -318,17 +315,15 @@ def describe_comparison(row):
     interval = f"[{ends[0]}, {ends[1]}]" if row["low"] == row["low"] else "without interval"
     interval += f" ({row['note']})" if row["note"] else ""
     holm = "exploratory" if row["exploratory"] else f"Holm {row['p_holm']:.2g}"
-    parts = [
-        f"{factor * row['difference']:+.{digits}f} {interval}",
-        f"p = {row['p_value']:.2g} ({holm})",
-        f"{row['n_groups']} {row['unit']}s",
-        *filter(None, [row["scope"]]),
-    ]
-    verdict, smallest = row["verdict"], factor * row["smallest_difference"]
-    if verdict == "not resolved":
-        shown = f"{smallest:.{digits}f}" if np.isfinite(smallest) else "none"
-        verdict += f" (smallest resolvable difference: {shown})"
-    return f"{row['system_a']} {a} against {row['system_b']} {b}: {', '.join(parts)}: {verdict}."
+    text = f"{row['system_a']} {a} against {row['system_b']} {b}: "
+    text += f"{factor * row['difference']:+.{digits}f} {interval}, p = {row['p_value']:.2g} "
+    text += ", ".join(
+        [f"({holm})", f"{row['n_groups']} {row['unit']}s", *filter(None, [row["scope"]])]
+    )
+    smallest = factor * row["smallest_difference"]
+    shown = f"{smallest:.{digits}f}" if np.isfinite(smallest) else "none"
+    limit = f" (smallest resolvable difference: {shown})"
+    return f"{text}: {row['verdict']}{limit if row['verdict'] == 'not resolved' else ''}."
 
 
 def pool(differences, *, margin=0.03):
@@ -550,12 +545,16 @@ def _flip_signs(contributions, generator):
     sizes = sizes[sizes > _ROUNDING]
     observed = abs(contributions.sum()) - _ROUNDING
     if len(sizes) <= MAX_EXACT:
-        signs = 1 - 2 * ((np.arange(2 ** len(sizes))[:, None] >> np.arange(len(sizes))) & 1)
-        return float(np.mean(np.abs(signs @ sizes) >= observed))
+        return float(np.mean(np.abs(_list_signs(len(sizes)) @ sizes) >= observed))
     # Of k contributions of one size, a binomial number has a positive sign.
     _, first, times = np.unique(sizes.round(12), return_index=True, return_counts=True)
     sums = (2 * generator.binomial(times, 0.5, (N_FLIPS, len(times))) - times) @ sizes[first]
     return float((1 + np.count_nonzero(np.abs(sums) >= observed)) / (1 + N_FLIPS))
+
+
+@lru_cache
+def _list_signs(n):
+    return 1.0 - 2 * ((np.arange(2**n)[:, None] >> np.arange(n)) & 1)
 
 
 def _resolve(error, n_units, alpha):

@@ -10,12 +10,13 @@ from functools import partial
 from itertools import product
 
 import numpy as np
+import pandas as pd
 from scipy.special import softmax
 from scipy.stats import rankdata
 
 from thesislib.errors import ParameterError, check_option
 from thesislib.evaluation.metrics import accuracy, score_folds
-from thesislib.evaluation.predictions import FoldResult, Predictions
+from thesislib.evaluation.predictions import FoldResult, Predictions, choose_nested
 
 SELECTIONS = ("as published", "nested")
 SCALINGS = {
@@ -76,8 +77,13 @@ def vote(predictions, decisions, classes):
         wanted = (*predictions.shape, len(classes))
         raise ParameterError(f"decisions: found shape {decisions.shape}, expected {wanted}")
     votes = (predictions[:, :, None] == classes).sum(axis=0)
+    return _elect(votes, decisions.sum(axis=0), classes)
+
+
+def _elect(votes, support, classes):
+    """Winners and ties from the votes and the sums of decision values, (n, n_classes) each."""
     leading = votes == votes.max(axis=1, keepdims=True)
-    support = np.where(leading, decisions.sum(axis=0), -np.inf)
+    support = np.where(leading, support, -np.inf)
     return classes[support.argmax(axis=1)], leading.sum(axis=1) > 1
 
 
@@ -105,15 +111,12 @@ def vote_by_clip(predictions, decisions, clips, classes):
     >>> names.tolist(), winners.tolist()
     ([7, 8], ['a', 'b'])
     """
-    predictions, decisions, clips = map(np.asarray, (predictions, decisions, clips))
-    _, first = np.unique(clips, return_index=True)
-    names = clips[np.sort(first)]
-    votes = [
-        vote(predictions[clips == n][:, None], decisions[clips == n][:, None, :], classes)
-        for n in names
-    ]
-    winners = np.concatenate([winner for winner, _ in votes])
-    return names, winners, np.concatenate([tied for _, tied in votes])
+    predictions, clips, classes = map(np.asarray, (predictions, clips, classes))
+    number, names = pd.factorize(clips)
+    votes, support = np.zeros((2, len(names), len(classes)))
+    np.add.at(votes, number, predictions[:, None] == classes)
+    np.add.at(support, number, np.asarray(decisions, dtype=float))
+    return names, *_elect(votes, support, classes)
 
 
 def weight_grid(n_parts, *, step=0.1):
@@ -184,8 +187,7 @@ def vote_chunks(decisions, clip_of_chunk):
         names, winners, tied = vote_by_clip(
             decisions.predicted[mask], decisions.values[mask], clips[mask], decisions.classes
         )
-        position = {clip: i for i, clip in enumerate(names)}
-        order = np.array([position[clip] for clip in clips[mask]])
+        order = pd.factorize(clips[mask])[0]
         values = np.zeros((len(names), len(decisions.classes)))
         np.add.at(values, order, decisions.values[mask])
         truth = np.empty(len(names), dtype=decisions.truth.dtype)
@@ -209,11 +211,16 @@ def vote_clips(result, clip_of_chunk):
     Returns
     -------
     FoldResult
-        Rows are corpus rows. The scores of the nested choice stay those of chunks, on which
-        that choice was made.
+        Rows are corpus rows. With ``inner_votes``, the nested choice is made by them; otherwise
+        it stays the choice by the scores of chunks.
     """
     voted = {c: vote_chunks(part, clip_of_chunk) for c, part in result.by_complexity.items()}
-    return replace(result, by_complexity=voted, nested=vote_chunks(result.nested, clip_of_chunk))
+    if not result.inner_votes:
+        nested = vote_chunks(result.nested, clip_of_chunk)
+        return replace(result, by_complexity=voted, nested=nested)
+    result = replace(result, by_complexity=voted, inner=result.inner_votes)
+    nested, chosen = choose_nested({None: result})
+    return replace(result, nested=nested, chosen={fold: c for fold, (_, c) in chosen.items()})
 
 
 def fuse_decisions(parts, *, scale="none"):

@@ -87,6 +87,8 @@ class FoldResult:
         Classifiers without a complexity only.
     weights : dict
         Fold to the weights of a fusion.
+    inner_votes : dict
+        As ``inner``, but by the majority vote over the chunks of each clip.
     """
 
     by_complexity: dict
@@ -96,6 +98,7 @@ class FoldResult:
     stopped: dict = field(default_factory=dict)
     inside: dict = field(default_factory=dict)
     weights: dict = field(default_factory=dict)
+    inner_votes: dict = field(default_factory=dict)
 
     def best(self, metric=unweighted_average_recall):
         """Complexity with the best score on the reported folds; the smallest of equals."""
@@ -106,48 +109,6 @@ class FoldResult:
     def mean_weights(self):
         """Weights of a fusion, averaged over the folds: shape (n_parts,); None without one."""
         return np.mean(list(self.weights.values()), axis=0) if self.weights else None
-
-
-@dataclass(frozen=True)
-class Choice:
-    """Predictions of a choice among settings; ``settings[fold]`` is (setting, complexity)."""
-
-    decisions: Predictions
-    settings: dict
-
-
-def rank_published(results):
-    """Sort every setting and complexity by the reported scores, best first.
-
-    A choice by this order is *as published*; :func:`choose_nested` chooses inside the
-    training parts.
-
-    Parameters
-    ----------
-    results : dict of hashable to FoldResult
-
-    Returns
-    -------
-    list of (setting, float, Predictions)
-        Of equals the first setting, and the smallest complexity, comes first.
-
-    Examples
-    --------
-    >>> from thesislib.evaluation import evaluate_folds
-    >>> X, y = np.array([[0.0], [1.0]] * 9), np.array(["a", "b"] * 9)
-    >>> rows = np.arange(18)
-    >>> folds = {"1": (rows[:12], rows[12:]), "2": (rows[6:], rows[:6])}
-    >>> results = {name: evaluate_folds(x, y, folds, groups=rows, complexities=[1.0])
-    ...            for name, x in (("noise", np.cos(np.outer(rows, 9))), ("signal", X))}
-    >>> rank_published(results)[0][:2]
-    ('signal', 1.0)
-    """
-    ranked = [
-        (setting, complexity, result.by_complexity[complexity])
-        for setting, result in results.items()
-        for complexity in sorted(result.by_complexity)
-    ]
-    return sorted(ranked, key=lambda each: -each[2].score())
 
 
 def choose_nested(results):
@@ -179,31 +140,3 @@ def choose_nested(results):
     }
     tied = float(np.average([part.tied for part, _ in parts], weights=[m.sum() for m in masks]))
     return Predictions(**joined, classes=first.nested.classes, tied=tied), chosen
-
-
-def choose_both(results, metric=unweighted_average_recall):
-    """Choose among settings inside the training parts, and on the reported scores.
-
-    Parameters
-    ----------
-    results : dict of hashable to FoldResult
-        All over the same folds.
-    metric : callable
-
-    Returns
-    -------
-    dict of str to Choice
-        ``"nested"``: a choice for each fold; ``"as published"``: one for all folds. Of
-        equals, the first setting and the smallest complexity.
-    """
-    nested, settings = choose_nested(results)
-    scores = {}
-    for setting, result in results.items():
-        complexity = result.best(metric)
-        scores[setting, complexity] = result.by_complexity[complexity].score(metric)
-    best = max(scores, key=scores.get)
-    reported = results[best[0]].by_complexity[best[1]]
-    return {
-        "nested": Choice(nested, settings),
-        "as published": Choice(reported, dict.fromkeys(settings, best)),
-    }

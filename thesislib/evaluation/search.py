@@ -3,7 +3,7 @@
 The thesis cuts clips of one minute into chunks of 5 s, and trains and scores on chunks; the
 chunks of a clip share its fold, its group and its label. Each stage of its search takes the best
 setting on the reported folds to the next stage:
-:func:`~thesislib.evaluation.predictions.rank_published`.
+:meth:`~thesislib.evaluation.candidates.Candidates.rank`.
 """
 
 import hashlib
@@ -34,7 +34,7 @@ from thesislib.representations.bag_grid import BagGrid
 from thesislib.store import hash_parameters
 
 #: Increased whenever the same features and options begin to give other predictions.
-VERSION = 1
+VERSION = 2
 
 
 def expand_folds(folds, clip_of_chunk):
@@ -81,12 +81,13 @@ def evaluate_chunks(features, clip_of_chunk, labels, folds, *, groups, store=Non
     Returns
     -------
     FoldResult
-        Rows are chunks; :func:`~thesislib.evaluation.fusion.vote_chunks` gives clips.
+        Rows are chunks; :func:`~thesislib.evaluation.fusion.vote_clips` gives clips.
     """
     clips = np.asarray(clip_of_chunk)
     labels, groups = np.asarray(labels)[clips], np.asarray(groups)[clips]
     folds = expand_folds(folds, clips)
-    return evaluate_cached(features, labels, folds, groups=groups, store=store, **options)
+    options |= {"groups": groups, "clips": clips.tolist()}
+    return evaluate_cached(features, labels, folds, store=store, **options)
 
 
 def evaluate_cached(features, labels, folds, *, groups, store=None, n_jobs=1, **options):
@@ -199,7 +200,10 @@ def _pack(result):
         "folds": np.asarray(decisions[0].folds).astype(str),
         "classes": np.array(decisions[0].classes).astype(str),
         "inner_folds": np.array(list(result.inner)).astype(str),
-        "inner": np.array([[scores[c] for c in complexities] for scores in result.inner.values()]),
+        **{
+            name: np.array([[scores[c] for c in complexities] for scores in inner.values()])
+            for name, inner in (("inner", result.inner), ("inner_votes", result.inner_votes))
+        },
     }
 
 
@@ -210,20 +214,32 @@ def _unpack(entry):
         c: Predictions(entry["rows"], entry["truth"], predicted, values, classes, folds)
         for c, predicted, values in zip(complexities, entry["predicted"], entry["values"])
     }
-    inner = {
-        name: {c: float(score) for c, score in sorted(zip(complexities, scores))}
-        for name, scores in zip(entry["inner_folds"].tolist(), entry["inner"])
-    }
+    inner, votes = (
+        {
+            name: {c: float(score) for c, score in sorted(zip(complexities, scores))}
+            for name, scores in zip(entry["inner_folds"].tolist(), entry[key])
+        }
+        for key in ("inner", "inner_votes")
+    )
     chosen = {name: max(scores, key=scores.get) for name, scores in inner.items()}
     picked = np.array([complexities.index(chosen[fold]) for fold in folds.tolist()])
     each = np.arange(len(folds))
     predicted, values = entry["predicted"][picked, each], entry["values"][picked, each]
     nested = Predictions(entry["rows"], entry["truth"], predicted, values, classes, folds)
-    return FoldResult(by_complexity, nested, chosen, inner)
+    return FoldResult(by_complexity, nested, chosen, inner, inner_votes=votes)
 
 
 def evaluate_bags(
-    frames, bag, codebook_sizes, n_assigns, evaluate, *arguments, seeds=(0,), store=None, **options
+    frames,
+    bag,
+    codebook_sizes,
+    n_assigns,
+    evaluate,
+    *arguments,
+    seeds=(0,),
+    store=None,
+    columns=None,
+    **options,
 ):
     """Evaluate bags of every size and number of assignments, with a codebook for each seed.
 
@@ -238,6 +254,8 @@ def evaluate_bags(
     seeds : sequence of int
         Of the codebooks.
     store : FeatureStore, optional
+    columns : dict, optional
+        Further columns of all candidates.
 
     Returns
     -------
@@ -256,8 +274,8 @@ def evaluate_bags(
     candidates = Candidates()
     for pair in results[seeds[0]]:
         if pair not in skipped:
-            columns = dict(zip(("codebook_size", "n_assign"), pair))
-            candidates.add(columns, {seed: each[pair] for seed, each in results.items()})
+            own = (columns or {}) | dict(zip(("codebook_size", "n_assign"), pair))
+            candidates.add(own, {seed: each[pair] for seed, each in results.items()})
     return candidates, skipped
 
 

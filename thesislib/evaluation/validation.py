@@ -18,6 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from thesislib.errors import CorpusError, ParameterError, check_number, check_option
 from thesislib.evaluation.classifiers import MAX_ITERATIONS, build_svm, decision_values, upsample
+from thesislib.evaluation.fusion import vote_chunks
 from thesislib.evaluation.metrics import unweighted_average_recall
 from thesislib.evaluation.predictions import FoldResult, PartitionResult, Predictions
 from thesislib.workers import Parallel, connect, delayed
@@ -136,6 +137,7 @@ def evaluate_folds(
     n_jobs=1,
     seed=0,
     metric=unweighted_average_recall,
+    clips=None,
 ):
     """Cross-validate, with the complexity chosen on the reported folds and nested (8.1, 8.3, 9.1).
 
@@ -154,6 +156,9 @@ def evaluate_folds(
         Of the inner folds.
     metric : callable
         ``metric(y_true, y_pred) -> float``, for the inner choice.
+    clips : array-like of int, shape (n,), optional
+        Clip of each row, if the rows are chunks: the inner folds are also scored by the majority
+        vote over the chunks of each clip (``inner_votes``).
 
     Returns
     -------
@@ -200,6 +205,12 @@ def evaluate_folds(
     inner = {
         name: {c: part.score(metric) for c, part in each.items()} for name, each in inside.items()
     }
+    votes = {}
+    if clips is not None:
+        votes = {
+            name: {c: vote_chunks(part, clips).score(metric) for c, part in each.items()}
+            for name, each in inside.items()
+        }
     chosen = {name: max(scores, key=scores.get) for name, scores in inner.items()}
     by_complexity = {
         c: join([part for name in folds for part in parts[name, "outer", c]], list(folds))
@@ -215,6 +226,7 @@ def evaluate_folds(
         inner,
         stopped,
         inside if classifier is not None else {},
+        inner_votes=votes,
     )
 
 

@@ -1,7 +1,7 @@
 """The commands ``thesis corpus check`` and ``thesis corpus index``."""
 
 
-def check(folder):
+def check(folder, *, shortcuts=False):
     """``thesis corpus check``: list what a corpus holds and what is wrong with it."""
     from thesislib.corpora import load_any
     from thesislib.reporting.escape import terminal
@@ -15,6 +15,8 @@ def check(folder):
         listed = ", ".join(f"{label} {n}" for label, n in numbers.items())
         lines.append(f"{corpus.index['domain'].nunique()} domains; by class: {listed}")
     lines += [f"remark: {remark}" for remark in report.remarks]
+    if shortcuts:
+        lines.append(f"shortcuts: {_measure_shortcuts(corpus)}")
     lines += [f"problem: {problem}" for problem in report.problems]
     print("\n".join(map(terminal, lines)))
     if report.problems:
@@ -29,3 +31,18 @@ def index(folder, *, partitions=None, **options):
 
     print(write_index(folder, partitions=dict(partitions or PARTITIONS), **options))
     return check(folder)
+
+
+def _measure_shortcuts(corpus):
+    import sys
+
+    from joblib import cpu_count
+
+    from thesislib.evaluation.shortcuts import describe_shortcuts, measure_shortcuts
+    from thesislib.representations import Properties, Reading, extract
+
+    how = {"reading": Reading(channel="all"), "n_jobs": cpu_count(), "on_error": "collect"}
+    features = extract(corpus, Properties(), progress=sys.stderr.isatty(), **how)
+    usable = features.rows
+    labels, groups = corpus.labels[usable], corpus.groups[usable]
+    return describe_shortcuts(measure_shortcuts(features.matrix, labels, groups, features.names))

@@ -1,4 +1,4 @@
-"""A table of features as a file: CSV, Parquet or ARFF, whole or not at all.
+"""A table of features as a file: CSV, Parquet, ARFF or npz, whole or not at all.
 
 Features are written with the fewest digits that give the same float32 back. A label is a number
 where a column holds nothing but numbers, else a name; a missing one is an empty field, a null
@@ -9,12 +9,19 @@ import csv
 import json
 import re
 import tempfile
+import zipfile
 from pathlib import Path
 
-from thesislib.errors import ParameterError
+import numpy as np
+import pandas as pd
+from sklearn.externals import _arff
+
+from thesislib.errors import CorpusError, ParameterError, check_option
 from thesislib.store import write_atomically
 
-FORMATS = (".parquet", ".csv", ".arff")
+FORMATS = (".parquet", ".csv", ".arff", ".npz")
+#: Columns before the features.
+PLACES = ("file", "chunk", "frame", "start_s", "end_s")
 # What Weka escapes in a quoted name; the percent sign because it begins a comment.
 _ESCAPES = {"\n": r"\n", "\r": r"\r", "\t": r"\t"} | {c: "\\" + c for c in "\\'\"%"}
 
@@ -99,7 +106,7 @@ def write_table(path, leading, names, matrix, labels, *, about=None, types=None)
         if path.suffix == ".parquet":
             _write_parquet(temporary, leading, columns, matrix, labels, about or {}, types or {})
         else:
-            writer = {".csv": _write_csv, ".arff": _write_arff}[path.suffix]
+            writer = {".csv": _write_csv, ".arff": _write_arff, ".npz": _write_npz}[path.suffix]
             writer(temporary, path.stem, leading, columns, matrix, labels, about or {})
 
 
@@ -149,6 +156,72 @@ def _quote_name(name):
 
 def _quote(text):
     return "'" + re.sub(r"[\n\r\t\\'\"%]", lambda match: _ESCAPES[match[0]], str(text)) + "'"
+
+
+def _write_npz(path, title, leading, columns, matrix, labels, about):
+    """Each column that is no feature as an array of its name, ``features`` and their ``names``."""
+    n_leading = len(leading)
+    arrays = {"features": matrix, "names": columns[n_leading : n_leading + matrix.shape[1]]}
+    for name, values in (leading | labels).items():
+        if name in arrays:
+            raise ParameterError(f"{path.name}: found a column {name!r}, expected another name")
+        is_text = any(isinstance(value, str) for value in values)
+        arrays[name] = [("" if is_text else np.nan) if v is None else v for v in values]
+    with zipfile.ZipFile(path, "w") as archive:  # np.savez takes no array named "file"
+        for name, values in (arrays | {"about": json.dumps(about)}).items():
+            with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, np.asarray(values), allow_pickle=False)
+
+
+def read_table(path):
+    """Read a table of features, written here or elsewhere.
+
+    Parameters
+    ----------
+    path : str or Path
+        One of `FORMATS`, or a folder of Parquet shards.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns in the order of the file; a label ``NA`` or ``None`` stays a text.
+
+    Raises
+    ------
+    CorpusError
+        If the file cannot be read.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "table.npz"
+    >>> write_table(path, {"file": ["a.wav"]}, ["f0"], np.float32([[1]]), {"mood": ["NA"]})
+    >>> read_table(path).iloc[0].to_dict()
+    {'file': 'a.wav', 'f0': 1.0, 'mood': 'NA'}
+    """
+    path = Path(path)
+    suffix = ".parquet" if path.is_dir() else path.suffix.lower()
+    check_option("features", suffix, FORMATS)
+    try:
+        if suffix == ".parquet":
+            return pd.read_parquet(path)
+        if suffix == ".npz":
+            with np.load(path, allow_pickle=False) as file:
+                arrays = {name: file[name] for name in file.files if name != "about"}
+            matrix, names = arrays.pop("features"), arrays.pop("names")
+            table = pd.DataFrame(matrix, columns=names)
+            places = [name for name in arrays if name in PLACES]
+            before = pd.DataFrame({name: arrays.pop(name) for name in places}, index=table.index)
+            return pd.concat([before, table, pd.DataFrame(arrays, index=table.index)], axis=1)
+        if suffix == ".arff":
+            with open(path, encoding="utf-8") as file:
+                content = _arff.load(file)
+            return pd.DataFrame(content["data"], columns=[n for n, _ in content["attributes"]])
+        texts = dict.fromkeys(("file", "label", "partition", "fold", "group"), str)
+        return pd.read_csv(path, keep_default_na=False, dtype=texts)
+    except (OSError, ValueError, KeyError, TypeError, _arff.ArffException) as error:
+        reason = " ".join(str(error).split())
+        raise CorpusError(f"{path}: cannot be read as a table of features ({reason})") from error
 
 
 def _write_parquet(path, leading, columns, matrix, labels, about, types):

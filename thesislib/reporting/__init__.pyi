@@ -140,19 +140,10 @@ from .tables import (
     ResultTable as ResultTable,
 )
 from .tables import (
-    describe_choice as describe_choice,
-)
-from .tables import (
-    describe_chunks as describe_chunks,
-)
-from .tables import (
     describe_folds as describe_folds,
 )
 from .tables import (
     describe_score as describe_score,
-)
-from .tables import (
-    describe_selections as describe_selections,
 )
 from .tables import (
     join_published as join_published,

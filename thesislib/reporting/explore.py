@@ -376,7 +376,8 @@ def draw_examples(corpus, plots, *, reading, partition=None, max_s=None):
     ----------
     corpus : Corpus
     plots : dict of str to AudioPlot
-        By title; one column each, or with a single plot one column per class.
+        By title; one column each, on the width of a page, or with a single plot one column per
+        class.
     reading : Reading
     partition : str, optional
         Of the clips.
@@ -399,9 +400,10 @@ def draw_examples(corpus, plots, *, reading, partition=None, max_s=None):
         display(Markdown(markdown(name)), Audio(data=y, rate=sr))
         sounds += [(y, sr)] * len(plots)
         titles += [": ".join(filter(None, [name, title])) for title in plots]
-    n_columns = len(plots) if len(plots) > 1 else 4
+    several = len(plots) > 1
     drawn = list(plots.values()) * (len(titles) // len(plots))
-    return plot_audio(drawn, sounds, titles, n_columns=n_columns)
+    n_columns = len(plots) if several else 4
+    return plot_audio(drawn, sounds, titles, n_columns=n_columns, page=several)
 
 
 def explore_decisions(corpus, predictions, draw, *, reading, system, note=""):

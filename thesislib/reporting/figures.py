@@ -5,7 +5,7 @@ import numpy as np
 import seaborn as sns
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import ListedColormap, Normalize
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
 from thesislib.reporting.tables import table_stem
 from thesislib.spectra.plot import colour_table
@@ -13,6 +13,8 @@ from thesislib.store import write_atomically
 
 #: Sequential, and monotone in lightness.
 COLOUR_MAP = "cividis"
+#: Width of a page's text in inches.
+PAGE_IN = 7.2
 #: Distinguishable without colour.
 LINES = ("-", "--", ":", "-.")
 #: Losses of an autoencoder's history, by column.
@@ -22,8 +24,6 @@ RECONSTRUCTION_LOSSES = {
     "validation_loss": "held out",
     "validation_permuted_loss": "held out, permuted codes",
 }
-#: Width of a page's text in inches.
-PAGE_IN = 7.2
 PITCH_CLASSES = tuple("C C# D D# E F F# G G# A A# B".split())
 # Ticks of an axis that is not linear: octaves, with at least this share of the axis between them.
 _OCTAVES_HZ = 1000 * 2.0 ** np.arange(-4, 6)
@@ -145,7 +145,7 @@ def title_plot(plot):
     return f"{plot.colour_map}, {plot.size_px} × {plot.size_px} px"
 
 
-def draw_audio(axes, plot, y, sr, *, start_s=0.0):
+def draw_audio(axes, plot, y, sr, *, start_s=0.0, compact=False):
     """Draw an audio plot with its axes and colour bar.
 
     Parameters
@@ -156,6 +156,8 @@ def draw_audio(axes, plot, y, sr, *, start_s=0.0):
     sr : int > 0
     start_s : float
         Time of the first sample in seconds.
+    compact : bool
+        Draw no colour bar and fewer frequencies.
 
     Returns
     -------
@@ -167,9 +169,12 @@ def draw_audio(axes, plot, y, sr, *, start_s=0.0):
     times_s, half = plot.spectrum.times_s(S.shape[1], sr), plot.spectrum.lengths(sr)[1] / sr / 2
     extent = (start_s + times_s[0] - half, start_s + times_s[-1] + half, 0, 1)
     axes.imshow(plot.draw(S, sr=sr), extent=extent, aspect="auto", interpolation="nearest")
-    places, labels, axis_label = frequency_ticks(plot, sr=sr)
+    distance = _LEAST_DISTANCE * (3 if compact else 1)
+    places, labels, axis_label = frequency_ticks(plot, sr=sr, distance=distance)
     axes.set_yticks(places, labels)
     axes.set(xlabel="time (s)", ylabel=axis_label)
+    if compact:
+        return extent
     low, high = float(S.min()), float(S.max())
     colours = ScalarMappable(
         Normalize(low, high if high > low else low + 1),
@@ -179,7 +184,7 @@ def draw_audio(axes, plot, y, sr, *, start_s=0.0):
     return extent
 
 
-def plot_audio(plots, clips, titles, *, n_columns=2, start_s=0.0):
+def plot_audio(plots, clips, titles, *, n_columns=2, start_s=0.0, page=False):
     """Draw audio plots with their axes and colour bars, as in Figures 4.2 and 4.3.
 
     Parameters
@@ -191,20 +196,29 @@ def plot_audio(plots, clips, titles, *, n_columns=2, start_s=0.0):
     n_columns : int
     start_s : float
         Time of each first sample in seconds.
+    page : bool
+        Draw at the width of a page, with small text, axis labels at the margins and no colour
+        bars, as in Figure 8.4.
 
     Returns
     -------
     matplotlib.figure.Figure
         The plots' axes first, in order, then those of the colour bars.
     """
-    figure, grid = _make_grid(len(plots), n_columns, 4.9, 3.4)
-    for axes, plot, (y, sr), title in zip(grid.flat, plots, clips, titles):
-        axes.set_title(title)
-        draw_audio(axes, plot, y, sr, start_s=start_s)
+    n_columns = min(n_columns, len(plots))
+    width, height = (PAGE_IN / n_columns, 1.5) if page else (4.9, 3.4)
+    figure, grid = _make_grid(len(plots), n_columns, width, height)
+    for i, (axes, plot, (y, sr), title) in enumerate(zip(grid.flat, plots, clips, titles)):
+        axes.set_title(title, fontsize=8 if page else None)
+        draw_audio(axes, plot, y, sr, start_s=start_s, compact=page)
+        if page:
+            axes.tick_params(labelsize=8)
+            axes.set_xlabel(axes.get_xlabel() if i >= len(plots) - n_columns else "", fontsize=8)
+            axes.set_ylabel(axes.get_ylabel(), fontsize=8)
     return figure
 
 
-def frequency_ticks(plot, *, sr):
+def frequency_ticks(plot, *, sr, distance=_LEAST_DISTANCE):
     """Ticks of the vertical axis of an audio plot.
 
     The tick of a frequency is in the middle of the band with this centre, for each axis and style
@@ -215,6 +229,8 @@ def frequency_ticks(plot, *, sr):
     plot : AudioPlot
     sr : int > 0
         Sampling rate in Hz.
+    distance : float
+        Least distance of two frequencies.
 
     Returns
     -------
@@ -237,7 +253,8 @@ def frequency_ticks(plot, *, sr):
     spectrum, edges = plot.spectrum, plot.row_edges(sr)
     middles = (edges[1:] + edges[:-1]) / 2
     if spectrum.kind == "chroma":
-        return middles, list(PITCH_CLASSES), "pitch class"
+        step = int(np.ceil(distance * len(middles)))
+        return middles[::step], list(PITCH_CLASSES[::step]), "pitch class"
     centres = spectrum.frequencies_hz(sr)
     low, high = spectrum.f_min_hz, spectrum.top_hz(sr)
     inside = (centres > low) & (centres < high)
@@ -249,7 +266,7 @@ def frequency_ticks(plot, *, sr):
     places = np.interp(ticks_hz, centres, middles)
     chosen = []
     for index in reversed(range(len(places))):  # from the top, where octaves are wide
-        if not chosen or places[chosen[0]] - places[index] >= _LEAST_DISTANCE:
+        if not chosen or places[chosen[0]] - places[index] >= distance:
             chosen.insert(0, index)
     return places[chosen], [f"{f / 1000:g}" for f in ticks_hz[chosen]], "frequency (kHz)"
 
@@ -302,7 +319,7 @@ def plot_layers(activations, *, title="", n_maps=6):
     return figure
 
 
-def plot_histories(histories, columns, *, label):
+def plot_histories(histories, columns, *, label, log=False):
     """Draw losses over the epochs, one panel per training.
 
     Parameters
@@ -314,6 +331,8 @@ def plot_histories(histories, columns, *, label):
         omitted.
     label : str
         Of the vertical axis.
+    log : bool
+        Whether it is logarithmic.
 
     Returns
     -------
@@ -335,6 +354,14 @@ def plot_histories(histories, columns, *, label):
             axes.text(0.5, 0.5, "untrained", ha="center", transform=axes.transAxes)
     for axes in grid[:, 0]:
         axes.set_ylabel(label)
+    if log:
+        grid[0, 0].set_yscale("log")
+        # Powers as plain numbers: texts in figures are not read as formulas.
+        grid[0, 0].yaxis.set(
+            major_locator=LogLocator(subs=(1, 2, 5)),
+            major_formatter=StrMethodFormatter("{x:g}"),
+            minor_formatter=NullFormatter(),
+        )
     _add_legend(figure, shown)
     return figure
 

@@ -15,6 +15,7 @@ import pandas as pd
 from thesislib.errors import ParameterError
 from thesislib.evaluation.comparison import compare_pairs, score
 from thesislib.evaluation.event_scores import AVERAGE, describe_rates, split_events
+from thesislib.evaluation.fusion import vote_chunks
 from thesislib.evaluation.metrics import METRICS, score_folds
 from thesislib.reporting.published import load_list
 
@@ -143,31 +144,78 @@ class ScoreTable:
         name : str, optional
             As in the constructor.
         clip_of_chunk : ndarray of int, optional
-            If the rows of the predictions are chunks: corpus row of each. The system is called
-            ``<system>, chunks`` then.
+            If the rows of the predictions are chunks: corpus row of each. The row has the score
+            of chunks and, as ``<name>_clip_…``, that of clips by the majority vote of their
+            chunks. In the predictions, the chunks belong to the system ``<system>, chunks``.
         """
         row, frame = dict(row), None
         if predictions is not None:
             seeds = predictions if isinstance(predictions, dict) else {0: predictions}
-            corpus = corpus or self.corpus
+            corpus, name = corpus or self.corpus, name or self.name
             about = {"system": system, "selection": row.get("selection", "")}
-            if clip_of_chunk is not None:
+            if clip_of_chunk is None:
+                scored, frame = self._score(seeds, corpus, name, about)
+            else:
+                voted = {seed: vote_chunks(part, clip_of_chunk) for seed, part in seeds.items()}
+                scored, frame = self._score(voted, corpus, f"{name}_clip", about, ties="clip_ties")
                 about["system"] += ", chunks"
-            parts = [
-                part.assign(corpus=corpus.name, seed=seed, **about)
-                if isinstance(part, pd.DataFrame)
-                else tabulate(part, corpus, seed=seed, clip_of_chunk=clip_of_chunk, **about)
-                for seed, part in seeds.items()
-            ]
-            frame = pd.concat(parts, ignore_index=True)
-            row |= self._describe(frame, name or self.name)
-            folds = [part for part in seeds.values() if getattr(part, "folds", None) is not None]
-            row |= self._describe_folds(folds, name or self.name)
-            if self.ties:
-                tied = [part.tied for part in seeds.values()]
-                row["ties_percent"] = round(100 * float(np.mean(tied)), 2)
+                options = {"clip_of_chunk": clip_of_chunk, "ties": "chunk_ties"}
+                chunks, part = self._score(seeds, corpus, name, about, **options)
+                counts = {"n_chunks": chunks["n_clips"], "n_clips": scored["n_clips"]}
+                scored, frame = chunks | scored | counts, pd.concat([frame, part])
+            row |= scored
         self.rows.append(row)
         self._of_row.append(frame)
+
+    def add_choices(self, candidates, selections, *, system, by=(), row=None, vote=None, **options):
+        """Append a row for each group of candidates and each selection among them.
+
+        Parameters
+        ----------
+        candidates : Candidates
+            Without any, no row is appended.
+        selections : sequence of str
+            As in :meth:`~thesislib.evaluation.candidates.Candidates.choose`.
+        system : str
+            Format of the systems' names, with names of columns in braces; systems with random
+            weights get the ending of the controls.
+        by : sequence of str
+            Columns whose values define the groups; default: one group.
+        row : dict, optional
+            Further columns.
+        vote : ndarray of int, optional
+            If the predictions are those of chunks, and only their vote is to be scored: corpus row
+            of each.
+        **options
+            Of :meth:`add`.
+        """
+        for group in candidates.split(*by):
+            for selection in selections:
+                choice = group.choose(selection)
+                columns = {**choice.columns, **(row or {})}
+                name = system.format(**columns)
+                name += CONTROL if columns.get("weights") == "random" else ""
+                predictions = choice.predictions
+                if vote is not None:
+                    predictions = {s: vote_chunks(part, vote) for s, part in predictions.items()}
+                self.add(columns, predictions, system=name, **options)
+
+    def _score(self, seeds, corpus, name, about, *, ties="ties", **options):
+        """Columns of a system's score, and its predictions as a table."""
+        parts = [
+            part.assign(corpus=corpus.name, seed=seed, **about)
+            if isinstance(part, pd.DataFrame)
+            else tabulate(part, corpus, seed=seed, **about, **options)
+            for seed, part in seeds.items()
+        ]
+        frame = pd.concat(parts, ignore_index=True)
+        row = self._describe(frame, name)
+        folds = [part for part in seeds.values() if getattr(part, "folds", None) is not None]
+        row |= self._describe_folds(folds, name)
+        if self.ties:
+            tied = [getattr(part, "tied", 0) for part in seeds.values()]
+            row[f"{ties}_percent"] = round(100 * float(np.mean(tied)), 2)
+        return row, frame
 
     def add_events(self, row, by_seed, *, system, corpus, columns=None):
         """Append a row for each event and one for their average (8.2).

@@ -1,11 +1,8 @@
 """Result tables: ours, and in a separate block the rows that the thesis printed (contract 5)."""
 
-from collections import Counter
-
 import pandas as pd
 
 from thesislib.errors import ParameterError
-from thesislib.evaluation.fusion import vote_chunks
 from thesislib.evaluation.metrics import (
     bootstrap_interval,
     score_folds,
@@ -183,86 +180,6 @@ def tell_apart(ours, other, *, name="uar_test"):
     if ours[low] > other[high]:
         return "better"
     return "worse" if ours[high] < other[low] else "cannot be told"
-
-
-def describe_chunks(decisions, clip_of_chunk, *, groups, **options):
-    """Scores of chunks and of clips by majority vote of their chunks (8.3).
-
-    Parameters
-    ----------
-    decisions : Predictions
-        Rows are chunks, with ``folds``.
-    clip_of_chunk : ndarray of int
-        Corpus row of every chunk.
-    groups : ndarray
-        Group of every corpus row.
-    **options
-        ``metric``, ``seed`` and ``n`` of :func:`describe_folds`.
-
-    Returns
-    -------
-    dict
-        ``uar_…`` of the chunks, ``uar_clip_…`` of the clips, each as :func:`describe_folds`
-        has them, and ``clip_ties_percent``, the share of clips whose vote was tied.
-    """
-    clips = vote_chunks(decisions, clip_of_chunk)
-    return {
-        **describe_folds(decisions, groups=groups[clip_of_chunk], **options),
-        **describe_folds(clips, name="uar_clip", groups=groups, **options),
-        "clip_ties_percent": round(100 * clips.tied, 2),
-    }
-
-
-def describe_selections(result, clip_of_chunk=None, *, groups, **options):
-    """Scores of a cross-validation for both selections of the complexity (contract 7).
-
-    Parameters
-    ----------
-    result : FoldResult
-    clip_of_chunk : ndarray of int, optional
-        If the rows are chunks: clip of each.
-    groups, **options
-        As in :func:`describe_chunks` or :func:`describe_folds`.
-
-    Returns
-    -------
-    list of dict
-        A row for ``selection`` ``as published`` (the best ``complexity`` on the folds that are
-        reported), one for ``honest`` (``chosen`` inside each training part).
-    """
-    best = result.best()
-    ways = {
-        "as published": (result.by_complexity[best], {"complexity": best}),
-        "honest": (result.nested, {"chosen": describe_choice(result.chosen)}),
-    }
-    rows = []
-    for selection, (decisions, choice) in ways.items():
-        if clip_of_chunk is None:
-            scores = describe_folds(decisions, groups=groups, **options)
-        else:
-            scores = describe_chunks(decisions, clip_of_chunk, groups=groups, **options)
-        rows.append({"selection": selection, **choice, **scores})
-    return rows
-
-
-def describe_choice(chosen):
-    """Format the settings of a nested selection and the number of folds with each.
-
-    Parameters
-    ----------
-    chosen : dict
-        Fold to setting, as in ``FoldResult.chosen``.
-
-    Examples
-    --------
-    >>> describe_choice({"1": 1e-06, "2": 0.1, "3": 1e-06})
-    '1e-06 (2), 0.1 (1)'
-    """
-    shown = [
-        " ".join(str(part) for part in (choice if isinstance(choice, tuple) else (choice,)))
-        for choice in chosen.values()
-    ]
-    return ", ".join(f"{choice} ({n})" for choice, n in Counter(shown).most_common())
 
 
 class ResultTable:

@@ -13,7 +13,9 @@ class NetworkFeatures:
 
     Attributes
     ----------
-    network, plot : str
+    network : str
+    plot : str or tuple of str
+        Name of the plot.
     weights : {"pre-trained", "random"}
     by_seed : dict of int to Extracted
         Pre-trained weights have one seed.
@@ -37,7 +39,12 @@ def name_weights(source):
     return "random" if source == "random" else "pre-trained"
 
 
-def extract_networks(
+def extract_networks(*arguments, **options):
+    """List of what :func:`iterate_networks` yields."""
+    return list(iterate_networks(*arguments, **options))
+
+
+def iterate_networks(
     corpus,
     networks,
     plots,
@@ -60,7 +67,7 @@ def extract_networks(
     corpus : Corpus
     networks : dict of str to str or list of str
         Network to its layers.
-    plots : dict of str to AudioPlot
+    plots : dict of str or tuple of str to AudioPlot
         By a name each; they are drawn at the network's size.
     store : FeatureStore
     weights : dict of str to str, optional
@@ -78,11 +85,11 @@ def extract_networks(
         ``reading``, ``n_jobs`` and further arguments of
         :func:`~thesislib.representations.extraction.extract`.
 
-    Returns
-    -------
-    list of NetworkFeatures
+    Yields
+    ------
+    NetworkFeatures
+        One network and plot after the other, so that not all features are in memory at once.
     """
-    features = []
     for network, layers in networks.items():
         source = (weights or {}).get(network, "random")
         side = size_px.get(network) if isinstance(size_px, dict) else size_px
@@ -91,18 +98,18 @@ def extract_networks(
         }
         for origin in dict.fromkeys([source, "random"] if controls else [source]):
             kind = name_weights(origin)
-            extracted = {name: {} for name in plots}
+            estimators = {}
             for seed in seeds if kind == "random" else seeds[:1]:
-                estimator = DeepSpectrum(network, layers, origin, preprocessing, random_state=seed)
-                weights_id = estimator.fit().cache_parameters()["weights"]
+                estimators[seed] = DeepSpectrum(
+                    network, layers, origin, preprocessing, random_state=seed
+                ).fit()
                 if record is not None:
                     which = f"{kind}, seed {seed}" if kind == "random" and len(seeds) > 1 else kind
+                    weights_id = estimators[seed].cache_parameters()["weights"]
                     record(f"{network} ({which})", weights_id)
-                for name, plot in sized.items():
-                    extracted[name][seed] = extract(
-                        corpus, estimator, plot, store, progress=False, **options
-                    )
-            features += [
-                NetworkFeatures(network, name, kind, by_seed) for name, by_seed in extracted.items()
-            ]
-    return features
+            for name, plot in sized.items():
+                by_seed = {
+                    seed: extract(corpus, estimator, plot, store, progress=False, **options)
+                    for seed, estimator in estimators.items()
+                }
+                yield NetworkFeatures(network, name, kind, by_seed)

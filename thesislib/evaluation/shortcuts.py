@@ -1,0 +1,109 @@
+"""Shortcuts: how well properties of the files alone tell the label.
+
+A classifier that sees nothing but level, duration or bandwidth of a clip (Sturm 2014: the horse)
+is cross-validated with groups whole. What it recognises, every other method may have recognised.
+"""
+
+import numpy as np
+import pandas as pd
+from sklearn.base import clone
+from sklearn.inspection import permutation_importance
+from sklearn.model_selection import PredefinedSplit, cross_val_predict
+
+from thesislib.corpora.splits import draw_parts
+from thesislib.errors import ParameterError
+from thesislib.evaluation.classifiers import properties_classifier
+from thesislib.evaluation.comparison import score
+
+#: Properties that are named at most.
+N_NAMED = 3
+
+
+def measure_shortcuts(X, labels, groups, names, *, n_folds=5, seed=0, classifier=None):
+    """How well properties tell the label, and which of them do.
+
+    Parameters
+    ----------
+    X : array-like, shape (n, n_properties)
+        Of `thesislib.representations.Properties`.
+    labels, groups : array-like, shape (n,)
+        Clips without a label (None) are left out.
+    names : sequence of str
+        Of the properties.
+    n_folds : int >= 2
+        At most; not more than the groups of the class that has the fewest.
+    seed : int
+    classifier : estimator, optional
+        By default `properties_classifier`.
+
+    Returns
+    -------
+    dict
+        That of `thesislib.evaluation.comparison.score`, and ``chance``; ``is_shortcut``: whether
+        the interval lies above chance; ``alone``: if so, the UAR by single properties, the
+        `N_NAMED` foremost ones. They are ordered by what is lost when the property is permuted
+        (mean over the test folds), or by their gain alone if it is larger: a property that others
+        repeat loses nothing.
+
+    Raises
+    ------
+    CorpusError
+        If a class has one group only.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> labels = np.repeat(["cat", "dog"], 30)
+    >>> X = rng.standard_normal((60, 2)) + [[0, 5 * (name == "dog")] for name in labels]
+    >>> result = measure_shortcuts(X, labels, np.arange(60), ["duration_s", "level_db"])
+    >>> result["is_shortcut"], next(iter(result["alone"]))
+    (True, 'level_db')
+    """
+    known = np.array([label is not None for label in labels])
+    X, labels, groups = (np.asarray(part)[known] for part in (X, labels, groups))
+    labels = np.array([str(label) for label in labels], dtype=object)
+    if len(X) != len(labels) or X.ndim != 2 or X.shape[1] != len(names):
+        raise ParameterError(f"X: found shape {X.shape}, expected ({len(labels)}, {len(names)})")
+    classifier = properties_classifier(seed) if classifier is None else classifier
+    n_groups = min(len(set(groups[labels == name])) for name in set(labels))
+    n_parts = max(2, min(n_folds, n_groups))
+    folds = PredefinedSplit(draw_parts(labels, groups, n_parts, seed=seed, where="properties"))
+    table = pd.DataFrame({"file": np.arange(len(X)).astype(str), "group": groups, "truth": labels})
+
+    def rate(columns):
+        predicted = cross_val_predict(classifier, X[:, columns], labels, cv=folds)
+        return score(table.assign(prediction=predicted))
+
+    result = rate(np.arange(X.shape[1])) | {"chance": 1 / len(set(labels)), "alone": {}}
+    result["is_shortcut"] = bool(result["low"] > result["chance"])
+    if result["is_shortcut"]:
+        alone = np.array([rate([i])["score"] for i in range(X.shape[1])])
+        lost = []
+        for train, test in folds.split():
+            fitted = clone(classifier).fit(X[train], labels[train])
+            how = {"scoring": "balanced_accuracy", "n_repeats": 5, "random_state": seed}
+            ranked = permutation_importance(fitted, X[test], labels[test], **how)
+            lost.append(ranked.importances_mean)
+        weight = np.maximum(np.mean(lost, axis=0), alone - result["chance"])
+        first = np.argsort(-weight, kind="stable")[:N_NAMED]
+        result["alone"] = {names[i]: alone[i] for i in first}
+    return result
+
+
+def describe_shortcuts(result):
+    """Result of `measure_shortcuts` as a sentence.
+
+    Examples
+    --------
+    >>> describe_shortcuts({"score": 0.5, "low": 0.4, "high": 0.6, "chance": 0.5, "unit": "clip",
+    ...                     "is_shortcut": False})
+    'properties of the files do not tell the label: UAR 50.0 % (40.0 to 60.0 %, by clip; chance
+    50.0 %)'
+    """
+    interval = "no interval" if np.isnan(result["low"]) else "{low:.1%} to {high:.1%}, by {unit}"
+    text = f"UAR {{score:.1%}} ({interval}; chance {{chance:.1%}})"
+    verb = "tell" if result["is_shortcut"] else "do not tell"
+    text = f"properties of the files {verb} the label: {text}".format(**result)
+    if result["is_shortcut"] and result["alone"]:
+        text += "; " + ", ".join(f"{name} alone: {s:.1%}" for name, s in result["alone"].items())
+    return text.replace("%", " %").replace(" % to", " to")
