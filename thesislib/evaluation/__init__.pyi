@@ -139,6 +139,9 @@ from .search import (
 from .search import (
     fuse_candidates as fuse_candidates,
 )
+from .search import (
+    fuse_weighted as fuse_weighted,
+)
 from .significance import (
     compare_all as compare_all,
 )

@@ -22,7 +22,7 @@ from thesislib.evaluation.candidates import (
     join_seeds,
     take_seed,
 )
-from thesislib.evaluation.fusion import fuse_features
+from thesislib.evaluation.fusion import fuse_features, fuse_probabilities
 from thesislib.evaluation.predictions import FoldResult, Predictions
 from thesislib.evaluation.validation import (
     add_stopped,
@@ -306,3 +306,30 @@ def fuse_candidates(members, labels, **options):
             fuse_by_seed(*(each.predictions(selection) for each in members)),
         )
     return fused
+
+
+def fuse_weighted(members, columns, **options):
+    """Fuse settings by weighted sums of their probabilities, seed by seed (8.1).
+
+    Parameters
+    ----------
+    members : sequence of Candidate
+        Over the same folds.
+    columns : dict
+        Of the fusion.
+    **options
+        Of :func:`~thesislib.evaluation.fusion.fuse_probabilities`.
+
+    Returns
+    -------
+    Candidate
+        With the further columns ``selection`` and ``fusion_weights``, the means over folds and
+        seeds in the order of the members. A single member keeps its results.
+    """
+    columns = columns | {"selection": options["selection"]}
+    if len(members) == 1:
+        return Candidate(columns, members[0].results)
+    parts = [member.results for member in members]
+    results = join_seeds(lambda *each: fuse_probabilities(each, **options), *parts)
+    weights = np.mean([result.mean_weights for result in results.values()], axis=0)
+    return Candidate(columns | {"fusion_weights": " ".join(f"{w:.2f}" for w in weights)}, results)
