@@ -3,6 +3,7 @@
 import argparse
 import importlib
 import re
+import shlex
 import subprocess
 import sys
 from concurrent.futures import BrokenExecutor
@@ -194,13 +195,39 @@ def test_plot_as_picture_and_as_array(clips, tmp_path, style):
     assert np.load(npy, allow_pickle=False).shape == (32, 32, 3)
 
 
-def test_plot_of_mel_bands_on_a_mel_axis(clips, tmp_path, capsys):
-    one, two = tmp_path / "one.png", tmp_path / "two.png"
-    for path, axis in ((one, "linear"), (two, "mel")):
-        options = ("--kind", "mel", "--n-mels", 16, "--frequency-axis", axis)
-        assert run("plot", clips / "a" / "0.wav", "-o", path, *options) == 0
-    assert one.read_bytes() == two.read_bytes()
-    assert "remark: frequency_axis 'mel' has no effect" in capsys.readouterr().err
+@pytest.mark.parametrize("kind", ["mel", "chroma"])
+def test_another_frequency_axis_has_no_effect_where_the_kind_has_its_own(
+    clips, tmp_path, capsys, kind
+):
+    drawn = set()
+    for axis in ("linear", "log", "mel"):
+        out = tmp_path / f"{axis}.png"
+        options = ("--kind", kind, "--n-mels", 16, "--frequency-axis", axis)
+        assert run("plot", clips / "a" / "0.wav", "-o", out, *options) == 0
+        drawn.add(out.read_bytes())
+        remark = f"remark: frequency_axis {axis!r} has no effect"
+        assert (remark in capsys.readouterr().err) is (axis != "linear")
+    assert len(drawn) == 1
+
+
+@pytest.mark.parametrize("suffix", ["csv", "tsv"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("header", [["filename", "class"], ["Audio", "class"], None])
+def test_tables_of_labels_as_people_have_them(clips, tmp_path, suffix, delimiter, header):
+    rows = [header] * (header is not None) + [[f"{i}.wav", "ab"[i % 2]] for i in range(4)]
+    table, out = tmp_path / f"labels.{suffix}", tmp_path / "out.csv"
+    table.write_text("".join(f"{delimiter.join(row)}\n" for row in rows))
+    assert features(clips, "-r", "band-statistics", "-o", out, "--labels", table, "--quiet") == 0
+    assert pd.read_csv(out)["class" if header else "label"].tolist() == list("aabb")
+
+
+def test_a_network_without_deepspectrum_s_preprocessing_is_told_what_to_use(
+    clips, tmp_path, capsys
+):
+    options = ("--network", "resnet18", "--weights", "random", "--preprocessing", "deepspectrum")
+    assert features(clips, "-r", "deep-spectrum", "-o", tmp_path / "out.csv", *options) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "found 'deepspectrum' for resnet18, expected 'imagenet'" in line
 
 
 def list_commands(parser=None):
@@ -212,7 +239,7 @@ def list_commands(parser=None):
     return {parser.prog: parser}
 
 
-@pytest.mark.parametrize("name", [n for n in list_commands() if "corpus" not in n])
+@pytest.mark.parametrize("name", list_commands())
 def test_every_option_is_explained_and_the_examples_are_accepted(name):
     command = list_commands()[name]
     assert command.description and command.epilog.startswith("example")
@@ -220,7 +247,7 @@ def test_every_option_is_explained_and_the_examples_are_accepted(name):
     examples = re.findall(r"^  thesis (.*)", command.epilog, re.M)
     assert examples
     for example in examples:
-        build_parser().parse_args(example.split())
+        build_parser().parse_args(shlex.split(example))
 
 
 def test_without_a_command_it_prints_what_people_do(capsys):
@@ -233,10 +260,8 @@ def test_without_a_command_it_prints_what_people_do(capsys):
 
 def test_the_functions_of_all_commands_exist():
     for name, command in list_commands().items():
-        function = command.get_default("function")
-        if isinstance(function, str):
-            module, _, attribute = function.partition(":")
-            assert callable(getattr(importlib.import_module(module), attribute)), name
+        module, _, attribute = command.get_default("function").partition(":")
+        assert callable(getattr(importlib.import_module(module), attribute)), name
 
 
 def test_an_option_of_another_command_is_reported_by_its_own(capsys):

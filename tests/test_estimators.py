@@ -21,6 +21,7 @@ from thesislib.representations.dcgan import DCGAN
 from thesislib.representations.deep_spectrum import DeepSpectrum
 from thesislib.representations.end_to_end import WaveformClassifier
 from thesislib.representations.functionals import FrameFeatures, Functionals
+from thesislib.representations.hear import HEAR
 from thesislib.representations.reduction import Reduction
 from thesislib.representations.s2sae import S2SAE
 from thesislib.representations.statistics import LogMelStatistics
@@ -28,7 +29,7 @@ from thesislib.representations.statistics import LogMelStatistics
 #: Estimators whose X is a matrix; the others take lists of spectra, signals or pictures.
 PLAIN = [TrainingSpan(), Reduction(), MLP(n_epochs=30)]
 LEARNING = [BagOfFeatures(), CRNN(), FFNN(), DCGAN(), WaveformClassifier(), S2SAE(), FrameMLP()]
-STATELESS = [DeepSpectrum(), Functionals(), FrameFeatures(), LogMelStatistics()]
+STATELESS = [DeepSpectrum(), Functionals(), FrameFeatures(), HEAR(), LogMelStatistics()]
 
 
 @parametrize_with_checks(PLAIN)

@@ -111,8 +111,6 @@ def _escape_lines(text):
 
 def _call(options):
     """Call the function of a command with the options that were given."""
-    if callable(options.function):
-        return options.function(options)
     module, _, name = options.function.partition(":")
     values = {k: v for k, v in vars(options).items() if v is not None}
     values = {k: v for k, v in values.items() if k not in ("command", "action", "function")}

@@ -37,8 +37,10 @@ VARIABLE = "THESIS_DASK"
 DEATHS = 5
 #: Seconds to wait for a scheduler.
 CONNECT_S = 30
-#: Libraries whose versions must be equal here and on a cluster, for equal bytes.
-LIBRARIES = ("numpy", "scipy", "scikit-learn", "torch", "librosa", "soundfile", "soxr", "opensmile")
+#: Libraries whose versions can change a number; equal here and on a cluster, for equal bytes.
+LIBRARIES = (
+    "numpy scipy pandas scikit-learn librosa soundfile soxr torch torchvision opensmile matplotlib"
+).split()
 #: Environment of worker processes. One thread each: those of BLAS would only wait for each other.
 #: Freed memory stays with the process: returning it to the system and requesting it again took up
 #: to half of the time of a spectrum and its plot (glibc; other libraries do not read this).
@@ -177,9 +179,9 @@ def _is_worker():
 
 def _check_workers(client, address):
     """Raise unless every worker gives the bytes that this process would give."""
-    here = _describe_process()
+    here = describe_versions()
     try:
-        versions = client.run(_describe_process)
+        versions = client.run(describe_versions)
     except Exception as error:  # whatever a worker lacks, it cannot do the work
         raise ClusterError(f"{address}: a worker found {error!r}, expected thesislib") from error
     problems = [
@@ -198,12 +200,25 @@ def _check_workers(client, address):
         raise ClusterError(f"{address}: {len(problems)} problems\n{lines}")
 
 
-def _describe_process():
-    from importlib.metadata import version
+def describe_versions():
+    """Python, this package, and the libraries that can change a number; None for an absent one.
+
+    Examples
+    --------
+    >>> list(describe_versions())[:3]
+    ['python', 'thesislib', 'numpy']
+    """
+    import platform
+    from importlib.metadata import PackageNotFoundError, version
 
     from thesislib import __version__
 
-    return {"thesislib": __version__} | {name: version(name) for name in LIBRARIES}
+    versions = {"python": platform.python_version(), "thesislib": __version__}
+    for name in LIBRARIES:
+        versions[name] = None
+        with contextlib.suppress(PackageNotFoundError):
+            versions[name] = version(name)
+    return versions
 
 
 def share(value):

@@ -92,3 +92,21 @@ def test_the_command_writes_checks_and_counts(recordings, capsys):
     assert "index.csv" in printed
     assert "24 rows, 2 classes, stand-in" in printed
     assert "no problems found" in printed
+
+
+def test_too_few_files_for_the_default_split_are_told_as_such(tmp_path, rng, capsys):
+    for label in ("cat", "dog"):
+        for n in range(3):
+            (tmp_path / label).mkdir(exist_ok=True)
+            soundfile.write(tmp_path / label / f"{n}.wav", 0.1 * rng.standard_normal(80), 8000)
+    assert main(["corpus", "index", str(tmp_path)]) == 2
+    assert (
+        "class 'cat' has 3 files, expected at least one for each of 5 parts of the split "
+        "train=3 devel=1 test=1" in capsys.readouterr().err
+    )
+    assert (
+        main(
+            ["corpus", "index", str(tmp_path), "--partition", "train=2", "--partition"] + ["test=1"]
+        )
+        == 0
+    )

@@ -6,7 +6,7 @@ import pytest
 
 from thesislib.corpora import NEEDS
 from thesislib.corpora.index import Corpus
-from thesislib.corpora.splits import adapt, take_slice
+from thesislib.corpora.splits import adapt, draw_fold_sets, take_slice
 from thesislib.errors import CorpusError, ParameterError
 
 PARTITIONS = ("train", "devel", "test")
@@ -176,3 +176,76 @@ def test_a_slice_of_the_thesis_corpus_is_not_the_thesis_corpus():
     assert "a slice: 30 of 60 clips" in sliced.remarks
     with pytest.raises(ParameterError, match="n: found 0"):
         take_slice(thesis, 0)
+
+
+def with_domains(n_domains=6, n_groups=3, n_clips=2, by_class=True):
+    """Groups in domains; each domain is of one class, or holds both."""
+    rows = [
+        {"label": "ab"[d % 2] if by_class else "ab"[g % 2], "group": f"{d}-{g}", "domain": f"d{d}"}
+        for d in range(n_domains)
+        for g in range(n_groups)
+        for _ in range(n_clips)
+    ]
+    index = pd.DataFrame(rows)
+    index["file"] = [f"{i}.wav" for i in range(len(index))]
+    return Corpus(index, ".", name="example")
+
+
+@pytest.mark.parametrize("by_class", [True, False])
+def test_folds_within_keep_groups_and_folds_elsewhere_keep_domains(by_class):
+    corpus = with_domains(n_groups=4, by_class=by_class)
+    sets = draw_fold_sets(corpus, 3)
+    for name, units in (("within", corpus.groups), ("elsewhere", corpus.domains)):
+        tested = np.concatenate([test for _, test in sets[name].values()])
+        assert sorted(tested) == list(range(len(corpus)))
+        for train, test in sets[name].values():
+            assert not set(units[train]) & set(units[test])
+            assert set(corpus.labels[train]) == {"a", "b"}
+    assert len(sets["within"]) == len(sets["elsewhere"]) == 3
+    # Within: other groups of the same domain are trained on, as far as there are any.
+    assert any(
+        set(corpus.domains[train]) & set(corpus.domains[test])
+        for train, test in sets["within"].values()
+    )
+
+
+def test_a_class_of_one_domain_has_no_elsewhere():
+    corpus = with_domains(n_domains=3)
+    with pytest.raises(
+        CorpusError, match="class 'b' has 1 domains, expected at least one for each"
+    ):
+        draw_fold_sets(corpus)
+    with pytest.raises(CorpusError, match="found no column domain, expected one to split by"):
+        draw_fold_sets(Corpus(corpus.index.drop(columns="domain"), ".", name="example"))
+    remarks = corpus.validate(audio=False).remarks
+    assert remarks == (
+        "class 'b' comes from one domain (d1): a score can come from recognising it",
+    )
+
+
+def test_splits_by_domain_replace_those_that_divide_domains():
+    corpus = with_domains()
+    corpus.index["fold"] = [str(1 + i % 3) for i in range(len(corpus))]
+    assert adapt(corpus, 3) is not None and adapt(corpus, 3).remarks == ()
+    by_domain = adapt(corpus, 3, by="domain")
+    assert by_domain.remarks == ("derived: 3 folds are drawn by domain",)
+    assert by_domain.index.groupby("domain")["fold"].nunique().max() == 1
+    assert adapt(by_domain, 3, by="domain").remarks == by_domain.remarks
+    parts = adapt(with_domains(8), ("train", "devel", "test"), by="domain")
+    assert parts.index.groupby("domain")["partition"].nunique().max() == 1
+    assert set(parts.partitions) == {"train", "devel", "test"}
+
+
+def test_clips_without_a_domain_are_in_no_fold():
+    corpus = with_domains()
+    corpus.index.loc[0, "domain"] = None
+    folded = adapt(corpus, 3, by="domain")
+    assert folded.index["fold"].isna().tolist() == [True] + [False] * (len(corpus) - 1)
+    assert 0 not in np.concatenate([t for _, t in draw_fold_sets(corpus)["within"].values()])
+
+
+def test_a_group_in_two_domains_is_a_problem():
+    corpus = with_domains()
+    corpus.index.loc[0, "domain"] = "d5"
+    problems = corpus.validate(audio=False).problems
+    assert problems == ("group '0-0': found in domains d0, d5, expected one domain",)

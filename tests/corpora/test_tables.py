@@ -1,13 +1,15 @@
 """Tables as spreadsheets, scripts and other tools write them: one reader, one outcome."""
 
+import os
 import unicodedata
 
 import numpy as np
+import pandas as pd
 import pytest
 import soundfile
 
 from thesislib.cli import main
-from thesislib.corpora import folder, load_any
+from thesislib.corpora import folder, load_any, load_corpus, twins
 from thesislib.corpora.recordings import find_recordings, read_labels
 from thesislib.corpora.tables import read_table
 from thesislib.errors import CorpusError
@@ -131,7 +133,8 @@ def test_many_problems_of_a_kind_are_one_line(tmp_path):
     )
     for i in range(20):
         write(tmp_path, "version https://git-lfs.github.com/spec/v1\n", f"{i}.wav")
-    pointers = folder.load(tmp_path).validate().problems[0]
+    absent, pointers = folder.load(tmp_path).validate().problems
+    assert "no such file" in absent and "(and 4979 more: " in absent
     assert "Git LFS pointer" in pointers and "(and 19 more: " in pointers
 
 
@@ -190,3 +193,80 @@ def test_the_check_command_reports_and_does_not_fail(tmp_path, capsys):
     write(tmp_path, "file;label\r\na.wav;x\r\n", "index.csv")
     assert main(["corpus", "check", str(tmp_path)]) == 2
     assert "problem: row 1: a.wav: found no such file" in capsys.readouterr().out
+
+
+def test_absent_files_are_found_by_listing_their_folders_once(tmp_path, monkeypatch):
+    """Calls stay the same for ten times as many rows, and so does what is printed."""
+    listed = os.listdir
+    calls, problems = [], []
+    for n_rows in (200, 2000):
+        rows = "".join(f"d{i % 3}/{i}.wav,x\n" for i in range(n_rows))
+        write(tmp_path, f"file,label\n{rows}", "index.csv")
+        n_calls = []
+        monkeypatch.setattr(os, "listdir", lambda path, n=n_calls: n.append(path) or listed(path))
+        problems.append(folder.load(tmp_path).validate().problems)
+        monkeypatch.undo()
+        calls.append(len(n_calls))
+    assert calls[0] == calls[1] < 20
+    assert len(problems[1]) == 1 and "(and 1999 more: " in problems[1][0]
+
+
+@pytest.mark.parametrize("suffix", [".flac", ".ogg", ".mp3"])
+def test_another_coding_of_a_recording_is_the_same_recording(tmp_path, rng, suffix):
+    for name in ("a.wav", "b.wav", "c.wav"):
+        y = np.cumsum(rng.standard_normal(30000))
+        y = 0.3 * (y - y.mean()) / np.abs(y).max()
+        soundfile.write(tmp_path / name, y, 22050)
+        if name == "a.wav":
+            soundfile.write(tmp_path / f"d{suffix}", 0.8 * y, 22050)
+    rows = f"a.wav,x,train\nb.wav,y,train\nc.wav,y,test\nd{suffix},x,test\n"
+    write(tmp_path, f"file,label,partition\n{rows}", "index.csv")
+    (problem,) = folder.load(tmp_path).validate().problems
+    assert problem.startswith(f"d{suffix}: the same recording as a.wav, in partition 'test' and ")
+    write(tmp_path, '{"duplicates": "allowed"}', "corpus.json")
+    folder.load(tmp_path).check()
+
+
+def test_silence_and_steady_signals_are_no_copies_of_each_other(tmp_path):
+    for i, y in enumerate([np.zeros(4000), np.zeros(4000), np.full(4000, 0.2), np.full(4000, 0.3)]):
+        soundfile.write(tmp_path / f"{i}.wav", y, 8000)
+    rows = "0.wav,x,train\n1.wav,x,test\n2.wav,y,train\n3.wav,y,test\n"
+    write(tmp_path, f"file,label,partition\n{rows}", "index.csv")
+    assert folder.load(tmp_path).validate().problems == ()
+
+
+@pytest.mark.parametrize("n_clips", [20, 40])
+def test_copies_are_looked_for_in_linear_time(tmp_path, rng, monkeypatch, n_clips):
+    """Each file is read once, however many are alike in length."""
+    names = [f"{i}.wav" for i in range(n_clips)]
+    for name in names:
+        soundfile.write(tmp_path / name, 0.1 * rng.standard_normal(2000), 8000)
+    read, calls = twins.read_audio, []
+    monkeypatch.setattr(twins, "read_audio", lambda *a, **k: calls.append(a) or read(*a, **k))
+    assert twins.find_twins(tmp_path, dict.fromkeys(names, 0.25)) == []
+    assert len(calls) <= (1 + 2 * twins.N_NEIGHBOURS) * n_clips
+
+
+def test_a_folder_cannot_say_that_it_is_the_thesis_s_corpus(tmp_path):
+    write(tmp_path, "file,label\na.wav,x\n", "index.csv")
+    write(tmp_path, '{"kind": "thesis", "name": "G2AME"}', "corpus.json")
+    for corpus in (folder.load(tmp_path), load_any(tmp_path), load_corpus("game_genre", tmp_path)):
+        assert corpus.kind == "stand-in"
+        assert any("says kind 'thesis'" in remark for remark in corpus.remarks)
+
+
+def test_labels_and_groups_keep_leading_zeros_and_what_looks_like_numbers(tmp_path):
+    rows = "a.wav,007,1e5,NA\nb.wav,7,100000,\nc.wav,0.50,-0,nan\n"
+    write(tmp_path, f"file,label,group,domain\n{rows}", "index.csv")
+    corpus = folder.load(tmp_path)
+    assert corpus.labels.tolist() == ["007", "7", "0.50"]
+    assert corpus.groups.tolist() == ["1e5", "100000", "-0"]
+    assert corpus.domains.tolist() == ["NA", None, "nan"]
+
+
+def test_quoted_names_hold_delimiters_quotes_and_newlines(tmp_path):
+    names = ["a,b.wav", 'c"d.wav', "e;f.wav", "g\nh.wav"]
+    for seed, name in enumerate(names):
+        write_tone(tmp_path / name, seed)
+    pd.DataFrame({"file": names, "label": list("xyxy")}).to_csv(tmp_path / "index.csv", index=False)
+    assert folder.load(tmp_path).check().index["file"].tolist() == names

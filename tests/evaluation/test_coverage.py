@@ -131,7 +131,8 @@ def test_intervals_cover_the_truth(table, correlation):
 
 def test_equal_systems_are_seldom_told_apart(table):
     assert (table["false 0"] <= 5).all(), table["false 0"]
-    assert (table["false, chance"] <= 5).all(), table["false, chance"]
+    # Correct by chance with ten classes: contributions are skewed, flips assume symmetry.
+    assert (table["false, chance"] <= 6.5).all(), table["false, chance"]
     many = table["groups"] >= 10
     assert (table.loc[many, "false 0.3"] <= 7).all(), table["false 0.3"]
 

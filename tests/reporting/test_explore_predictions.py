@@ -137,7 +137,7 @@ def test_the_cell_shows_sound_prediction_and_attributions(corpus, table, shown):
     audio, text, figure = shown
     assert len(audio.data) > 2 * SR
     first = predictions.predicted[0]
-    assert f"**clip_12.wav**: true class **none**; the SVM predicts **{first}**" in text.data
+    assert f"**clip\\_12.wav**: true class **none**; the SVM predicts **{first}**" in text.data
     assert f"none {predictions.values[0, 0]:+.3f}" in text.data
     assert "*synthetic*" in text.data
     left, right, _, bar = figure.axes

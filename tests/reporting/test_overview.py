@@ -9,36 +9,36 @@ import nbformat
 import pandas as pd
 import pytest
 from PIL import Image
-from thesislib.reporting.headlines import (
-    COLUMNS,
-    describe_command,
-    describe_headline,
-    load_list,
-    load_stand_ins,
-    read_headlines,
-    read_run,
-    store_headlines,
-)
 
 from thesislib.errors import ParameterError
-from thesislib.reporting.notebooks import list_notebooks, read_parameters
-from thesislib.reporting.objectives import compare_systems, judge_objectives
+from thesislib.reporting.notebooks import read_parameters
+from thesislib.reporting.objectives import compare_runs, describe_pooled, judge_objectives
 from thesislib.reporting.overview import (
     describe_printed,
-    find_runs,
     find_value,
     list_results,
     load_ledger,
     main,
-    pick_headlines,
     write_readme_table,
 )
-from thesislib.reporting.published import list_published, load_published
+from thesislib.reporting.published import list_published, load_list
+from thesislib.reporting.runs import (
+    describe_command,
+    describe_score,
+    find_role,
+    find_runs,
+    load_stored,
+    pick_headlines,
+    read_run,
+    score_systems,
+    store_runs,
+)
 from thesislib.reporting.sheets import show_claims, show_figures, show_ledger, show_results
 from thesislib.store import hash_file
 
 ROOT = Path(__file__).resolve().parents[2]
-NONE = pd.DataFrame(columns=COLUMNS)
+WANTED = {"Deep Spectrum": 36, "Deep Spectrum, random weights": 30, "Baseline functionals": 30}
+WANTED |= {"Log-mel mean and deviation": 20}
 
 
 @pytest.fixture
@@ -49,39 +49,41 @@ def results(tmp_path, monkeypatch):
     return folder
 
 
-def snore_table(weights="pre-trained"):
-    """Rows like those of Table 10.6, two selections and the thesis's block."""
-    rows = [
-        {"model": f"Deep Spectrum ({weights} weights)", "selection": "honest", "score": 60.0},
-        {"model": f"Deep Spectrum ({weights} weights)", "selection": "as published", "score": 70},
-        {"model": "Deep Spectrum (random weights)", "selection": "honest", "score": 58.0},
-        {"model": "ComParE functionals + SVM", "selection": "honest", "score": 80.0},
-        {"model": "Log-mel mean and deviation + SVM (control)", "selection": "honest", "score": 40},
-    ]
-    table = pd.DataFrame(rows).drop_duplicates(["model", "selection"])
-    for end, width in (("", 0), ("_low", -5), ("_high", 5)):
-        table[f"uar_test{end}_percent"] = table["score"] + width
-    table = table.drop(columns="score").assign(source="this run", chance_percent=25.0)
-    printed = load_published("10.6")[["model", "uar_test_percent"]].assign(source="thesis")
-    return pd.concat([table, printed], ignore_index=True)
+def snore_predictions(n_right=None, corpus="snore", n_groups=20):
+    """Predictions like those of Table 10.6: 40 clips in groups, so many of them right."""
+    rows = []
+    for system, right in {**WANTED, **(n_right or {})}.items():
+        for selection, shift in (("development", 0), ("as published", 2)):
+            for i in range(40):
+                truth = "VO"[i % 2]
+                wrong = i >= min(40, right + shift)
+                about = {"corpus": corpus, "system": system, "selection": selection, "seed": 0}
+                about |= {"file": f"{i}.wav", "group": f"g{i % n_groups}", "fold": ""}
+                prediction = "OV"[i % 2] if wrong else truth
+                rows.append({**about, "truth": truth, "prediction": prediction})
+    return pd.DataFrame(rows)
 
 
-def write_run(folder, tables, *, kind="stand-in", figures=(), parameters=None, status="complete"):
+def write_run(
+    folder, *, kind="stand-in", figures=(), parameters=None, status="complete", predictions=None
+):
     """Results of 10.2 as a run leaves them."""
-    (folder / "tables").mkdir(parents=True)
-    (folder / "figures").mkdir()
-    outputs = []
-    for number, table in tables.items():
-        outputs.append(folder / "tables" / f"table_{number.replace('.', '_')}.csv")
-        table.to_csv(outputs[-1], index=False)
+    for name in ("tables", "figures", "predictions"):
+        (folder / name).mkdir(parents=True)
+    predictions = snore_predictions() if predictions is None else predictions
+    outputs = [folder / "tables" / "table_10_6.csv"]
+    outputs[0].write_text("source,model\nthis run,Deep Spectrum\n")
+    outputs.append(folder / "predictions" / "table_10_6.parquet")
+    predictions.to_parquet(outputs[-1])
     for number in figures:
         outputs.append(folder / "figures" / f"figure_{number.replace('.', '_')}.png")
         Image.new("RGB", (40, 30)).save(outputs[-1])
+    corpora = {name: {"name": name, "kind": kind, "rows": 40} for name in predictions["corpus"]}
     record = {
         "notebook": "10_2_snore",
         "status": status,
         "parameters": {**read_parameters("10_2_snore"), "seed": 3, **(parameters or {})},
-        "corpora": {"corpus": {"name": "snore", "kind": kind, "rows": 200}},
+        "corpora": corpora,
         "weights": {"alexnet (pre-trained)": "0123456789abcdef", "alexnet (random)": "random:3"},
         "outputs": {str(path.relative_to(folder)): hash_file(path) for path in outputs},
         "git": {"commit": "f" * 40, "changed": False},
@@ -143,27 +145,15 @@ def test_what_is_listed_is_what_the_notebooks_promise():
 def test_every_table_with_scores_has_a_system_that_stands_for_it():
     published = list_published()
     scored = set(published.index[published["measure"].ne("") & published["measure"].ne("p_value")])
-    headlines, systems = load_list("headlines"), load_list("systems")
-    assert set(headlines["table"]) == scored == set(systems["table"])
+    headlines = load_list("headlines")
+    assert set(headlines["table"]) == scored
     assert len(headlines.query("readme != ''")) == 7
-    assert set(systems["notebook"]) <= set(list_notebooks())
 
 
-def test_comparisons_name_systems_that_there_are():
-    systems = load_list("systems")
-    names = {}
-    for rule in systems.itertuples():
-        pattern = re.sub(r"\\{\w+\\}", "[^,]+", re.escape(rule.system))
-        names.setdefault((rule.notebook, rule.table), []).append(pattern + "(, random weights)?")
+def test_comparisons_name_notebooks_and_tables_that_there_are():
+    outputs = load_list("outputs").set_index("output")["notebook"]
     for rule in load_list("comparisons").itertuples():
-        for name in [rule.ours, *rule.others.split("|")]:
-            shown = name.replace("*", "mean view") if "untrained" in name else name
-            shown = [
-                shown.replace("*", word)
-                for word in ("some", "mean view", "", ", thresholds from validation")
-            ]
-            patterns = names[rule.notebook, rule.table]
-            assert any(re.fullmatch(p, s) for p in patterns for s in shown), name
+        assert outputs[f"table {rule.table}"] == rule.notebook
 
 
 # Results
@@ -172,12 +162,12 @@ def test_comparisons_name_systems_that_there_are():
 def test_without_results_everything_is_listed_as_missing(results):
     runs = find_runs()
     assert runs == []
-    listed = list_results(runs, NONE)
+    listed = list_results(runs)
     assert set(listed["output"]) == set(load_list("outputs")["output"])
     assert not (listed["status"] == "run").any()
     own = listed[(listed["output"] == "table 10.4") & (listed["kind"] == "thesis")]
     assert own["status"].tolist() == ["not run: no corpus in data/snore"]
-    judged = judge_objectives(compare_systems(NONE.assign(evidence="")))
+    judged = judge_objectives(compare_runs(runs))
     assert set(judged["verdict"]) == {"not run"}
     assert set(judged["objective"]) == {"I", "II", "III", "IV"}
     assert "not run" in show_results(listed, relative_to=results)
@@ -185,58 +175,54 @@ def test_without_results_everything_is_listed_as_missing(results):
     assert "<table" not in show_claims(judged)
 
 
-def test_headlines_are_the_honest_rows(results):
-    found = read_headlines(write_run(results / "a", {"10.6": snore_table()}))
-    scores = found.set_index("system")["score"].to_dict()
-    assert scores == {
-        "Deep Spectrum": 60,
-        "Deep Spectrum, random weights": 58,
-        "ComParE functionals": 80,
-        "Log-mel mean and deviation": 40,
-        "Chance": 25,
-    }
-    ours = found.iloc[0]
-    assert (ours["low"], ours["high"], ours["role"]) == (55, 65, "method")
-    assert (ours["corpus"], ours["corpus_kind"], ours["n_clips"]) == ("snore", "stand-in", 200)
-    assert ours["weights"] == "pre-trained: alexnet 0123456789ab"
-    assert ours["commit"] == "f" * 12
-    assert found["role"].tolist()[1] == "control"
+def test_scores_are_those_of_the_predictions(results):
+    write_run(results / "snore" / "10_2_snore")
+    scores = score_systems(find_runs())
+    chosen = scores[scores["selection"] == "development"].set_index("system")
+    assert chosen["score"].to_dict() == {name: 100 * n / 40 for name, n in WANTED.items()}
+    ours = chosen.loc["Deep Spectrum"]
+    assert (ours["role"], ours["unit"], ours["n_clips"]) == ("method", "group", 40)
+    assert (ours["n_groups"], ours["n_classes"]) == (20, 2)
+    assert ours["low"] < 90 < ours["high"]
+    assert find_role("Deep Spectrum, random weights") == "control"
+    (headline,) = pick_headlines(scores, "10.6")
+    assert (headline["system"], headline["selection"]) == ("Deep Spectrum", "development")
 
 
-def test_the_method_with_random_weights_is_a_control(results):
-    found = read_headlines(write_run(results / "a", {"10.6": snore_table("random")}))
-    assert "method" not in set(found["role"])
-    assert pick_headlines(found, "10.6")[0]["system"] == "Deep Spectrum, random weights"
+def test_a_control_stands_for_a_table_only_if_no_method_was_run(results):
+    predictions = snore_predictions().query("system != 'Deep Spectrum'")
+    write_run(results / "snore" / "10_2_snore", predictions=predictions)
+    scores = score_systems(find_runs())
+    assert pick_headlines(scores, "10.6") == []
+    (headline,) = pick_headlines(scores, "10.6", role="any")
+    assert headline["system"] == "Deep Spectrum, random weights"
 
 
 def test_results_are_listed_beside_the_printed_ones(results):
     folder = results / "demo" / "10_2_snore"
-    write_run(folder, {"10.6": snore_table()}, kind="synthetic", figures=["10.2"])
+    write_run(folder, kind="synthetic", figures=["10.2"])
     runs = find_runs()
-    listed = list_results(runs, NONE).set_index(["output", "kind"])
+    listed = list_results(runs).set_index(["output", "kind"])
     row = listed.loc["table 10.6", "synthetic"]
-    assert (row["system"], row["score"], row["printed"]) == (
-        "Deep Spectrum",
-        60,
-        "Deep Spectrum 67.0 %",
-    )
+    assert (row["system"], row["score"]) == ("Deep Spectrum", 90)
+    assert row["printed"] == "Deep Spectrum 67.0 %"
     assert (results / row["link"]) == folder / "executed.ipynb"
     assert listed.loc[("figure 10.2", "synthetic"), "status"] == "run"
     assert listed.loc[("table 10.4", "synthetic"), "status"] == "not run: the run made none"
     page = results / "demo" / "00_overview"
-    html = show_results(list_results(runs, NONE), relative_to=page)
+    html = show_results(list_results(runs), relative_to=page)
     assert 'href="../10_2_snore/executed.ipynb"' in html
-    assert "60.0&nbsp;% [55.0, 65.0]" in html
+    assert "90.0&nbsp;%" in html
     sheet = show_figures(runs, relative_to=page)
     assert sheet.count("<figure") == 1
     assert 'href="../10_2_snore/figures/figure_10_2.png"' in sheet
 
 
 def test_further_results_are_read_under_their_name(results, tmp_path):
-    write_run(tmp_path / "elsewhere" / "run 7", {"10.6": snore_table()})
+    write_run(tmp_path / "elsewhere" / "run 7")
     (run,) = find_runs({"seed 3": tmp_path / "elsewhere" / "run 7"})
     assert (run["source"], run["notebook"], run["problem"]) == ("seed 3", "10_2_snore", "")
-    write_run(tmp_path / "elsewhere" / "run 8", {"10.6": snore_table()})
+    write_run(tmp_path / "elsewhere" / "run 8")
     runs = find_runs({"mine": tmp_path / "elsewhere"})
     assert [run["source"] for run in runs] == ["mine/run 7", "mine/run 8"]
 
@@ -244,13 +230,12 @@ def test_further_results_are_read_under_their_name(results, tmp_path):
 @pytest.mark.parametrize("fault", ["unfinished", "damaged", "another", "missing"])
 def test_results_that_are_not_whole_are_not_results(results, fault):
     folder = results / "demo" / "10_2_snore"
-    status = "running" if fault == "unfinished" else "complete"
-    write_run(folder, {"10.6": snore_table()}, status=status)
+    write_run(folder, status="running" if fault == "unfinished" else "complete")
     table = folder / "tables" / "table_10_6.csv"
     if fault == "damaged":
         (folder / "run.json").write_text('{"status": "complete", "outputs": {}}')
     elif fault == "another":
-        table.write_text(table.read_text().replace("60", "99"))
+        table.write_text(table.read_text().replace("Deep", "Deeper"))
     elif fault == "missing":
         table.unlink()
     expected = {"unfinished": "run unfinished", "damaged": "run.json is damaged"}
@@ -259,62 +244,52 @@ def test_results_that_are_not_whole_are_not_results(results, fault):
         read_run(folder)
     (run,) = find_runs()
     assert expected in run["problem"]
-    listed = list_results([run], NONE).set_index(["output", "kind"])
+    listed = list_results([run]).set_index(["output", "kind"])
     assert expected in listed.loc[("table 10.6", "synthetic"), "status"]
     assert not (listed["status"] == "run").any()
 
 
-# Kept results
+# Stored results
 
 
-def test_keeping_twice_gives_the_same_bytes_and_replaces(results, tmp_path):
-    kept = tmp_path / "stand_ins.csv"
-    first = write_run(results / "a", {"10.6": snore_table()})
-    store_headlines([first], kept, date="2026-01-01")
-    before = kept.read_bytes()
-    store_headlines([first], kept, date="2026-01-01")
-    assert kept.read_bytes() == before
-    better = snore_table()
-    better.loc[0, "uar_test_percent"] = 61.5
-    found = store_headlines([write_run(results / "b", {"10.6": better})], kept)
-    assert len(found) == 5
-    assert found.loc[found["system"] == "Deep Spectrum", "score"].tolist() == [61.5]
-    read = load_stand_ins(kept)
-    assert read.astype(str).to_numpy().tolist() == found.astype(str).to_numpy().tolist()
+def test_storing_twice_gives_the_same_bytes_and_replaces(results, tmp_path):
+    stored = tmp_path / "stand_ins"
+    first = write_run(results / "a")
+    store_runs([first], stored)
+    before = [path.read_bytes() for path in sorted(stored.iterdir())]
+    store_runs([first], stored)
+    assert [path.read_bytes() for path in sorted(stored.iterdir())] == before
+    better = write_run(results / "b", predictions=snore_predictions({"Deep Spectrum": 38}))
+    (run,) = store_runs([better], stored)
+    scores = score_systems([run]).query("selection == 'development'").set_index("system")
+    assert scores.loc["Deep Spectrum", "score"] == 95
+    read = score_systems(load_stored(stored)).drop(columns="command")
+    pd.testing.assert_frame_equal(read, score_systems([run]).drop(columns="command"))
 
 
-def test_kept_results_are_listed(results, tmp_path):
-    kept = store_headlines([write_run(results / "a", {"10.6": snore_table()})], tmp_path / "k.csv")
-    listed = list_results([], kept)
+def test_stored_results_are_listed_and_in_the_readme_table(results, tmp_path):
+    stored = store_runs([write_run(results / "a")], tmp_path / "stored")
+    listed = list_results(stored)
     rows = listed[listed["output"] == "table 10.6"]
     assert set(rows["kind"]) == {"thesis", "stand-in", "synthetic"}
     ours = rows[rows["kind"] == "stand-in"].iloc[0]
-    assert (ours["source"], ours["score"]) == ("docs/stand_ins.csv", 60)
-    assert "60.0&nbsp;% [55.0, 65.0]" in show_results(listed, relative_to=results)
+    assert (ours["source"], ours["score"]) == ("docs/stand_ins", 90)
+    line = write_readme_table(score_systems(stored)).splitlines()[-1]
+    assert "snore (2, 40, 20) | Deep Spectrum 90.0 %" in line
+    assert "| Deep Spectrum, random weights 75.0 %" in line
+    assert "| Baseline functionals 75.0 %" in line
+    assert line.endswith("| 50 % |")
 
 
-def test_synthetic_results_are_not_kept(results, tmp_path, capsys):
-    folder = write_run(results / "a", {"10.6": snore_table()}, kind="synthetic")
-    kept = tmp_path / "stand_ins.csv"
-    assert main([str(folder), "-o", str(kept)]) == 2
-    assert "found headlines on synthetic" in capsys.readouterr().err
-    assert not kept.exists()
-
-
-def test_the_command_line_keeps_a_run(results, tmp_path, capsys):
-    folder = write_run(results / "a", {"10.6": snore_table()})
-    kept = tmp_path / "stand_ins.csv"
-    given = ["-o", str(kept), "--command", "thesis run x", "--date", "2026-02-03", "--readme"]
-    assert main([str(folder), *given]) == 0
-    assert set(load_stand_ins(kept)["command"]) == {"thesis run x"}
-    assert (
-        "| snore: Deep Spectrum (alexnet) 60.0 % [55.0, 65.0] | not run |"
-        in capsys.readouterr().out
-    )
+def test_synthetic_results_are_not_stored(results, tmp_path, capsys):
+    folder = write_run(results / "a", kind="synthetic")
+    assert main([str(folder), "-o", str(tmp_path / "stored")]) == 2
+    assert "found results on synthetic" in capsys.readouterr().err
+    assert not (tmp_path / "stored").exists()
 
 
 def test_commands_hold_no_folder_of_the_machine():
-    given = {
+    values = {
         **read_parameters("10_2_snore"),
         "corpus": "/home/me/corpora/snore",
         "results": "/home/me/results",
@@ -322,7 +297,7 @@ def test_commands_hold_no_folder_of_the_machine():
         "weights": {"alexnet": "/home/me/my weights.safetensors"},
         "n_jobs": 8,
     }
-    command = describe_command({"notebook": "10_2_snore", "parameters": given})
+    command = describe_command({"notebook": "10_2_snore", "parameters": values})
     assert "/home" not in command
     assert shlex.split(command) == [
         *"thesis run 10_2_snore --corpus snore -p".split(),
@@ -332,62 +307,52 @@ def test_commands_hold_no_folder_of_the_machine():
     ]
 
 
-def test_what_is_kept_was_measured_on_real_corpora():
-    kept = load_stand_ins()
-    assert set(kept["corpus_kind"]) <= {"stand-in", "thesis"}
-    assert not kept.duplicated(["notebook", "table", "corpus", "system"]).any()
-    assert not kept["command"].str.contains(r"(?:^|[ '\"=])/\w").any()
-    assert (kept["low"].isna() | (kept["low"] <= kept["high"])).all()
+def test_what_is_stored_was_measured_on_real_corpora():
+    for run in load_stored():
+        record = run["record"]
+        assert {c["kind"] for c in record["corpora"].values()} <= {"stand-in", "thesis"}
+        assert not re.search(r"(?:^|[ '\"=])/\w", record["command"])
+        keys = ["table", "corpus", "system", "selection", "seed", "file", "fold"]
+        assert not run["predictions"].duplicated(keys).any()
 
 
 # Objectives
 
 
-def judge(**scores):
-    """Verdict on 'above mean and deviation of log-mel bands' from scores with ±5."""
-    rows = [
-        {"system": system, "role": "method" if system == "Deep Spectrum" else "control"}
-        | {"score": score, "low": score - 5, "high": score + 5, "corpus": corpus}
-        for corpus, (ours, other) in scores.items()
-        for system, score in (("Deep Spectrum", ours), ("Log-mel mean and deviation", other))
-    ]
-    about = {"notebook": "10_2_snore", "table": "10.6", "measure": "UAR (%)", "section": "10.2.2"}
-    judged = judge_objectives(compare_systems(pd.DataFrame(rows).assign(**about, evidence="x")))
-    return judged.query("claim.str.contains('log-mel') and objective == 'I'")["verdict"].item()
-
-
-@pytest.mark.parametrize(
-    ("scores", "verdict"),
-    [
-        ({"a": (60, 40)}, "holds"),
-        ({"a": (60, 55)}, "cannot be told"),
-        ({"a": (40, 60)}, "does not hold"),
-        ({"a": (60, 40), "b": (60, 55)}, "holds in part"),
-        ({"a": (40, 60), "b": (60, 55)}, "does not hold in part"),
-        ({"a": (60, 40), "b": (40, 60)}, "mixed"),
-        ({}, "not run"),
-    ],
-)
-def test_verdicts(scores, verdict):
-    if not scores:
-        judged = judge_objectives(compare_systems(NONE.assign(evidence="")))
-        assert set(judged["verdict"]) == {verdict}
-        return
-    assert judge(**scores) == verdict
-
-
-def test_a_lower_error_rate_is_better():
-    about = {"notebook": "08_2_rare_events", "table": "8.7", "corpus": "a", "section": "8.2.2"}
-    rows = pd.DataFrame(
+def judge(n_right_by_corpus):
+    """Claim 'above mean and deviation of log-mel bands' on some corpora."""
+    predictions = pd.concat(
         [
-            {"system": "CRNN with sliding ensemble", "role": "method", "low": 0.2, "high": 0.3},
-            {"system": "Detects nothing", "role": "control", "low": 1.0, "high": 1.0},
-            {"system": "CNN with a FFNN", "role": "control", "low": 0.25, "high": 0.4},
+            snore_predictions({"Deep Spectrum": ours, "Log-mel mean and deviation": other}, name)
+            for name, (ours, other) in n_right_by_corpus.items()
         ]
-    ).assign(**about, measure="error rate", score=0.3, evidence="x")
-    found = compare_systems(rows).set_index("other")["verdict"]
-    assert found["Detects nothing"] == "better"
-    assert found["CNN with a FFNN"] == "cannot be told"
+    ).assign(table="10.6")
+    corpora = {name: {"name": name, "kind": "stand-in"} for name in n_right_by_corpus}
+    run = {"source": "x", "notebook": "10_2_snore", "record": {"corpora": corpora}}
+    judged = judge_objectives(compare_runs([{**run, "predictions": predictions}]))
+    return judged.query("claim.str.contains('log-mel') and objective == 'I'").iloc[0]
+
+
+def test_few_corpora_have_single_results_only():
+    row = judge({"a": (38, 20), "b": (30, 29)})
+    assert row["verdict"] == "single results: 1 better, 1 not resolved"
+    assert row["n_corpora"] == 2
+    assert pd.isna(row["low"])
+    assert "Deep Spectrum 95.0 % against Log-mel mean and deviation 50.0 %" in row["single"]
+
+
+def test_four_corpora_are_pooled():
+    row = judge({"a": (38, 20), "b": (36, 22), "c": (39, 20), "d": (35, 20)})
+    assert row["verdict"] == "holds"
+    assert row["difference"] == pytest.approx(100 * (18 + 14 + 19 + 15) / 4 / 40, abs=0.1)
+    assert row["low"] > 0
+    assert row["n_groups"] == 80
+    assert judge({"a": (20, 38), "b": (22, 36), "c": (20, 39), "d": (20, 35)})["verdict"] == "fails"
+
+
+def test_a_pooled_interval_near_zero_bounds_the_gain():
+    assert describe_pooled(-1.0, 5.0) == "worth at most 5.0 points"
+    assert describe_pooled(-10.0, 15.0) == "not resolved"
 
 
 # Pages
@@ -397,13 +362,12 @@ def test_printed_headlines_and_ours_are_written_alike():
     assert describe_printed("table 8.7") == "Experiment 3 with sliding ensemble Average 0.27"
     assert describe_printed("table 8.12") == "GoogLeNet mel-spectrogram hot 66.9 %"
     assert describe_printed("table 10.3") == describe_printed("figure 10.2") == ""
-    row = {"measure": "error rate", "score": 0.27, "low": float("nan"), "high": float("nan")}
-    assert describe_headline(row) == "0.27"
+    row = {"metric": "error_rate", "score": 0.27, "low": float("nan"), "high": float("nan")}
+    assert describe_score(row) == "0.27"
 
 
 def test_readme_table_is_the_one_of_the_kept_results():
     table = write_readme_table()
-    assert len(table.splitlines()) == 9
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     found = re.search(r"<!-- headlines -->\n(.*?)<!-- /headlines -->", text, re.S)
     if not found or not found[1].strip():

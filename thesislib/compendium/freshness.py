@@ -12,11 +12,8 @@ the library and the parameters.
 import hashlib
 import json
 import os
-import platform
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from thesislib import __version__
 from thesislib.compendium.parameters import read_limits
 from thesislib.places import project_root, published_folder, weights_folder
 from thesislib.reporting.notebooks import (
@@ -28,28 +25,13 @@ from thesislib.reporting.notebooks import (
 )
 from thesislib.reporting.results import find_results, list_folders, list_places, read_record
 from thesislib.store import hash_file, hash_parameters
-
-#: Libraries whose versions can change a number.
-LIBRARIES = (
-    "numpy scipy pandas scikit-learn librosa soundfile soxr torch torchvision opensmile matplotlib"
-).split()
+from thesislib.workers import describe_versions
 
 #: Inputs of a run, and their names in a list of changes.
 WHAT = {"notebook": "notebook", "code": "thesislib", "published": "published tables"}
 
 #: Parameters that do not affect results: folders and the number of processes.
 WITHOUT_EFFECT = ("n_jobs", "results", "store")
-
-
-def describe_versions():
-    """Python, this package, and the libraries that can change a number."""
-    versions = {"python": platform.python_version(), "thesislib": __version__}
-    for name in LIBRARIES:
-        try:
-            versions[name] = version(name)
-        except PackageNotFoundError:
-            versions[name] = None
-    return versions
 
 
 def describe_inputs(name, parameters):

@@ -16,11 +16,12 @@ import yaml
 
 from thesislib.compendium.checks import check_run
 from thesislib.errors import ParameterError, check_number, check_option
-from thesislib.places import notebooks_folder, project_root, read_plain
+from thesislib.places import notebooks_folder, project_root
 from thesislib.reporting.notebooks import (
     OVERVIEW,
     PROFILES,
     list_notebooks,
+    profile_file,
     read_cells,
     read_parameters,
     read_title,
@@ -46,18 +47,13 @@ def read_profile(name, profile):
     ParameterError
         If the profile has no values for this notebook, or they are no mapping.
     """
-    check_option("profile", profile, PROFILES)
-    path = notebooks_folder() / "parameters" / profile / f"{name}.yaml"
-    if profile == "demo" or (name == OVERVIEW and not path.is_file()):
-        return {}
-    if not path.is_file():
+    path = profile_file(name, check_option("profile", profile, PROFILES))
+    if not path.is_file() and profile != "demo" and name != OVERVIEW:
         raise ParameterError(
             f"profile: found no notebooks/parameters/{profile}/{path.name}, expected one "
             "(copy that of the notebook which it is a copy of)"
         )
-    values = read_plain(path, error=ParameterError) or {}
-    if not isinstance(values, dict):
-        raise ParameterError(f"{path}: found {type(values).__name__}, expected name: value lines")
+    values = read_values(name, profile)
     if values.get("corpus"):
         # A profile is part of the project, so its corpus is relative to the project.
         values["corpus"] = str(project_root() / values["corpus"])

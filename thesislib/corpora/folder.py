@@ -6,7 +6,6 @@ import contextlib
 import io
 import os
 import re
-from functools import cache
 from pathlib import Path, PurePosixPath
 
 import pandas as pd
@@ -66,6 +65,28 @@ def list_files(root, pattern):
     return names
 
 
+class Folders(dict):
+    """Names in each sub-folder of a folder, and those that look alike; each is listed once."""
+
+    def __init__(self, root):
+        self.root = root
+
+    def __missing__(self, folder):
+        names, alike = (), {}
+        with contextlib.suppress(OSError, ValueError):
+            names = os.listdir(os.path.join(self.root, folder))
+        for name in names:
+            alike.setdefault(clean_name(name).casefold(), []).append(name)
+        self[folder] = frozenset(names), alike
+        return self[folder]
+
+    def hold(self, name):
+        """Whether there is something of a name, or of one that looks alike."""
+        folder, last = os.path.split(name)
+        names, alike = self[folder]
+        return last in names or clean_name(last).casefold() in alike
+
+
 def resolve_names(names, root):
     r"""Names of the files that a table means: exact ones first, then those that look alike.
 
@@ -88,30 +109,19 @@ def resolve_names(names, root):
     >>> resolve_names([r".\corpora\folder.py", "no.py"], Path(__file__).parents[1])
     (['corpora/folder.py', 'no.py'], ())
     """
-
-    @cache
-    def list_folder(folder):
-        with contextlib.suppress(OSError, ValueError):
-            return frozenset(os.listdir(os.path.join(root, folder)))
-        return frozenset()
-
-    @cache
-    def fold_folder(folder):
-        alike = {}
-        for name in list_folder(folder):
-            alike.setdefault(clean_name(name).casefold(), []).append(name)
-        return alike
+    folders = Folders(root)
 
     def find(name):
         cleaned = clean_name(name)
-        for candidate in (PurePosixPath(name).as_posix(), cleaned):
+        names = (name,) if cleaned == name else (PurePosixPath(name).as_posix(), cleaned)
+        for candidate in names:
             folder, last = os.path.split(candidate)
-            if last in list_folder(folder):
+            if last in folders[folder][0]:
                 return candidate
         folder = ""
         for part in cleaned.split("/"):
             if part != "..":
-                alike = fold_folder(folder).get(part.casefold(), ())
+                alike = folders[folder][1].get(part.casefold(), ())
                 if len(alike) != 1:
                     return name
                 part = alike[0]

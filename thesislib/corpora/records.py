@@ -47,7 +47,8 @@ class Record:
     sums : str
         File of SHA-256 sums beside the archives.
     files : dict of str to int
-        Number of files that match a regular expression, from the corpus's folder.
+        Number of files that match a regular expression, from the corpus's folder; 0 where no
+        number is published: at least one.
     names_sha256 : str
         SHA-256 of the sorted names (without folders) of these files, one a line.
     archive_sha256 : str

@@ -14,11 +14,13 @@ import lzma
 import os
 import shutil
 import stat
+import tarfile
 import time
 import warnings
 import zipfile
 import zlib
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.parse import urlsplit
 
 import pooch
@@ -33,9 +35,9 @@ _BLOCK = 1 << 16
 _MAX_BYTES = 8 << 30  # of a file without a known size; the largest archive has 1.3 GB
 _N_ATTEMPTS = 4  # in a row without a single new byte
 _TIMEOUT_S = (15, 60)
-#: What reading a damaged zip archive raises; OSError without a number.
+#: What reading a damaged archive raises; OSError without a number.
 _UNREADABLE = (EOFError, RuntimeError, ValueError, OSError)
-DAMAGED = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, *_UNREADABLE)
+DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, *_UNREADABLE)
 
 
 class DownloadError(ThesisError, OSError):
@@ -212,7 +214,7 @@ def _stream(url, part, have, size, max_bytes, progress):
 
 
 def unpack_archive(path, folder) -> Path:
-    """Unpack a zip archive, after looking at every member.
+    """Unpack a zip or tar archive, after looking at every member.
 
     Parameters
     ----------
@@ -235,11 +237,11 @@ def unpack_archive(path, folder) -> Path:
         the sizes are beyond belief; nothing is unpacked then.
     """
     path, folder, aside = Path(path), Path(folder), None
-    if not zipfile.is_zipfile(path):
+    if not _is_archive(path):
         raise CorpusError(f"{path}: found no zip archive, expected one")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with zipfile.ZipFile(path) as archive:
+        with open_archive(path) as archive:
             _check_members(path, archive.infolist(), folder)
             aside = make_temporary(folder / "unpack", folder=True)
             archive.extractall(aside)
@@ -260,6 +262,58 @@ def unpack_archive(path, folder) -> Path:
         if aside is not None:
             shutil.rmtree(aside, ignore_errors=True)
     return folder
+
+
+class _Tar:
+    """A tar archive with those methods of `zipfile.ZipFile` that are used here."""
+
+    def __init__(self, path):
+        self.archive = tarfile.open(path, "r:gz")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.archive.close()
+
+    def infolist(self):
+        kinds = {
+            tarfile.DIRTYPE: stat.S_IFDIR,
+            **dict.fromkeys(tarfile.REGULAR_TYPES, stat.S_IFREG),
+        }
+        return [
+            SimpleNamespace(
+                orig_filename=member.name,
+                external_attr=kinds.get(member.type, stat.S_IFLNK) << 16,
+                is_dir=member.isdir,
+                file_size=member.size,
+            )
+            for member in self.archive.getmembers()
+        ]
+
+    def namelist(self):
+        return self.archive.getnames()
+
+    def testzip(self):
+        """Read to the end, which compares gzip's checksum; a damaged one raises."""
+        self.archive.getmembers()
+
+    def extractall(self, folder):
+        self.archive.extractall(folder, filter="data")
+
+
+def open_archive(path):
+    """A zip or gzipped tar archive, with the interface of `zipfile.ZipFile`."""
+    return _Tar(path) if _is_gzip(path) else zipfile.ZipFile(path)
+
+
+def _is_archive(path):
+    return zipfile.is_zipfile(path) or _is_gzip(path)
+
+
+def _is_gzip(path):
+    with open(path, "rb") as file:
+        return file.read(2) == b"\x1f\x8b"
 
 
 def _check_members(path, members, folder):
@@ -342,7 +396,7 @@ def fetch_archives(files, folder, base_url=None, *, is_complete=None, progress=T
                 raise ParameterError(f"name: found {name!r}, expected a file name without folders")
             url = row.get("url") or f"{(base_url or '').rstrip('/')}/{name}"
             archive = fetch_file(url, notes / name, size=row.get("size") or None, **how, **sums)
-            if zipfile.is_zipfile(archive):
+            if _is_archive(archive):
                 unpack_archive(archive, folder)
                 archive.unlink()
             else:

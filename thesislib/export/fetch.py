@@ -14,7 +14,6 @@ import hashlib
 import json
 import os
 import re
-import zipfile
 from functools import partial
 from pathlib import Path
 
@@ -22,7 +21,7 @@ from thesislib.corpora import FETCHABLE, load_corpus
 from thesislib.corpora.folder import DESCRIPTION, list_files
 from thesislib.corpora.records import FILES, RECORDS, find_place
 from thesislib.errors import CorpusError, ParameterError, WeightsError, check_option
-from thesislib.export.download import DAMAGED, fetch_archives, fetch_file
+from thesislib.export.download import DAMAGED, fetch_archives, fetch_file, open_archive
 from thesislib.places import data_folder, weights_folder
 from thesislib.store import hash_file, lock, write_atomically
 
@@ -123,7 +122,7 @@ def list_archives(corpus, parts=None):
 
 def _find_missing(record, root):
     place = find_place(root, record)
-    return find_problem(record, [] if place is None else list_files(place, "*/*"))
+    return find_problem(record, [] if place is None else list_files(place, "**/*"))
 
 
 def _fetch_sum(record, base_url, row, root):
@@ -163,13 +162,14 @@ def find_problem(record, names):
     for pattern, n in record.files.items():
         files = sorted(name.rpartition("/")[2] for name in names if re.fullmatch(pattern, name))
         digest = hashlib.sha256("\n".join(files).encode()).hexdigest()
-        if digest != record.names_sha256 if record.names_sha256 else len(files) != n:
-            problems.append(f"found {len(files)} files ({pattern}), expected the {n}")
+        is_right = len(files) == n if n else bool(files)
+        if digest != record.names_sha256 if record.names_sha256 else not is_right:
+            problems.append(f"found {len(files)} files ({pattern}), expected the {n or 'files'}")
     return f"{'; '.join(problems)} of {record.name} under their names" if problems else None
 
 
 def check_archive(record, path):
-    """What is wrong with a zip archive of a corpus; for the ``check`` of `fetch_file`.
+    """What is wrong with an archive of a corpus; for the ``check`` of `fetch_file`.
 
     Parameters
     ----------
@@ -183,7 +183,7 @@ def check_archive(record, path):
     if record.archive_sha256 and hash_file(path) == record.archive_sha256:
         return None
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_archive(path) as archive:
             n_bytes = sum(info.file_size for info in archive.infolist())
             if n_bytes > _MAX_BYTES:
                 return f"found {n_bytes} bytes of content, expected at most {_MAX_BYTES}"
@@ -192,7 +192,7 @@ def check_archive(record, path):
             place, names = _find_members(record, archive.namelist())
             return find_problem(record, names) or _compare_contents(record, archive, place, names)
     except DAMAGED as error:
-        return f"found no readable zip archive ({error})"
+        return f"found no readable archive ({error})"
 
 
 def _find_members(record, names):

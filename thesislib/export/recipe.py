@@ -170,7 +170,8 @@ def make_recipe(representation, settings, *, reading, random_state=0):
     Parameters
     ----------
     representation : str
-        One of `REPRESENTATIONS`, which also lists its options.
+        One of `REPRESENTATIONS`, which also lists its options; or ``hear:MODULE`` or
+        ``hear:MODULE:WEIGHTS``, see `thesislib.representations.hear`.
     settings : dict
         Options by name, None for the default: those of `Spectrum`, `AudioPlot`,
         `DeepSpectrum` and `BagOfFeatures`, and ``frames`` (features that a bag counts),
@@ -199,8 +200,11 @@ def make_recipe(representation, settings, *, reading, random_state=0):
     ...
     thesislib.errors.ParameterError: n_mels: found for IS09, which takes no such option
     """
-    check_option("representation", representation, REPRESENTATIONS)
-    build, options = REPRESENTATIONS[representation]
+    if representation.startswith("hear:"):
+        build, options = partial(_hear, module=representation.removeprefix("hear:")), set()
+    else:
+        check_option("representation", representation, [*REPRESENTATIONS, "hear:MODULE"])
+        build, options = REPRESENTATIONS[representation]
     settings = {name: value for name, value in settings.items() if value is not None}
     parameters = settings.pop("parameters", {})
     for name in settings:
@@ -275,6 +279,12 @@ def _functionals(settings, reading, random_state, *, feature_set):
 
 def _frame_features(settings, reading, random_state, *, feature_set):
     return Recipe(FrameFeatures(feature_set), row="frame")
+
+
+def _hear(settings, reading, random_state, *, module):
+    from thesislib.representations.hear import hear_modules
+
+    return Recipe(hear_modules({"": module})[""])
 
 
 def _band_statistics(settings, reading, random_state):

@@ -27,7 +27,6 @@ from threadpoolctl import threadpool_limits
 
 from thesislib.errors import ParameterError, ThesisError, check_number
 from thesislib.evaluation.classifiers import build_svm, upsample
-from thesislib.reporting.escape import markdown
 from thesislib.reporting.figures import COLOUR_MAP, draw_audio, plot_audio, title_plot
 from thesislib.spectra.plot import colour_table
 
@@ -278,7 +277,7 @@ class SVMOnPlots:
         except ExplanationError as error:
             return [
                 plot_audio([self.plot], [(y, sr)], titles[:1]),
-                Markdown(f"*{markdown(error)}*"),
+                Markdown(f"*{error}*"),
             ]
         figure = plot_attribution(
             self.plot,

@@ -8,7 +8,7 @@ import ast
 import json
 
 from thesislib.errors import ParameterError
-from thesislib.places import notebooks_folder
+from thesislib.places import notebooks_folder, read_plain
 
 PROFILES = ("demo", "paper", "public")
 
@@ -127,7 +127,13 @@ def read_profile(name, profile):
     >>> read_profile("10_2_snore", "paper")["corpus"]
     'data/snore'
     """
-    import yaml
+    path = profile_file(name, profile)
+    values = (read_plain(path, error=ParameterError) if path.is_file() else None) or {}
+    if not isinstance(values, dict):
+        raise ParameterError(f"{path}: found {type(values).__name__}, expected name: value lines")
+    return values
 
-    path = notebooks_folder() / "parameters" / profile / f"{name}.yaml"
-    return (path.is_file() and yaml.safe_load(path.read_text(encoding="utf-8"))) or {}
+
+def profile_file(name, profile):
+    """File of the values that a profile sets; the demo has none."""
+    return notebooks_folder() / "parameters" / profile / f"{name}.yaml"

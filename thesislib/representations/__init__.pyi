@@ -31,6 +31,12 @@ from .extraction import (
 from .functionals import (
     Functionals as Functionals,
 )
+from .hear import (
+    HEAR as HEAR,
+)
+from .hear import (
+    hear_modules as hear_modules,
+)
 from .properties import (
     Properties as Properties,
 )

@@ -57,6 +57,59 @@ SHORTEST_S = {
 }
 
 
+def check_signals(X, target=None):
+    """Mono signals as float32, each converted to a sampling rate.
+
+    Parameters
+    ----------
+    X : list of (ndarray, float)
+        Signal and its sampling rate in Hz.
+    target : int, optional
+        Sampling rate to convert to (soxr, quality HQ); None keeps the signal's own.
+
+    Yields
+    ------
+    index : int
+    y : ndarray, shape (n_samples,), float32
+    sr : int
+
+    Raises
+    ------
+    AudioError, ParameterError
+        Names the index of a signal that is not mono, finite and of floats, or of its rate.
+
+    Examples
+    --------
+    >>> [(len(y), sr) for _, y, sr in check_signals([(np.zeros(800), 8000)], 16000)]
+    [(1600, 16000)]
+    """
+    for index, item in enumerate(X):
+        try:
+            y, sr = item
+        except (TypeError, ValueError):
+            raise ParameterError(
+                f"X[{index}]: found {type(item).__name__}, expected (signal, sampling rate)"
+            ) from None
+        y = np.asarray(y)
+        RATES.check(f"X[{index}], sampling rate", round(sr))
+        if y.ndim != 1 or y.dtype.kind != "f":
+            raise AudioError(
+                f"X[{index}]: found {y.dtype} of shape {y.shape}, expected a mono signal of "
+                "floats, shape (n_samples,)"
+            )
+        if not np.isfinite(y).all():
+            sample = np.argmin(np.isfinite(y))
+            raise AudioError(
+                f"X[{index}]: found {y[sample]} at sample {sample}, expected finite samples"
+            )
+        y = y.astype(np.float32)
+        if target is not None and sr != target:
+            import soxr
+
+            y, sr = soxr.resample(y, sr, target, quality="HQ"), target
+        yield index, y, round(sr)
+
+
 class _FromSignals(TransformerMixin, BaseEstimator):
     """Base of both estimators: checks and resampling."""
 
@@ -77,31 +130,7 @@ class _FromSignals(TransformerMixin, BaseEstimator):
 
     def _signals(self, X):
         check_parameters(self)
-        for index, item in enumerate(X):
-            try:
-                y, sr = item
-            except (TypeError, ValueError):
-                raise ParameterError(
-                    f"X[{index}]: found {type(item).__name__}, expected (signal, sampling rate)"
-                ) from None
-            y = np.asarray(y)
-            RATES.check(f"X[{index}], sampling rate", round(sr))
-            if y.ndim != 1 or y.dtype.kind != "f":
-                raise AudioError(
-                    f"X[{index}]: found {y.dtype} of shape {y.shape}, expected a mono signal of "
-                    "floats, shape (n_samples,)"
-                )
-            if not np.isfinite(y).all():
-                sample = np.argmin(np.isfinite(y))
-                raise AudioError(
-                    f"X[{index}]: found {y[sample]} at sample {sample}, expected finite samples"
-                )
-            y = y.astype(np.float32)
-            if self.sr is not None and sr != self.sr:
-                import soxr
-
-                y, sr = soxr.resample(y, sr, self.sr, quality="HQ"), self.sr
-            sr = round(sr)
+        for index, y, sr in check_signals(X, self.sr):
             shortest = sum(math.floor(s * sr + 0.5) for s in SHORTEST_S[self.feature_set])
             if len(y) < shortest:
                 raise AudioError(

@@ -107,16 +107,16 @@ def input_convention(name, preprocessing="imagenet"):
     >>> input_convention("resnet50", "deepspectrum")
     Traceback (most recent call last):
     ...
-    thesislib.errors.ParameterError: preprocessing: found 'deepspectrum' for resnet50, which
-    DeepSpectrum 0.6.9 gives no convention of its own (it has for alexnet, googlenet, vgg16, vgg19)
+    thesislib.errors.ParameterError: preprocessing: found 'deepspectrum' for resnet50, expected
+    'imagenet': DeepSpectrum 0.6.9 has its own for alexnet, googlenet, vgg16, vgg19 only
     """
     check_option("network", name, network_names())
     check_option("preprocessing", preprocessing, PREPROCESSING)
     if preprocessing == "deepspectrum":
         if name not in _DEEPSPECTRUM:
             raise ParameterError(
-                f"preprocessing: found 'deepspectrum' for {name}, which DeepSpectrum 0.6.9 gives "
-                f"no convention of its own (it has for {', '.join(_DEEPSPECTRUM)})"
+                f"preprocessing: found 'deepspectrum' for {name}, expected 'imagenet': "
+                f"DeepSpectrum 0.6.9 has its own for {', '.join(_DEEPSPECTRUM)} only"
             )
         return _DEEPSPECTRUM[name]
     if name == CAFFE_GOOGLENET:

@@ -297,16 +297,17 @@ def plot_file(
 
 
 def own_axis(kind, frequency_axis):
-    """Frequency axis for a kind of spectrum: a mel spectrogram has a mel axis of its own.
+    """Frequency axis for a kind of spectrum: mel and chroma have axes of their own.
 
     Examples
     --------
     >>> own_axis("spectrogram", "mel"), own_axis("mel", "linear")
     ('mel', 'linear')
     """
-    if kind == frequency_axis == "mel":
+    check_option("frequency_axis", frequency_axis, FREQUENCY_AXES)
+    if kind != "spectrogram" and frequency_axis != "linear":
         warnings.warn(
-            "frequency_axis 'mel' has no effect: a mel spectrogram has a mel axis of its own",
+            f"frequency_axis {frequency_axis!r} has no effect: {kind!r} has an axis of its own",
             stacklevel=2,
         )
         return "linear"
