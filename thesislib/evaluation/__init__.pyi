@@ -83,6 +83,9 @@ from .fusion import (
     fuse_features as fuse_features,
 )
 from .fusion import (
+    fuse_frames as fuse_frames,
+)
+from .fusion import (
     fuse_probabilities as fuse_probabilities,
 )
 from .fusion import (

@@ -65,7 +65,9 @@ def expand_folds(folds, clip_of_chunk):
     }
 
 
-def evaluate_chunks(features, clip_of_chunk, labels, folds, *, groups, store=None, **options):
+def evaluate_chunks(
+    features, clip_of_chunk, labels, folds, *, groups, store=None, inner_votes=False, **options
+):
     """Cross-validate on chunks, with labels, folds and groups given for clips (8.3).
 
     Parameters
@@ -75,6 +77,8 @@ def evaluate_chunks(features, clip_of_chunk, labels, folds, *, groups, store=Non
     labels, groups : ndarray, shape (n_clips,)
     folds : dict of str to (ndarray of int, ndarray of int)
         Over clips.
+    inner_votes : bool
+        Whether the inner folds are also scored by vote, for a nested choice of clips.
     store, **options
         As in :func:`evaluate_cached`.
 
@@ -86,8 +90,8 @@ def evaluate_chunks(features, clip_of_chunk, labels, folds, *, groups, store=Non
     clips = np.asarray(clip_of_chunk)
     labels, groups = np.asarray(labels)[clips], np.asarray(groups)[clips]
     folds = expand_folds(folds, clips)
-    options |= {"groups": groups, "clips": clips.tolist()}
-    return evaluate_cached(features, labels, folds, store=store, **options)
+    options |= {"clips": clips.tolist()} if inner_votes else {}
+    return evaluate_cached(features, labels, folds, groups=groups, store=store, **options)
 
 
 def evaluate_cached(features, labels, folds, *, groups, store=None, n_jobs=1, **options):
