@@ -25,7 +25,7 @@ BUDGETS = {
     "export": 1630,
 }
 #: All packages together, and modules beside the packages at the top level.
-TOTAL, TOP_LEVEL = 13950, 11
+TOTAL, TOP_LEVEL = 13960, 11
 #: Tokens that are no code by themselves.
 LAYOUT = {
     tokenize.COMMENT,
