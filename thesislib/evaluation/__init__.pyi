@@ -98,9 +98,6 @@ from .metrics import (
     accuracy as accuracy,
 )
 from .metrics import (
-    bootstrap_interval as bootstrap_interval,
-)
-from .metrics import (
     confusion as confusion,
 )
 from .metrics import (

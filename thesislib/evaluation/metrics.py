@@ -1,4 +1,4 @@
-"""Scores: unweighted average recall, bootstrap intervals, confusion.
+"""Scores: unweighted average recall, accuracy, confusion.
 
 Conventions
 -----------
@@ -7,7 +7,6 @@ Labels are arrays of class names; scores are fractions in [0, 1] (tables print p
 Metrics
 -------
 * :func:`unweighted_average_recall`: mean recall over the classes that occur in the truth.
-* :func:`bootstrap_interval`: percentile interval over resampled clips or groups.
 * :func:`score_folds`: UAR of the concatenated folds, and mean and standard deviation over folds.
 """
 
@@ -16,9 +15,6 @@ import pandas as pd
 from sklearn.metrics import confusion_matrix, recall_score
 
 from thesislib.errors import ParameterError
-
-#: Fewer groups than this say nothing about the spread over groups; clips are drawn then.
-MIN_GROUPS = 10
 
 
 def _check_columns(y_true, y_pred, **further):
