@@ -82,10 +82,3 @@ def test_folds_have_the_length_of_the_labels():
 def test_a_confusion_matrix_leaves_no_clip_out():
     with pytest.raises(ParameterError, match="classes: found no 'c', expected all labels"):
         confusion(["a", "a", "b"], ["a", "c", "b"], ["a", "b"])
-
-
-def test_no_interval_where_a_class_is_in_one_group():
-    y_true = np.repeat([f"class {i}" for i in range(12)], 10)
-    y_pred = np.where(np.arange(120) % 10 < 7, y_true, np.roll(y_true, 10))
-    with pytest.warns(UserWarning, match="no interval: class class 0: one group"):
-        assert np.isnan(bootstrap_interval(y_true, y_pred, groups=y_true)).all()
