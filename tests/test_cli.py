@@ -316,6 +316,15 @@ def test_corpus_check_of_a_good_folder(clips, capsys):
     assert "no problems found" in printed
 
 
+def test_corpus_check_counts_domains_by_class(clips, capsys):
+    text = "file,label,domain\na/0.wav,x,one\nb/1.wav,y,one\na/2.wav,x,two\nb/3.wav,y,one\n"
+    (clips / "index.csv").write_text(text)
+    assert run("corpus", "check", clips) == 0
+    out = capsys.readouterr().out
+    assert "2 domains; by class: x 2, y 1" in out
+    assert "remark: class 'y' comes from one domain (one): a score can come from" in out
+
+
 def test_corpus_check_tells_every_problem(clips, capsys):
     (clips / "a" / "2.wav").write_text("no audio")
     rows = [["a/0.wav", "a", "train"], ["b/1.wav", "b", "train"]]

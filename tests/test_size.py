@@ -15,8 +15,8 @@ LIBRARY = Path(__file__).resolve().parents[1] / "thesislib"
 
 #: Code lines of a package at most; ``leaves`` are the modules of the top level.
 BUDGETS = {
-    "leaves": 1485,
-    "corpora": 2150,
+    "leaves": 1290,
+    "corpora": 2142,
     "spectra": 500,
     "representations": 3230,
     "evaluation": 1520,

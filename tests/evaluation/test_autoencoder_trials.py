@@ -108,6 +108,10 @@ def test_a_trial_over_folds_trains_in_each_training_part(tmp_path):
     assert table["n_features"].tolist() == [8, 8, 3]
     assert (table["error"] == "").all()
     assert table["accuracy_percent"].between(0, 100).all()
+    low, high = (table[f"accuracy_pooled_{end}_percent"] for end in ("low", "high"))
+    assert (low <= table["accuracy_pooled_percent"]).all()
+    assert (table["accuracy_pooled_percent"] <= high).all()
+    assert (table["n_groups"] == len(set(corpus.groups))).all()
     # Three settings, four folds each.
     assert len(list(store.root.glob("*/*.safetensors"))) == 12
     assert trial.identify() != replace(trial, fit_on="all").identify()

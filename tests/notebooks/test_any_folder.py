@@ -13,7 +13,7 @@ from thesislib.cli import main
 SMALL = {
     "08_1_acoustic_scenes": "dcgan_n_epochs=1; n_epochs=1; mlp_n_epochs=2; baseline_n_epochs=1; "
     "search_n_epochs=1; search_n_units=[8]; search_directions=[UB]; search_windows_s=[0.2]; "
-    "search_n_mels=[16]; n_resamples=20",
+    "search_n_mels=[16]; decoder_inputs=[teacher, none]; n_resamples=20",
     "08_3_game_genre": "networks={alexnet: fc7}; plots=[spectrogram, chroma]; n_resamples=20; "
     "colour_maps=[viridis]; functional_sets=[IS09]; codebook_sizes=[10]; n_assigns=[1]; "
     "complexities=[1e-3]; n_folds=3; chunk_s=0.5",

@@ -45,3 +45,12 @@ def test_spectrograms_stand_upright_on_one_scale():
     assert pictures[0].get_array()[2, 4] == 1 and pictures[2].get_array()[2, 4] == 0.5
     assert figure.axes[2].get_ylabel().startswith("given back")
     assert figure.axes[3].get_xlabel() == "time (s)"
+
+
+def test_a_logarithmic_axis_has_plain_numbers():
+    history = [{"epoch": e, "loss": 10.0**-e} for e in (1, 2, 3)]
+    figure = plot_histories({"one": history, "two": history}, {"loss": "l"}, label="l", log=True)
+    assert all(axes.get_yscale() == "log" for axes in figure.axes)
+    figure.canvas.draw()
+    labels = [tick.get_text() for tick in figure.axes[0].get_yticklabels()]
+    assert {"0.001", "0.01", "0.1"} <= set(labels) and not any("$" in text for text in labels)

@@ -50,7 +50,8 @@ def find_output(kind, number, *, run=None, corpus=None, profile="demo"):
         record = read_record(run)
         if record is None:
             raise ParameterError(f"{run}: found no run.json of a complete run, expected results")
-        stems = [Path(name).stem for name in record["outputs"] if name.endswith(f".{ending}")]
+        names = [name for name in record["outputs"] if name.startswith(f"{folder}/")]
+        stems = [Path(name).stem for name in names if name.endswith(f".{ending}")]
         numbers = [stem.removeprefix(f"{kind}_").replace("_", ".", 1) for stem in stems]
         if file not in record["outputs"]:
             expected = ", ".join(numbers) or "a run that has one"

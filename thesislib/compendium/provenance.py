@@ -27,6 +27,7 @@ from thesislib.places import project_root
 from thesislib.reporting.escape import markdown
 from thesislib.reporting.figures import write_figure
 from thesislib.reporting.notebooks import read_parameters
+from thesislib.reporting.objectives import compare_runs, judge_objectives
 from thesislib.reporting.published import load_published
 from thesislib.reporting.results import find_results, publish, stage, write_record
 from thesislib.reporting.scores import ScoreTable, compare_planned
@@ -229,6 +230,25 @@ class Run:
             for text in [describe_comparison(row)]
         ]
         return "\n".join(lines) or "- no two of the systems to compare were run"
+
+    def judge(self, number):
+        """Pool the planned comparisons of a table over the run's corpora.
+
+        Parameters
+        ----------
+        number : str
+
+        Returns
+        -------
+        pandas.DataFrame
+            As from :func:`~thesislib.reporting.objectives.judge_objectives`, without claims that
+            were not compared.
+        """
+        predictions, _ = self._scores[number]
+        run = {"source": "this run", "notebook": self.name, "record": {"corpora": self.corpora}}
+        run["predictions"] = predictions.assign(table=number)
+        judged = judge_objectives(compare_runs([run]))
+        return judged[judged["verdict"] != "not run"]
 
     def figure(self, number, figure, *, note=None):
         """Write a figure of the thesis, with the corpus and weights in small print."""

@@ -126,8 +126,7 @@ def read_lines(path, widths):
         fields = "\t".join(fields).rstrip("\t ").split("\t")
         if len(fields) not in widths:
             wanted = " or ".join(map(str, widths))
-            raise CorpusError(
-                f"{path} line {number}: found {len(fields)} fields, expected {wanted}"
-            )
+            found = f"found {len(fields)} fields, expected {wanted}"
+            raise CorpusError(f"{path} line {number}: {found}")
         rows.append(fields)
     return rows

@@ -50,14 +50,12 @@ def find_problems(corpus, *, audio=True):
 def _compare_spellings(index):
     """Remarks on values that differ in case or composition only: two classes, or a slip."""
     remarks = []
-    for column in {"label", "partition", "group", "domain"} & set(index):
-        alike = {}
-        for value in index[column].dropna().unique():
-            alike.setdefault(clean_name(value).casefold(), []).append(value)
-        for values in alike.values():
-            if len(values) > 1:
-                remarks.append(f"{column}s that differ in spelling only: {', '.join(values)}")
-    return sorted(remarks)
+    for column in sorted({"label", "partition", "group", "domain"} & set(index)):
+        values = index[column].dropna().drop_duplicates()
+        for _, alike in values.groupby(values.map(lambda v: clean_name(v).casefold())):
+            if len(alike) > 1:
+                remarks.append(f"{column}s that differ in spelling only: {', '.join(alike)}")
+    return remarks
 
 
 def _find_single_domains(index):

@@ -80,9 +80,8 @@ def write_index(
         check_number(f"partitions[{name!r}]", size, low=1, integer=True)
     _, names, refused, _ = find_recordings([root])
     if refused:
-        raise CorpusError(
-            f"{root}: found names that are not UTF-8: {', '.join(map(repr, refused))}"
-        )
+        listed = ", ".join(map(repr, refused))
+        raise CorpusError(f"{root}: found names that are not UTF-8: {listed}")
     columns, _ = read_labels(names, root.absolute(), labels=labels, nominal=True)
     index = pd.DataFrame({"file": names, "label": next(iter(columns.values()))})
     groups, splits = _find_groups(names, group), {}
@@ -109,9 +108,8 @@ def _find_groups(names, pattern):
     try:
         expression = re.compile(pattern)
     except re.error as error:
-        raise ParameterError(
-            f"group: found {pattern!r}, no regular expression ({error})"
-        ) from error
+        what = f"found {pattern!r}, no regular expression ({error})"
+        raise ParameterError(f"group: {what}") from error
     matches = [expression.search(name) for name in names]
     groups = [match and match[min(1, expression.groups)] for match in matches]
     missing = [name for name, group in zip(names, groups) if not group]

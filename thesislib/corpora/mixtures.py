@@ -200,10 +200,9 @@ def _length_s(event, root, duration_s):
     if end_s is None:
         end_s = probe_audio(root / event["file"]).duration_s
     if not 0 < end_s - start_s <= duration_s:
-        raise CorpusError(
-            f"events: {event['file']} has a segment of {end_s - start_s:.3f} s, "
-            f"expected more than 0 and at most the mixture's {duration_s} s"
-        )
+        found = f"{event['file']} has a segment of {end_s - start_s:.3f} s"
+        wanted = f"more than 0 and at most the mixture's {duration_s} s"
+        raise CorpusError(f"events: {found}, expected {wanted}")
     return float(end_s - start_s)
 
 
@@ -280,10 +279,9 @@ def _place(plan, background, n_samples, sr, duration_s):
         if level >= QUIETEST_RMS:
             return onset_s, level
         onset_s = float((duration_s - plan["length_s"]) * rng.random())
-    raise CorpusError(
-        f"backgrounds: {plan['background']['file']} is silent under {plan['event']['file']} at "
-        f"{plan['onset_s']:.3f} s, so no EBR can be set; leave it out"
-    )
+    where = f"under {plan['event']['file']} at {plan['onset_s']:.3f} s"
+    what = f"{plan['background']['file']} is silent {where}, so no EBR can be set; leave it out"
+    raise CorpusError(f"backgrounds: {what}")
 
 
 def _rms(y):

@@ -71,10 +71,9 @@ def find_recordings(audio):
                 elif file.name not in OWN_FILES:
                     ignored[file.suffix.lower()] += 1
     if not found:
-        raise CorpusError(
-            f"{', '.join(map(str, audio))}: found no audio files ({sum(ignored.values())} others), "
-            f"expected some of {', '.join(SUFFIXES)}"
-        )
+        where, n_others = ", ".join(map(str, audio)), sum(ignored.values())
+        what = f"found no audio files ({n_others} others), expected some of {', '.join(SUFFIXES)}"
+        raise CorpusError(f"{where}: {what}")
     root = Path(os.path.commonpath([p if p.is_dir() else p.parent for p in given]))
     names = sorted({path.relative_to(root).as_posix() for path in found})
     # Bytes of a name that are no UTF-8 come as lone surrogates, which no table can hold.

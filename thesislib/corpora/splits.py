@@ -118,9 +118,8 @@ class _Units(NamedTuple):
         return min(len(set(self.values[rows][labels == name])) for name in set(labels))
 
     def draw(self, rows, n_parts, seed):
-        return draw_parts(
-            self.labels[rows], self.values[rows], n_parts, seed=seed, where=self.where
-        )
+        how = {"seed": seed, "where": self.where, "what": self.what}
+        return draw_parts(self.labels[rows], self.values[rows], n_parts, **how)
 
 
 def _drop_divided(corpus):
@@ -184,15 +183,15 @@ def draw_fold_sets(corpus, n_folds=5, *, seed=0):
 
 def _spell(corpus):
     """Corpus whose partitions have the names that the experiments use."""
-    names, remarks = {}, []
+    names = {}
     for name in corpus.partitions:
         plain = name.strip().lower()
         usual = next((key for key, others in SPELLINGS.items() if plain in others), plain)
         if usual != name and usual not in (*corpus.partitions, *names.values()):
             names[name] = usual
-            remarks.append(f"partition {name!r} is read as {usual!r}")
     if not names:
         return corpus
+    remarks = [f"partition {name!r} is read as {usual!r}" for name, usual in names.items()]
     index = corpus.index.replace({"partition": names})
     return replace(corpus, index=index, remarks=(*corpus.remarks, *remarks))
 
@@ -220,10 +219,8 @@ def _derive_partitions(corpus, units, needs, seed):
         part.iloc[units.rows] = "train"
     elif "train" not in have:
         listed = ", ".join(sorted(have))
-        raise CorpusError(
-            f"{corpus.name}: found partitions {listed}, expected {', '.join(needs)}, "
-            "or at least train"
-        )
+        wanted = f"{', '.join(needs)}, or at least train"
+        raise CorpusError(f"{corpus.name}: found partitions {listed}, expected {wanted}")
     elif scored not in have:
         spare = [name for name in ("test", "evaluation", "devel") if name in have - set(needs)]
         if spare:
@@ -306,9 +303,8 @@ def draw_parts(labels, groups, n_parts, *, seed=0, where="index", what="groups",
             part[rows] = number
         if all(len(set(part[labels == name])) == n_parts for name in set(labels)):
             return part
-    raise CorpusError(
-        f"{where}: found no {n_parts} parts that each hold every class, with {what} whole"
-    )
+    wanted = f"no {n_parts} parts that each hold every class, with {what} whole"
+    raise CorpusError(f"{where}: found {wanted}")
 
 
 def check_units(labels, units, n_parts, *, what, where, parts="folds", classes=None):
@@ -322,10 +318,8 @@ def check_units(labels, units, n_parts, *, what, where, parts="folds", classes=N
     for name in np.unique(labels) if classes is None else classes:
         n_units = len(set(units[labels == name]))
         if n_units < n_parts:
-            raise CorpusError(
-                f"{where}: class {name!r} has {n_units} {what}, "
-                f"expected at least one for each of {n_parts} {parts}"
-            )
+            wanted = f"at least one for each of {n_parts} {parts}"
+            raise CorpusError(f"{where}: class {name!r} has {n_units} {what}, expected {wanted}")
 
 
 def has_folds(corpus):

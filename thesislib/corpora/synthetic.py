@@ -134,8 +134,7 @@ def make_corpus(name, folder, *, n_per_class=None, seed=0, size="demo", clip_s=N
         try:
             os.rename(aside, folder)  # onto nothing or an empty folder, never onto files
         except OSError:
-            # Another process was faster, with the same bytes or with another corpus.
-            if not _is_complete(folder, parameters):
+            if not _is_complete(folder, parameters):  # else another process was faster
                 raise
     finally:
         shutil.rmtree(aside, ignore_errors=True)
@@ -150,10 +149,9 @@ def _is_complete(folder, parameters):
     except (OSError, ValueError, KeyError, TypeError):
         generator = "other files"
     if generator != parameters:
-        raise CorpusError(
-            f"{folder}: found {generator}, expected an empty folder or the synthetic corpus "
-            f"{parameters}; name another folder or remove this one"
-        )
+        wanted = f"an empty folder or the synthetic corpus {parameters}"
+        hint = "name another folder or remove this one"
+        raise CorpusError(f"{folder}: found {generator}, expected {wanted}; {hint}")
     return True
 
 

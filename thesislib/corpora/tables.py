@@ -117,11 +117,9 @@ def read_rows(path, *, delimiter=None):
     if stated:
         delimiter, text = stated[1], "\n" + text[stated.end() :]
     delimiter = delimiter or _find_delimiter(text)
-    rows, reader = [], csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     try:
-        for fields in reader:
-            if any(map(str.strip, fields)):
-                rows.append((reader.line_num, fields))
+        rows = [(reader.line_num, fields) for fields in reader if any(map(str.strip, fields))]
     except csv.Error as error:
         raise CorpusError(f"{path}, line {reader.line_num}: cannot be read ({error})") from error
     return rows, delimiter, remarks
@@ -201,17 +199,13 @@ def _decode(path):
     encoding = next((name for mark, name in _ENCODINGS.items() if content.startswith(mark)), None)
     if encoding is None and b"\0" in content[:2]:
         encoding = "utf-16-be" if content[:1] == b"\0" else "utf-16-le"
-    remarks = ()
-    try:
+    remark = f"{path.name}: read as Windows-1252; save it as UTF-8 if letters are wrong"
+    for name in (encoding,) if encoding else ("utf-8", "cp1252"):
         try:
-            return content.decode(encoding or "utf-8"), remarks
-        except UnicodeDecodeError:
-            if encoding:
-                raise
-            text = content.decode("cp1252")
-    except UnicodeDecodeError as error:
-        raise CorpusError(f"{path}: found no text ({error}), expected UTF-8") from error
-    return text, (f"{path.name}: read as Windows-1252; save it as UTF-8 if letters are wrong",)
+            return content.decode(name), (remark,) * (name == "cp1252")
+        except UnicodeDecodeError as error:
+            reason = error
+    raise CorpusError(f"{path}: found no text ({reason}), expected UTF-8")
 
 
 def _find_delimiter(text):

@@ -83,6 +83,9 @@ from .fusion import (
     fuse_features as fuse_features,
 )
 from .fusion import (
+    fuse_frames as fuse_frames,
+)
+from .fusion import (
     fuse_probabilities as fuse_probabilities,
 )
 from .fusion import (
@@ -138,6 +141,9 @@ from .search import (
 )
 from .search import (
     fuse_candidates as fuse_candidates,
+)
+from .search import (
+    fuse_weighted as fuse_weighted,
 )
 from .significance import (
     compare_all as compare_all,

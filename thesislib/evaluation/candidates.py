@@ -74,9 +74,9 @@ class Choice:
     """A chosen setting: predictions by seed, and what was chosen.
 
     ``candidate`` is None if each fold has a setting of its own. ``columns`` describes the choice as
-    columns of a table: the setting, ``selection`` and ``complexity``; for a nested choice the
-    columns that all candidates share, ``selection`` and, as ``chosen``, the number of folds with
-    each setting.
+    columns of a table: the setting, ``selection`` and ``complexity``; for a nested choice what all
+    candidates share, numbers that are the same in all folds, ``selection`` and, as ``chosen``, the
+    number of folds with each setting.
     """
 
     predictions: dict
@@ -225,25 +225,30 @@ class Candidates:
         return Choice(best.predictions(selection), _describe(best.columns, show), best, columns)
 
     def _choose_inside(self, show):
-        chosen, counts = {}, Counter()
-        names = dict.fromkeys(key for member in self.members for key in member.columns)
-        values = {key: [member.columns.get(key) for member in self.members] for key in names}
-        same = {key: v[0] for key, v in values.items() if v.count(v[0]) == len(v)}
-        show = [key for key in names if key not in same] if show is None else show
-        columns = {
-            key: same.get(key, "chosen in each fold")
-            for key, v in values.items()
-            if key in same or isinstance(v[0], str)
-        }
+        chosen, picks = {}, []
         for seed in list_seeds(*(member.results for member in self.members)):
             results = dict(enumerate(take_seed(member.results, seed) for member in self.members))
             chosen[seed], settings = choose_nested(results)
-            counts.update(
-                f"{_describe(self.members[i].columns, show)} {complexity:g}".strip()
-                if complexity is not None
-                else _describe(self.members[i].columns, show)
-                for i, complexity in settings.values()
+            picks += [(self.members[i].columns, c) for i, c in settings.values()]
+        names = dict.fromkeys(key for member in self.members for key in member.columns)
+        columns, differ = {}, []
+        for key in names:
+            values, picked = (
+                [each.get(key) for each in part]
+                for part in ([member.columns for member in self.members], [c for c, _ in picks])
             )
+            differ += [] if values.count(values[0]) == len(values) else [key]
+            if key in differ and isinstance(values[0], str):
+                columns[key] = "chosen in each fold"
+            elif len(set(picked)) == 1:
+                columns[key] = picked[0]
+        if len({complexity for _, complexity in picks}) == 1:
+            columns["complexity"] = picks[0][1]
+        show = differ if show is None else show
+        counts = Counter(
+            " ".join(filter(None, [_describe(each, show), "" if c is None else f"{c:g}"]))
+            for each, c in picks
+        )
         text = ", ".join(f"{name} ({n})" for name, n in counts.most_common())
         return Choice(chosen, text, columns=columns | {"selection": "nested", "chosen": text})
 

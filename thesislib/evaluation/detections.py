@@ -1,8 +1,9 @@
 """Systems of detectors: which networks, how averaged, and by which rule they decide (8.2.2)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
+from sklearn.base import clone
 
 from thesislib.evaluation.event_scores import (
     choose_threshold,
@@ -39,6 +40,58 @@ class DetectionSystem:
     time_steps: tuple | None = None
     sliding: bool = False
     rule: str = "peak"
+
+
+#: Experiment of the systems whose thresholds are selected on the validation mixtures.
+TUNED = "Extension: thresholds from validation"
+ALONE, SLIDING = "w/o sliding ensemble", "with sliding ensemble"
+
+
+def list_systems(time_steps):
+    """Systems of Tables 8.6 and 8.7, by experiment and by their name there.
+
+    Parameters
+    ----------
+    time_steps : sequence of int
+        Of experiment 2; the CNN has the longest.
+
+    Returns
+    -------
+    dict of str to dict of str to DetectionSystem
+
+    Examples
+    --------
+    >>> systems = list_systems([3, 50])
+    >>> list(systems["Experiment 2"]), systems[TUNED][SLIDING].name
+    (['t(3)', 't(50)'], 'CRNN with sliding ensemble, thresholds from validation')
+    """
+    longest = (max(time_steps),)
+    baseline, cnn = "Baseline with the peak rule", "CNN with a FFNN"
+    experiments = {
+        "": {
+            "Detects nothing": DetectionSystem("Detects nothing"),
+            "Baseline": DetectionSystem("FFNN, median filter", "FFNN", (1,), rule="median filter"),
+            baseline: DetectionSystem("FFNN, peak rule", "FFNN", (1,)),
+            cnn: DetectionSystem(cnn, "CNN", longest),
+        },
+        "Experiment 1": {
+            "log mel-spectra + ∆": DetectionSystem("CRNN on log mel and derivatives", "CRNN + Δ")
+        },
+        "Experiment 2": {
+            f"t({tau})": DetectionSystem(f"CRNN, t({tau})", "CRNN", (tau,)) for tau in time_steps
+        },
+        "Experiment 3": {
+            ALONE: DetectionSystem("CRNN without sliding ensemble", "CRNN"),
+            SLIDING: DetectionSystem("CRNN with sliding ensemble", "CRNN", sliding=True),
+        },
+    }
+    tuned = {
+        name: replace(system, name=f"{system.name}, thresholds from validation", rule="validation")
+        for experiment in ("", "Experiment 3")
+        for name, system in experiments[experiment].items()
+        if system.kind and system.rule == "peak"
+    }
+    return {**experiments, TUNED: tuned}
 
 
 class DetectorGrid:
@@ -105,6 +158,44 @@ class DetectorGrid:
         self._probabilities |= predict_detectors(inputs, self.store, n_jobs=self.n_jobs)
         self.detectors |= fitted
 
+    def fit_all(self, crnn, ffnn, *, time_steps, ensembles, batch_sizes, seeds):
+        """Train what :func:`list_systems` needs, for every class and seed.
+
+        Parameters
+        ----------
+        crnn : CRNN
+            Unfitted; ``chunk_frames``, ``batch_size``, ``random_state``, ``n_channels`` and
+            ``n_recurrent`` are replaced.
+        ffnn : FFNN
+            Unfitted.
+        time_steps : sequence of int
+        ensembles : dict of str to sequence of int
+            Class to the time steps of its ensemble.
+        batch_sizes : dict of str to dict of int to int
+            Class to time step to batch size.
+        seeds : sequence of int
+        """
+        for label in self.clips:
+            models = {}
+            for seed in seeds:
+                for tau in sorted({*time_steps, *ensembles[label]}):
+                    settings = {"chunk_frames": tau, "batch_size": batch_sizes[label][tau]}
+                    model = clone(crnn).set_params(**settings, random_state=seed)
+                    models["CRNN", tau, seed] = model
+                    if tau in ensembles[label]:
+                        models["CRNN + Δ", tau, seed] = clone(model).set_params(n_channels=2)
+                    if tau == max(time_steps):
+                        models["CNN", tau, seed] = clone(model).set_params(n_recurrent=0)
+                models["FFNN", 1, seed] = clone(ffnn).set_params(random_state=seed)
+            self.fit(label, models, sliding=ensembles[label])
+
+    def members(self, ensembles, seed):
+        """Networks of each class's ensemble, trained with a seed."""
+        return {
+            label: [self.detectors[label, "CRNN", tau, seed] for tau in ensembles[label]]
+            for label in self.clips
+        }
+
     def average(self, label, system, time_steps, seed, part):
         """Mean probabilities of a system's networks for the mixtures of a partition."""
         return average_clips(
@@ -113,6 +204,39 @@ class DetectorGrid:
                 for tau in time_steps
             ]
         )
+
+
+def fill_classes(values, classes):
+    """Values by class, with those of ``other`` for the classes that are not named.
+
+    Examples
+    --------
+    >>> fill_classes({"gunshot": 0.5, "other": 0.8}, ["gunshot", "siren"])
+    {'gunshot': 0.5, 'siren': 0.8}
+    """
+    return {label: values.get(label, values["other"]) for label in classes}
+
+
+def size_batches(sizes, time_steps, *, scale=True):
+    """Batch size of each class and time step, in chunks (Table 8.4 has chunks of 50 frames).
+
+    Parameters
+    ----------
+    sizes : dict of str to int
+        By class, for chunks of 50 frames.
+    time_steps : dict of str to sequence of int
+    scale : bool
+        Whether shorter chunks have larger batches, of about as many frames.
+
+    Examples
+    --------
+    >>> size_batches({"gunshot": 64}, {"gunshot": [5, 50]})
+    {'gunshot': {5: 640, 50: 64}}
+    """
+    return {
+        label: {tau: size * (max(1, round(50 / tau)) if scale else 1) for tau in time_steps[label]}
+        for label, size in sizes.items()
+    }
 
 
 @dataclass(frozen=True)
@@ -170,7 +294,7 @@ def decide_events(
     parts : sequence of str
         Partitions to decide.
     ensembles, thresholds : dict of str to sequence of int, or to float
-        By class; ``other`` for the classes that are not named.
+        By class.
     groups : dict of str to str, optional
         As in :func:`~thesislib.evaluation.event_scores.tabulate_events`.
     n_back, collar_s, median_s
@@ -186,10 +310,10 @@ def decide_events(
     how = {"n_back": n_back, "collar_s": collar_s}
     for label, own in grid.clips.items():
         used[label], curves[label] = {}, {}
-        steps = ensembles.get(label, ensembles["other"])
+        steps = ensembles[label]
         steps = () if not system.kind else steps if system.time_steps is None else system.time_steps
         for seed in seeds:
-            threshold, hop_s = thresholds.get(label, thresholds["other"]), 1.0
+            threshold, hop_s = thresholds[label], 1.0
             if steps:
                 hop_s = grid.frames[system.kind].hop(grid.sr)
             mean = {

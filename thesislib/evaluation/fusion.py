@@ -45,6 +45,17 @@ def fuse_features(*parts):
     return np.concatenate(parts, axis=1)
 
 
+def fuse_frames(*parts):
+    """Concatenate the frames of each clip from several extractions (early fusion, 9.1).
+
+    Examples
+    --------
+    >>> [frames.shape for frames in fuse_frames([np.zeros((5, 3))], [np.ones((5, 4))])]
+    [(5, 7)]
+    """
+    return [fuse_features(*of_clip) for of_clip in zip(*parts, strict=True)]
+
+
 def vote(predictions, decisions, classes):
     """Majority vote with the tie rule of this project (the thesis states none).
 

@@ -22,7 +22,7 @@ from thesislib.evaluation.candidates import (
     join_seeds,
     take_seed,
 )
-from thesislib.evaluation.fusion import fuse_features
+from thesislib.evaluation.fusion import fuse_features, fuse_probabilities
 from thesislib.evaluation.predictions import FoldResult, Predictions
 from thesislib.evaluation.validation import (
     add_stopped,
@@ -65,7 +65,9 @@ def expand_folds(folds, clip_of_chunk):
     }
 
 
-def evaluate_chunks(features, clip_of_chunk, labels, folds, *, groups, store=None, **options):
+def evaluate_chunks(
+    features, clip_of_chunk, labels, folds, *, groups, store=None, inner_votes=False, **options
+):
     """Cross-validate on chunks, with labels, folds and groups given for clips (8.3).
 
     Parameters
@@ -75,6 +77,8 @@ def evaluate_chunks(features, clip_of_chunk, labels, folds, *, groups, store=Non
     labels, groups : ndarray, shape (n_clips,)
     folds : dict of str to (ndarray of int, ndarray of int)
         Over clips.
+    inner_votes : bool
+        Whether the inner folds are also scored by vote, for a nested choice of clips.
     store, **options
         As in :func:`evaluate_cached`.
 
@@ -86,8 +90,8 @@ def evaluate_chunks(features, clip_of_chunk, labels, folds, *, groups, store=Non
     clips = np.asarray(clip_of_chunk)
     labels, groups = np.asarray(labels)[clips], np.asarray(groups)[clips]
     folds = expand_folds(folds, clips)
-    options |= {"groups": groups, "clips": clips.tolist()}
-    return evaluate_cached(features, labels, folds, store=store, **options)
+    options |= {"clips": clips.tolist()} if inner_votes else {}
+    return evaluate_cached(features, labels, folds, groups=groups, store=store, **options)
 
 
 def evaluate_cached(features, labels, folds, *, groups, store=None, n_jobs=1, **options):
@@ -306,3 +310,30 @@ def fuse_candidates(members, labels, **options):
             fuse_by_seed(*(each.predictions(selection) for each in members)),
         )
     return fused
+
+
+def fuse_weighted(members, columns, **options):
+    """Fuse settings by weighted sums of their probabilities, seed by seed (8.1).
+
+    Parameters
+    ----------
+    members : sequence of Candidate
+        Over the same folds.
+    columns : dict
+        Of the fusion.
+    **options
+        Of :func:`~thesislib.evaluation.fusion.fuse_probabilities`.
+
+    Returns
+    -------
+    Candidate
+        With the further columns ``selection`` and ``fusion_weights``, the means over folds and
+        seeds in the order of the members. A single member keeps its results.
+    """
+    columns = columns | {"selection": options["selection"]}
+    if len(members) == 1:
+        return Candidate(columns, members[0].results)
+    parts = [member.results for member in members]
+    results = join_seeds(lambda *each: fuse_probabilities(each, **options), *parts)
+    weights = np.mean([result.mean_weights for result in results.values()], axis=0)
+    return Candidate(columns | {"fusion_weights": " ".join(f"{w:.2f}" for w in weights)}, results)

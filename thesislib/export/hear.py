@@ -13,7 +13,7 @@ import torch
 
 from thesislib.errors import ParameterError, check_number, check_option
 from thesislib.export.recipe import make_recipe
-from thesislib.plain_values import parse_plain
+from thesislib.places import parse_plain
 from thesislib.representations.passes import run_network
 from thesislib.representations.reading import Reading, chunk
 

@@ -33,6 +33,7 @@ _ACCENTS = dict(
     zip("\u0300\u0301\u0302\u0303\u0304\u0306\u0307\u0308\u030a\u030b\u030c", "`'^~=u.\"rHv")
 )
 _ACCENTS |= {"\u0323": "d", "\u0327": "c"}
+_GREEK = "alpha beta epsilon zeta eta iota kappa mu nu rho tau chi".split()
 _CAPITALS = "gamma delta theta lambda xi pi sigma upsilon phi psi omega".split()
 
 
@@ -90,9 +91,9 @@ def _latex_character(sign):
         if accent in _ACCENTS:
             return f"\\{_ACCENTS[accent]}{{{_latex_character(base)}}}"
     case, _, letter = unicodedata.name(sign, "").lower().partition(" letter ")
-    if case == "greek small" and letter.isalpha() and letter not in ("omicron", "final sigma"):
-        return f"$\\{'lambda' if letter == 'lamda' else letter}$"
     letter = letter.replace("lamda", "lambda")
+    if case == "greek small" and letter in _GREEK + _CAPITALS:
+        return f"$\\{letter}$"
     if case == "greek capital" and letter in _CAPITALS:
         return f"$\\{letter.capitalize()}$"
     return f"U+{ord(sign):04X}"

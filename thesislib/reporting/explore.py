@@ -525,6 +525,44 @@ def compare_reconstructions(model, clips, titles, *, hop_s):
     return plot_reconstructions(rows, titles, hop_s=hop_s)
 
 
+def draw_detection(corpus, frames, curves, table, *, threshold, hop_s, band_hz, label):
+    """Draw the first mixture with an event: input, detection curves and detected onset.
+
+    Parameters
+    ----------
+    corpus : Corpus
+        Mixtures of one class.
+    frames : sequence of ndarray, shape (time, n_mels)
+    curves : dict of str to list of ndarray, shape (time,)
+        Name to the probabilities of each mixture.
+    table : DataFrame
+        From :func:`~thesislib.evaluation.event_scores.tabulate_events`.
+    threshold, hop_s, band_hz
+        As in :func:`~thesislib.reporting.figures.plot_detection`.
+    label : str
+
+    Returns
+    -------
+    figure : matplotlib.figure.Figure
+    row : int
+        Of the mixture.
+    """
+    row = int(corpus.index["event_present"].to_numpy().argmax())
+    event = corpus.index.iloc[row]
+    onset_s = table.set_index("file").loc[event["file"], "found_onset_s"]
+    figure = plot_detection(
+        frames[row],
+        {name: curve[row] for name, curve in curves.items()},
+        hop_s=hop_s,
+        truth_s=(event["onset_s"], event["offset_s"]),
+        decided_s=None if np.isnan(onset_s) else onset_s,
+        threshold=threshold,
+        title=f"{label}, event at {event['ebr_db']:+g} dB of the background",
+        band_hz=band_hz,
+    )
+    return figure, row
+
+
 def explore_detections(
     clips, frames, detectors, *, thresholds, hop_s, band_hz, n_back=220, sliding=True, note=""
 ):

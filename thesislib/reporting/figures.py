@@ -5,7 +5,7 @@ import numpy as np
 import seaborn as sns
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import ListedColormap, Normalize
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
 from thesislib.reporting.tables import table_stem
 from thesislib.spectra.plot import colour_table
@@ -24,8 +24,6 @@ RECONSTRUCTION_LOSSES = {
     "validation_loss": "held out",
     "validation_permuted_loss": "held out, permuted codes",
 }
-#: Width of a page's text in inches.
-PAGE_IN = 7.2
 PITCH_CLASSES = tuple("C C# D D# E F F# G G# A A# B".split())
 # Ticks of an axis that is not linear: octaves, with at least this share of the axis between them.
 _OCTAVES_HZ = 1000 * 2.0 ** np.arange(-4, 6)
@@ -321,7 +319,7 @@ def plot_layers(activations, *, title="", n_maps=6):
     return figure
 
 
-def plot_histories(histories, columns, *, label):
+def plot_histories(histories, columns, *, label, log=False):
     """Draw losses over the epochs, one panel per training.
 
     Parameters
@@ -333,6 +331,8 @@ def plot_histories(histories, columns, *, label):
         omitted.
     label : str
         Of the vertical axis.
+    log : bool
+        Whether it is logarithmic.
 
     Returns
     -------
@@ -354,6 +354,14 @@ def plot_histories(histories, columns, *, label):
             axes.text(0.5, 0.5, "untrained", ha="center", transform=axes.transAxes)
     for axes in grid[:, 0]:
         axes.set_ylabel(label)
+    if log:
+        grid[0, 0].set_yscale("log")
+        # Powers as plain numbers: texts in figures are not read as formulas.
+        grid[0, 0].yaxis.set(
+            major_locator=LogLocator(subs=(1, 2, 5)),
+            major_formatter=StrMethodFormatter("{x:g}"),
+            minor_formatter=NullFormatter(),
+        )
     _add_legend(figure, shown)
     return figure
 

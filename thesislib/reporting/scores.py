@@ -7,6 +7,7 @@ project or by any other program, from ``predictions/table_<n>.parquet``.
 
 import re
 from collections import Counter
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -342,15 +343,15 @@ def plan_pairs(notebook, table, systems):
     pandas.DataFrame
         ``objective``, ``claim``, ``system_a`` and ``system_b``, from
         ``data/published/overview/comparisons.csv``. In a pair of patterns, ``*`` stands for the
-        same text on both sides; ``others`` are alternatives, of which the first that was run is
-        taken. Where only random weights were run, their systems take the place of the methods.
+        same text on both sides; of alternatives (``|``), the first that was run is taken. Where
+        only random weights were run, their systems take the place of the methods.
     """
     rows = []
     for rule in load_list("comparisons").itertuples():
         if (rule.notebook, rule.table) != (notebook, table):
             continue
-        for ending in ("", CONTROL):
-            pattern = re.compile(re.escape(rule.ours + ending).replace(r"\*", "(.*)"))
+        for ending, ours in product(("", CONTROL), rule.ours.split("|")):
+            pattern = re.compile(re.escape(ours + ending).replace(r"\*", "(.*)"))
             matches = [(system, pattern.fullmatch(system)) for system in systems]
             matches = [
                 (system, match)

@@ -110,7 +110,8 @@ def to_latex(grid, number, caption):
     for kind, _, cells in body:
         if kind == "row":
             cells[:] = [_wrap_parts(*cell) for cell in zip(cells, limits)]
-    n_lines = sum(max([1, *map(len, cells)]) for _, _, cells in body) + len(heads) + 6
+    n_lines = sum(max([1, *map(len, cells)]) for _, _, cells in body) + 2 * len(heads)
+    n_lines += 0.3 * len(body) + (len(caption) + len(" ".join(grid.notes))) / 60 + 4
     is_long = n_lines * _LEADING[size] > _PAGE[1]
     smaller = _SIZES[min(size + 1, 3)]
     tags = {

@@ -323,6 +323,29 @@ class Discriminator(nn.Module):
         return self.last(x).flatten(), activations  # (batch, 1, 1, 1) -> (batch,)
 
 
+def stack_images(clips):
+    """Spectrograms of one size, as a DCGAN takes them: shorter ones end in silence.
+
+    Parameters
+    ----------
+    clips : sequence of ndarray, shape (n_frames, n_bands)
+        In [-1, 1].
+
+    Returns
+    -------
+    ndarray, shape (n_clips, n_bands, most frames)
+
+    Examples
+    --------
+    >>> stack_images([np.ones((2, 1)), np.ones((3, 1))])[0].tolist()
+    [[1.0, 1.0, -1.0]]
+    """
+    n_frames = max(map(len, clips))
+    return np.stack(
+        [np.pad(x.T, ((0, 0), (0, n_frames - len(x))), constant_values=-1) for x in clips]
+    )
+
+
 def describe_collapse(history, *, n_epochs=3):
     """Describe a collapse of the discriminator, or return None.
 

@@ -390,13 +390,14 @@ def describe_detectors(members):
     Returns
     -------
     DataFrame
-        ``event``, ``time_step``, the columns of Table 8.4, ``n_parameters`` and ``weights`` (the
-        first digits of their SHA-256).
+        ``event``, ``ensemble``, ``time_step``, the columns of Table 8.4, ``n_parameters`` and
+        ``weights`` (the first digits of their SHA-256).
     """
     rows = []
     for label, models in members.items():
+        ensemble = "+".join(f"t({model.chunk_frames})" for model in models)
         for model in models:
-            settings = {"event": label, "time_step": model.chunk_frames}
+            settings = {"event": label, "ensemble": ensemble, "time_step": model.chunk_frames}
             settings |= {"n_conv_layers": len(model.n_filters)}
             settings |= {"n_recurrent_layers": model.n_recurrent}
             settings |= {"n_recurrent_units": model.n_units, "n_dense_units": model.n_dense}

@@ -1,6 +1,7 @@
 """Deep features of several networks, plots and sources of weights, beside their controls."""
 
 from dataclasses import dataclass, replace
+from itertools import product
 
 from thesislib.representations.deep_spectrum import DeepSpectrum
 from thesislib.representations.extraction import extract
@@ -19,12 +20,15 @@ class NetworkFeatures:
     weights : {"pre-trained", "random"}
     by_seed : dict of int to Extracted
         Pre-trained weights have one seed.
+    corpus : str
+        Name of the corpus, if there are several.
     """
 
     network: str
     plot: str
     weights: str
     by_seed: dict
+    corpus: str = ""
 
     def matrices(self, prefix=""):
         """Feature matrix by seed, of the features whose names begin with ``prefix``."""
@@ -64,7 +68,7 @@ def iterate_networks(
 
     Parameters
     ----------
-    corpus : Corpus
+    corpus : Corpus or dict of str to Corpus
     networks : dict of str to str or list of str
         Network to its layers.
     plots : dict of str or tuple of str to AudioPlot
@@ -88,8 +92,9 @@ def iterate_networks(
     Yields
     ------
     NetworkFeatures
-        One network and plot after the other, so that not all features are in memory at once.
+        One network, plot and corpus after the other, so that not all are in memory at once.
     """
+    corpora = corpus if isinstance(corpus, dict) else {"": corpus}
     for network, layers in networks.items():
         source = (weights or {}).get(network, "random")
         side = size_px.get(network) if isinstance(size_px, dict) else size_px
@@ -107,9 +112,9 @@ def iterate_networks(
                     which = f"{kind}, seed {seed}" if kind == "random" and len(seeds) > 1 else kind
                     weights_id = estimators[seed].cache_parameters()["weights"]
                     record(f"{network} ({which})", weights_id)
-            for name, plot in sized.items():
+            for (name, plot), (key, each) in product(sized.items(), corpora.items()):
                 by_seed = {
-                    seed: extract(corpus, estimator, plot, store, progress=False, **options)
+                    seed: extract(each, estimator, plot, store, progress=False, **options)
                     for seed, estimator in estimators.items()
                 }
-                yield NetworkFeatures(network, name, kind, by_seed)
+                yield NetworkFeatures(network, name, kind, by_seed, key)

@@ -1,0 +1,51 @@
+"""Values of tables as text, as the thesis prints them."""
+
+import pandas as pd
+
+_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def show(value, form=None):
+    """Format a value as text; missing ones are empty."""
+    if value is None or value is pd.NA or value != value:
+        return ""
+    if isinstance(value, bool | str) or not hasattr(value, "__float__"):
+        return {True: "yes", False: "no"}.get(value, str(value))
+    value = float(value)
+    if form == "power" or (form == "p" and 0 < value < 0.01):
+        digits, exponent = f"{value:.0e}".split("e")
+        power = "10" + str(int(exponent)).translate(_SUPERSCRIPTS)
+        return power if digits == "1" else f"{digits}·{power}"
+    digits = {"percent": 1, "rate": 2, "p": 3}.get(form)
+    if digits is None:
+        is_whole = value.is_integer() and abs(value) < 1e15
+        shown = f"{value:,.0f}".replace(",", "\u2009") if is_whole else f"{value:.4g}"
+    else:
+        shown = f"{value:.{digits}f}"
+    return shown.replace("-", "−")
+
+
+def spell_plainly(value):
+    """Spelling that does not matter: ``AlexNet`` and ``alexnet`` are one."""
+    text = show(value).casefold()
+    return "".join(filter(str.isalnum, text)) or text
+
+
+def compose(value, row, form, spec):
+    """Text of a column, or of several with a template each."""
+    if isinstance(value, str):
+        return show(row.get(value, ""), form)
+    parts = [text.format(show(row[name], form)) for name, text in value.items() if name in row]
+    return spec.get("join", " ").join(parts)
+
+
+def show_interval(spec, row):
+    """Format the interval of a cell's value; percentages without decimals."""
+    if not isinstance(spec["value"], str):
+        return ""
+    base, percent, _ = spec["value"].partition("_percent")
+    ends = [row.get(f"{base}_{end}{percent}") for end in ("low", "high")]
+    if None in ends:
+        return ""
+    low, high = (f"{end:.0f}" if percent else show(end, spec.get("format")) for end in ends)
+    return f"[{low}, {high}]".replace("-", "−")
