@@ -30,7 +30,7 @@ $(READY): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet $(torch_version) -c constraints.txt $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX))
 	$(BIN)/python -m pip install --quiet --no-deps $(torchvision_version) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX))
-	$(BIN)/python -m pip install --quiet -e '.[cluster,dev,explain,report]' -c constraints.txt
+	$(BIN)/python -m pip install --quiet -e '.[cluster,dev,explain,formats,report]' -c constraints.txt
 	$(BIN)/python -m ipykernel install --sys-prefix --name thesis --display-name "Python (thesis)" >/dev/null
 	touch $@
 

@@ -1,13 +1,15 @@
 """Audio files: every format, every fault, and what resampling and chunking must keep."""
 
 import struct
+import sys
 
 import numpy as np
 import pytest
 import soundfile as sf
 
-from thesislib.audio import CHANNELS, chunk, find_peak, probe_audio, read_audio, stream_audio
+from thesislib.audio import CHANNELS, find_peak, probe_audio, read_audio, stream_audio
 from thesislib.errors import AudioError, ParameterError
+from thesislib.representations.reading import chunk
 
 SR = 16000
 FORMATS = ("wav", "flac", "ogg", "mp3")
@@ -492,3 +494,47 @@ def test_chunk_refuses_bad_parameters(change):
     settings = {"sr": 10, "window_s": 1, "hop_s": 1} | change
     with pytest.raises(ParameterError, match=f"{next(iter(change))}: found"):
         chunk(np.zeros(100), **settings)
+
+
+@pytest.fixture
+def phone_recording(tmp_path):
+    """Encode half a second of a tone in two channels as AAC, with PyAV."""
+    av = pytest.importorskip("av")
+    path, t = tmp_path / "memo.m4a", np.arange(16000) / 32000
+    samples = np.float32([0.5 * np.sin(2 * np.pi * 440 * t)] * 2)
+    with av.open(str(path), "w") as media:
+        stream = media.add_stream("aac", rate=32000, layout="stereo")
+        frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout="stereo")
+        frame.rate = 32000
+        for packet in [*stream.encode(frame), *stream.encode(None)]:
+            media.mux(packet)
+    return path, samples
+
+
+def test_a_phone_recording_is_read_like_any_other(phone_recording):
+    path, samples = phone_recording
+    info = probe_audio(path)
+    assert (info.sr, info.n_channels) == (32000, 2)
+    y, sr = read_audio(path)
+    assert sr == 32000 and len(y) == info.n_samples
+    # The encoder delays the signal; its middle is the tone at its level.
+    middle = y[4000:12000]
+    assert np.abs(np.fft.rfft(middle)).argmax() * 32000 / len(middle) == pytest.approx(440, abs=4)
+    assert middle.std() == pytest.approx(samples.std(), rel=0.02)
+    part, _ = read_audio(path, start_s=0.1, end_s=0.2)
+    assert np.array_equal(part, y[3200:6400])
+    assert np.array_equal(np.concatenate(list(stream_audio(path, block_s=0.1))), y)
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(AudioError, match=r"memo\.m4a: found no readable audio"):
+        read_audio(path)
+
+
+def test_without_the_extra_the_error_names_it(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "av", None)
+    path = tmp_path / "memo.m4a"
+    path.write_bytes(b"0")
+    with pytest.raises(AudioError, match=r"memo\.m4a: found \.m4a, expected the extra formats"):
+        read_audio(path)
+    path.write_bytes(b"")
+    with pytest.raises(AudioError, match=r"memo\.m4a: found an empty file"):
+        read_audio(path)

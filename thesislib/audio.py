@@ -1,9 +1,8 @@
-"""Reading audio: files, channel views, segments, sampling rates, chunks.
+"""Reading audio: files, channel views, segments, sampling rates.
 
-The thesis reads its corpora at their native rates, learns from four views of
-stereo recordings (8.1: mean, left, right, difference) and cuts clips into
-chunks (8.3, 9.1). A damaged file is named here, before any feature is
-computed: libsndfile alone shortens a truncated wav without a word.
+The thesis reads its corpora at their native rates and learns from four views of
+stereo recordings (8.1: mean, left, right, difference). A damaged file is named here, before any
+feature is computed: libsndfile alone shortens a truncated wav without a word.
 
 Files are recognised by their content and read through a file object: given a path, libsndfile
 also looks at the file's neighbours (``._clip.mp3``). It neither names a truncated file nor reads
@@ -11,10 +10,12 @@ samples that lie behind those which the header counts, so what headers state is 
 file here.
 """
 
+import itertools
 import math
 import mmap
 import re
 import struct
+import tempfile
 import warnings
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -33,6 +34,9 @@ SUFFIXES = tuple(
     ".wav .flac .ogg .mp3 .aif .aiff .aifc .wave .opus .oga .au .snd .caf .w64 .rf64 .bwf .sph "
     ".nist .voc .mp2 .ircam .paf .svx .iff .8svx .avr .pvf".split()
 )
+
+#: Suffixes of formats that PyAV decodes (the optional extra ``formats``): phones, videos.
+DECODED = tuple(".m4a .aac .amr .3gp .wma .mp4 .m4v .mov .mkv .webm .avi".split())
 
 #: Times full scale. Larger samples are integers or other numbers that were written as floats.
 MAX_PEAK = 10.0
@@ -248,75 +252,6 @@ def stream_audio(path, *, sr=None, channel="mean", block_s=10.0):
             yield y if resample is None else resample(y, last=start + step >= n_samples)
 
 
-def chunk(y, *, sr, window_s, hop_s, last="keep"):
-    """Cut a signal into windows of equal length.
-
-    Chunk ``k`` starts at sample ``round(k · hop_s · sr)``, so chunks do not drift where
-    the hop is no whole number of samples. After the last window that fits, one short
-    chunk may remain: it starts at the next start and exists only if it holds a sample
-    that no full chunk holds. A clip shorter than a window is one short chunk.
-
-    Parameters
-    ----------
-    y : ndarray, shape (n_samples,)
-        Signal.
-    sr : int > 0
-        Sampling rate in Hz.
-    window_s, hop_s : float > 0
-        Length of a chunk and distance between starts in seconds. ``hop_s > window_s``
-        leaves gaps.
-    last : {"keep", "pad", "drop"}
-        The short chunk is kept as it is, filled up with zeros, or left out. A kept one
-        may be too short for a spectrum, which then says so.
-
-    Returns
-    -------
-    chunks : list of ndarray
-        Views of ``y`` (a padded chunk is a copy).
-    starts_s : ndarray, shape (n_chunks,), float64
-        Their starts in seconds.
-
-    Raises
-    ------
-    AudioError
-        If ``y`` is empty, or shorter than one window with ``last="drop"``.
-    ParameterError
-        If a length is not positive or ``last`` is unknown.
-
-    Examples
-    --------
-    >>> chunks, starts_s = chunk(np.arange(10), sr=1, window_s=4, hop_s=4, last="keep")
-    >>> [len(c) for c in chunks], starts_s.tolist()
-    ([4, 4, 2], [0.0, 4.0, 8.0])
-    >>> len(chunk(np.arange(10), sr=1, window_s=4, hop_s=3, last="pad")[0])
-    3
-    """
-    for name, value in {"sr": sr, "window_s": window_s, "hop_s": hop_s}.items():
-        check_number(name, value, low=0, open_low=True)
-    check_option("last", last, ("keep", "pad", "drop"))
-    y = np.asarray(y)
-    n = len(y)
-    if n == 0:
-        raise AudioError("found a signal of 0 samples, expected at least 1 to cut into chunks")
-    # Rounded up, so that chunks without overlap leave no sample between them; a window or
-    # hop below one sample would stand still.
-    width, step = max(math.ceil(window_s * sr - 1e-6), 1), max(hop_s * sr, 1.0)
-    if n < width and last == "drop":
-        raise AudioError(
-            f"found {n / sr:.6g} s, shorter than one window: expected at least {window_s} s, "
-            "or last='keep' or 'pad'"
-        )
-    full = [s for k in range(math.floor(n / step) + 2) if (s := round(k * step)) + width <= n]
-    starts, chunks = full, [y[s : s + width] for s in full]
-    rest, covered = round(len(full) * step), full[-1] + width if full else 0
-    if last != "drop" and covered < n and rest < n:
-        short = y[rest:]
-        if last == "pad":
-            short = np.pad(short, (0, width - len(short)))
-        starts, chunks = [*full, rest], [*chunks, short]
-    return chunks, np.array(starts, dtype=np.float64) / sr
-
-
 def _open(path):
     """Open a file with at least one sample, or say what is wrong with it."""
     with ExitStack() as stack:
@@ -324,9 +259,11 @@ def _open(path):
             if not path.is_file():
                 found = "a folder" if path.is_dir() else "no such file"
                 raise AudioError(f"{path}: found {found}, expected an audio file")
-            raw = stack.enter_context(open(path, "rb"))
-            if not (size := path.stat().st_size):
+            decode = path.suffix.lower() in DECODED and path.stat().st_size
+            raw = stack.enter_context(_decode(path) if decode else open(path, "rb"))
+            if not (size := raw.seek(0, 2)):
                 raise AudioError(f"{path}: found an empty file (0 bytes), expected audio")
+            raw.seek(0)
             file = stack.enter_context(_File(_check_container(path, raw, size)))
         except sf.LibsndfileError as error:
             found = f"no readable audio ({error.error_string})"
@@ -340,6 +277,28 @@ def _open(path):
         file.raw = raw
         stack.pop_all()
         return file
+
+
+def _decode(path):
+    """Decode the sound of a phone recording or video into a temporary wav of float32."""
+    try:
+        import av
+    except ImportError as error:
+        wanted = "the extra formats to read it: pip install 'thesislib[formats]'"
+        raise AudioError(f"{path}: found {path.suffix}, expected {wanted}") from error
+    raw, resampler = tempfile.TemporaryFile(), av.AudioResampler("flt")
+    try:
+        with av.open(str(path)) as media:
+            stream = media.streams.audio[0]
+            with sf.SoundFile(
+                raw, "w", stream.rate, stream.channels, "FLOAT", format="RF64"
+            ) as wav:
+                for frame in itertools.chain(media.decode(stream), [None]):
+                    for part in resampler.resample(frame):
+                        wav.write(part.to_ndarray().reshape(-1, stream.channels))
+    except (av.FFmpegError, IndexError, ValueError) as error:
+        raise AudioError(f"{path}: found no readable audio ({error}), expected some") from error
+    return raw
 
 
 class _File(sf.SoundFile):

@@ -90,7 +90,7 @@ def test_running_cells_are_refreshed_in_place_on_a_terminal_only(monkeypatch, ca
             assert printed.startswith(f"90_2_two: made\n{line}\x1b[1F\x1b[J{line}\x1b[1F\x1b[J")
         else:
             assert printed == "90_2_two: made\n"
-            shown.running["90_1_one"] = time.perf_counter() - 60, 0, 3, 5
+            shown.running["90_1_one"] = time.perf_counter() - 60, 150.5, 3, 5
             assert shown._describe() == ["90_1_one: cell 3 of 5, 1:00, about 1:30 left"]
 
 

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from thesislib.audio import chunk
 from thesislib.compendium.parameters import check_parameters, read_profile
 from thesislib.corpora import open_tasks
 from thesislib.corpora.indexed import SEGMENT_S
@@ -13,6 +12,7 @@ from thesislib.errors import CorpusError
 from thesislib.evaluation.validation import evaluate_folds
 from thesislib.reporting.published import load_published
 from thesislib.representations.extraction import Reading, extract
+from thesislib.representations.reading import chunk
 from thesislib.representations.statistics import LogMelStatistics
 from thesislib.spectra.spectrogram import Spectrum
 

@@ -189,10 +189,9 @@ class Progress:
 
     def _describe(self):
         now, lines = time.perf_counter(), []
-        for name, (started, usual_s, cell, n_cells) in sorted(self.running.copy().items()):
+        for name, (started, total_s, cell, n_cells) in sorted(self.running.copy().items()):
             elapsed_s = now - started
-            # From the last run, else from the cells so far, which are no equal steps.
-            rest_s = (usual_s or elapsed_s * n_cells / max(cell - 1, 1)) - elapsed_s
+            rest_s = total_s - elapsed_s
             rest = f", about {_clock(rest_s)} left" if cell > 1 and rest_s > 0 else ""
             lines.append(f"{name}: cell {cell} of {n_cells}, {_clock(elapsed_s)}{rest}")
         return lines
@@ -344,8 +343,11 @@ class _Children:
             for line in process.stdout:
                 outcome = json.loads(line)
                 if "cell" in outcome:
-                    state = (started, usual_s, outcome["cell"], outcome["n_cells"])
-                    self.shown.running[name] = state
+                    cell, n_cells = outcome["cell"], outcome["n_cells"]
+                    # As the last run, else by the cells so far, which are no equal steps.
+                    so_far_s = time.perf_counter() - started
+                    total_s = usual_s or so_far_s * n_cells / max(cell - 1, 1)
+                    self.shown.running[name] = started, total_s, cell, n_cells
             self.shown.running.pop(name, None)
             process.wait()
             with self._lock:

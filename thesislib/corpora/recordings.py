@@ -5,7 +5,7 @@ import re
 from collections import Counter
 from pathlib import Path, PurePosixPath
 
-from thesislib.audio import SUFFIXES
+from thesislib.audio import DECODED, SUFFIXES
 from thesislib.corpora.tables import Problems, clean_name, read_table
 from thesislib.errors import CorpusError, ParameterError, check_option
 
@@ -66,7 +66,7 @@ def find_recordings(audio):
                 if not name.startswith(".") and not _leads_back(Path(folder, name))
             ]
             for file in (Path(folder, name) for name in files if not name.startswith(".")):
-                if file.suffix.lower() in SUFFIXES:
+                if file.suffix.lower() in (*SUFFIXES, *DECODED):
                     found.append(file)
                 elif file.name not in OWN_FILES:
                     ignored[file.suffix.lower()] += 1

@@ -11,12 +11,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from thesislib.audio import chunk
 from thesislib.errors import ParameterError, check_number, check_option
 from thesislib.export.recipe import make_recipe
-from thesislib.plain_values import parse_plain
+from thesislib.places import parse_plain
 from thesislib.representations.passes import run_network
-from thesislib.representations.reading import Reading
+from thesislib.representations.reading import Reading, chunk
 
 #: Sampling rates in Hz that HEAR allows.
 RATES = (16000, 22050, 44100, 48000)

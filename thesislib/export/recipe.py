@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.base import BaseEstimator
 
+from thesislib import representations
 from thesislib.errors import ParameterError, check_option
 from thesislib.export.openxbow import read_codebook, write_codebook
 from thesislib.representations.bag_of_features import BagOfFeatures
@@ -273,12 +274,8 @@ def _deep_spectrum(settings, reading, random_state):
     return Recipe(network, plot)
 
 
-def _functionals(settings, reading, random_state, *, feature_set):
-    return Recipe(Functionals(feature_set))
-
-
-def _frame_features(settings, reading, random_state, *, feature_set):
-    return Recipe(FrameFeatures(feature_set), row="frame")
+def _opensmile(settings, reading, random_state, *, kind, feature_set):
+    return Recipe(kind(feature_set), row="frame" if kind is FrameFeatures else "chunk")
 
 
 def _hear(settings, reading, random_state, *, module):
@@ -329,19 +326,8 @@ def _check_bag(bag, width):
     bag._check_parameters(bag._sizes(bag._widths(width)))
 
 
-def _s2sae(settings, reading, random_state):
-    from thesislib.representations.s2sae import S2SAE
-
-    return _trained(S2SAE, settings, random_state)
-
-
-def _dcgan(settings, reading, random_state):
-    from thesislib.representations.dcgan import DCGAN
-
-    return _trained(DCGAN, settings, random_state, bands_first=True)
-
-
-def _trained(kind, settings, random_state, **options):
+def _trained(settings, reading, random_state, *, name):
+    kind, options = getattr(representations, name), {"bands_first": name == "DCGAN"}
     spectrum = _make_spectrum(
         settings,
         f_max_hz=settings.get("top_hz"),
@@ -365,16 +351,19 @@ def _trained(kind, settings, random_state, **options):
 #: Function that makes the recipe, and the options that it takes.
 REPRESENTATIONS = {
     "deep-spectrum": (_deep_spectrum, _DEEP),
-    "ComParE_2016": (partial(_functionals, feature_set="ComParE_2016"), set()),
-    "IS09": (partial(_functionals, feature_set="IS09"), set()),
-    "IS10": (partial(_functionals, feature_set="IS10"), set()),
-    "ComParE_2016-lld": (partial(_frame_features, feature_set="ComParE_2016"), set()),
-    "IS09-lld": (partial(_frame_features, feature_set="IS09"), set()),
-    "mfcc39": (partial(_frame_features, feature_set="MFCC39"), set()),
+    **{
+        name: (partial(_opensmile, kind=kind, feature_set=feature_set), set())
+        for name, kind, feature_set in (
+            *((name, Functionals, name) for name in ("ComParE_2016", "IS09", "IS10")),
+            ("ComParE_2016-lld", FrameFeatures, "ComParE_2016"),
+            ("IS09-lld", FrameFeatures, "IS09"),
+            ("mfcc39", FrameFeatures, "MFCC39"),
+        )
+    },
     "band-statistics": (_band_statistics, _BANDS),
     "bag": (_bag, _BAG | _DEEP),
-    "s2sae": (_s2sae, _TRAINED),
-    "dcgan": (_dcgan, _TRAINED),
+    "s2sae": (partial(_trained, name="S2SAE"), _TRAINED),
+    "dcgan": (partial(_trained, name="DCGAN"), _TRAINED),
 }
 #: Features that a bag can count.
 FRAMES = ("ComParE_2016-lld", "IS09-lld", "mfcc39", "deep-spectrum")

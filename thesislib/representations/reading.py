@@ -1,11 +1,12 @@
 """From a row of a corpus to signals: channel, sampling rate, chunks (thesis 4.2.1)."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
-from thesislib.audio import CHANNELS, chunk, read_audio
-from thesislib.errors import ParameterError, check_number, check_option
+from thesislib.audio import CHANNELS, read_audio
+from thesislib.errors import AudioError, ParameterError, check_number, check_option
 
 
 @dataclass(frozen=True)
@@ -60,3 +61,72 @@ class Reading:
             return [y], np.array([start_s or 0.0]), sr
         parts, starts_s = chunk(y, sr=sr, window_s=self.chunk_s, hop_s=self.hop_s, last=self.last)
         return parts, np.asarray(starts_s) + (start_s or 0.0), sr
+
+
+def chunk(y, *, sr, window_s, hop_s, last="keep"):
+    """Cut a signal into windows of equal length.
+
+    Chunk ``k`` starts at sample ``round(k · hop_s · sr)``, so chunks do not drift where
+    the hop is no whole number of samples. After the last window that fits, one short
+    chunk may remain: it starts at the next start and exists only if it holds a sample
+    that no full chunk holds. A clip shorter than a window is one short chunk.
+
+    Parameters
+    ----------
+    y : ndarray, shape (n_samples,)
+        Signal.
+    sr : int > 0
+        Sampling rate in Hz.
+    window_s, hop_s : float > 0
+        Length of a chunk and distance between starts in seconds. ``hop_s > window_s``
+        leaves gaps.
+    last : {"keep", "pad", "drop"}
+        The short chunk is kept as it is, filled up with zeros, or left out. A kept one
+        may be too short for a spectrum, which then says so.
+
+    Returns
+    -------
+    chunks : list of ndarray
+        Views of ``y`` (a padded chunk is a copy).
+    starts_s : ndarray, shape (n_chunks,), float64
+        Their starts in seconds.
+
+    Raises
+    ------
+    AudioError
+        If ``y`` is empty, or shorter than one window with ``last="drop"``.
+    ParameterError
+        If a length is not positive or ``last`` is unknown.
+
+    Examples
+    --------
+    >>> chunks, starts_s = chunk(np.arange(10), sr=1, window_s=4, hop_s=4, last="keep")
+    >>> [len(c) for c in chunks], starts_s.tolist()
+    ([4, 4, 2], [0.0, 4.0, 8.0])
+    >>> len(chunk(np.arange(10), sr=1, window_s=4, hop_s=3, last="pad")[0])
+    3
+    """
+    for name, value in {"sr": sr, "window_s": window_s, "hop_s": hop_s}.items():
+        check_number(name, value, low=0, open_low=True)
+    check_option("last", last, ("keep", "pad", "drop"))
+    y = np.asarray(y)
+    n = len(y)
+    if n == 0:
+        raise AudioError("found a signal of 0 samples, expected at least 1 to cut into chunks")
+    # Rounded up, so that chunks without overlap leave no sample between them; a window or
+    # hop below one sample would stand still.
+    width, step = max(math.ceil(window_s * sr - 1e-6), 1), max(hop_s * sr, 1.0)
+    if n < width and last == "drop":
+        raise AudioError(
+            f"found {n / sr:.6g} s, shorter than one window: expected at least {window_s} s, "
+            "or last='keep' or 'pad'"
+        )
+    full = [s for k in range(math.floor(n / step) + 2) if (s := round(k * step)) + width <= n]
+    starts, chunks = full, [y[s : s + width] for s in full]
+    rest, covered = round(len(full) * step), full[-1] + width if full else 0
+    if last != "drop" and covered < n and rest < n:
+        short = y[rest:]
+        if last == "pad":
+            short = np.pad(short, (0, width - len(short)))
+        starts, chunks = [*full, rest], [*chunks, short]
+    return chunks, np.array(starts, dtype=np.float64) / sr
