@@ -18,14 +18,14 @@ BUDGETS = {
     "leaves": 1465,
     "corpora": 2180,
     "spectra": 500,
-    "representations": 3430,
-    "evaluation": 1280,
+    "representations": 3450,
+    "evaluation": 1455,
     "reporting": 1490,
     "compendium": 1010,
     "export": 1765,
 }
 #: All packages together, and modules beside the packages at the top level.
-TOTAL, TOP_LEVEL = 13520, 11
+TOTAL, TOP_LEVEL = 13540, 11
 #: Tokens that are no code by themselves.
 LAYOUT = {
     tokenize.COMMENT,

@@ -249,3 +249,34 @@ def describe_losses(losses):
         "rmse_permuted": round(losses["permuted_loss"], 4),
         "code_share_percent": round(100 * losses["code_share"], 1) + 0.0,  # no "-0"
     }
+
+
+def measure_baselines(train, clips):
+    """Errors of two reconstructions that learn next to nothing.
+
+    Parameters
+    ----------
+    train, clips : sequence of ndarray, shape (n_frames, n_bands)
+        Spectrograms to learn the mean frame from, and to reconstruct.
+
+    Returns
+    -------
+    dict
+        ``rmse_mean_frame``, with the mean frame of ``train`` in place of every frame;
+        ``rmse_copied_frame``, with the frame before (zeros for the first), which is what a decoder
+        with ``teacher`` sees. A code is worth something only below both.
+
+    Examples
+    --------
+    >>> measure_baselines([np.zeros((2, 1))], [np.array([[0.6], [0.8], [0.8], [0.8]])])
+    {'rmse_mean_frame': 0.755, 'rmse_copied_frame': 0.3162}
+    """
+    mean = np.concatenate(list(train)).mean(0)
+    errors = {
+        "rmse_mean_frame": [clip - mean for clip in clips],
+        "rmse_copied_frame": [np.diff(clip, axis=0, prepend=0.0) for clip in clips],
+    }
+    return {
+        name: round(float(np.sqrt(np.mean(np.concatenate(parts) ** 2))), 4)
+        for name, parts in errors.items()
+    }
