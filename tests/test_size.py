@@ -19,7 +19,7 @@ BUDGETS = {
     "corpora": 2180,
     "spectra": 500,
     "representations": 3450,
-    "evaluation": 1455,
+    "evaluation": 1460,
     "reporting": 1490,
     "compendium": 1010,
     "export": 1765,

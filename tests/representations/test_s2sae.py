@@ -392,7 +392,7 @@ def test_a_file_of_another_estimator_is_refused(tmp_path):
     from thesislib.representations.dcgan import DCGAN
 
     X = np.zeros((2, 8, 8))
-    DCGAN(n_maps=1, n_epochs=0, device="cpu").fit(X).save(tmp_path / "x.safetensors")
+    DCGAN(n_maps=1, n_updates=0, device="cpu").fit(X).save(tmp_path / "x.safetensors")
     with pytest.raises(WeightsError, match=r"x\.safetensors: found no S2SAE .*found 'DCGAN'"):
         S2SAE.load(tmp_path / "x.safetensors")
 

@@ -338,10 +338,10 @@ def _s2sae(settings, reading, random_state):
 def _dcgan(settings, reading, random_state):
     from thesislib.representations.dcgan import DCGAN
 
-    return _trained(DCGAN, settings, random_state, bands_first=True)
+    return _trained(DCGAN, settings, random_state, length="n_updates", bands_first=True)
 
 
-def _trained(kind, settings, random_state, **options):
+def _trained(kind, settings, random_state, *, length="n_epochs", **options):
     spectrum = _make_spectrum(
         settings,
         f_max_hz=settings.get("top_hz"),
@@ -350,11 +350,11 @@ def _trained(kind, settings, random_state, **options):
         transpose=True,
     )
     if "model" not in settings:
-        learner = kind(**_select(settings, {"n_epochs"}), random_state=random_state)
+        learner = kind(**_select(settings, {length}), random_state=random_state)
         options["save_to"] = settings.get("save_model")
         return Recipe(_Spectra(), spectrum, learner=learner, **options)
-    if "n_epochs" in settings or "save_model" in settings:
-        raise ParameterError("model: found beside n_epochs or save_model, but it is trained")
+    if length in settings or "save_model" in settings:
+        raise ParameterError(f"model: found beside {length} or save_model, but it is trained")
     learner = kind.load(settings["model"])
     n_bands = getattr(learner, "n_features_in_", None) or learner.input_shape_[0]
     if spectrum.kind == "mel" and n_bands != spectrum.n_mels:
@@ -374,7 +374,7 @@ REPRESENTATIONS = {
     "band-statistics": (_band_statistics, _BANDS),
     "bag": (_bag, _BAG | _DEEP),
     "s2sae": (_s2sae, _TRAINED),
-    "dcgan": (_dcgan, _TRAINED),
+    "dcgan": (_dcgan, _TRAINED - {"n_epochs"} | {"n_updates"}),
 }
 #: Features that a bag can count.
 FRAMES = ("ComParE_2016-lld", "IS09-lld", "mfcc39", "deep-spectrum")
