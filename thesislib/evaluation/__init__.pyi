@@ -26,9 +26,6 @@ from .candidates import (
     join_seeds as join_seeds,
 )
 from .candidates import (
-    mean_folds as mean_folds,
-)
-from .candidates import (
     mean_score as mean_score,
 )
 from .classifiers import (
@@ -147,6 +144,9 @@ from .significance import (
 )
 from .significance import (
     compare_folds as compare_folds,
+)
+from .significance import (
+    compare_systems as compare_systems,
 )
 from .significance import (
     ttest_from_printed as ttest_from_printed,

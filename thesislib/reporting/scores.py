@@ -252,7 +252,7 @@ class ScoreTable:
 
     def _describe_folds(self, parts, name):
         """Mean and standard deviation over folds (``ddof=0``), averaged over seeds."""
-        if not parts:
+        if not parts or len(set(parts[0].folds)) == 1:
             return {}
         metric = METRICS[self.metric]
         scores = [score_folds(p.truth, p.predicted, p.folds, metric=metric) for p in parts]
