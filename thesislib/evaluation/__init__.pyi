@@ -91,6 +91,12 @@ from .fusion import (
 from .fusion import (
     vote_clips as vote_clips,
 )
+from .learning_curve import (
+    draw_subsets as draw_subsets,
+)
+from .learning_curve import (
+    evaluate_curve as evaluate_curve,
+)
 from .metrics import (
     accuracy as accuracy,
 )
