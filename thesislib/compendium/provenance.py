@@ -270,6 +270,9 @@ class Run:
 
     def finish(self):
         """Show the remarks, write the final ``run.json`` and replace the finished results."""
+        shown = [key for key in ("seed", "seeds") if key in self.parameters]
+        seeds = "".join(f"; {key} {self.parameters[key]}" for key in shown)
+        display(Markdown(f"*{markdown(self.label + seeds)}.*"))
         if self.remarks:
             remarks = "; ".join(markdown(text.rstrip(".")) for text in self.remarks)
             display(Markdown(f"Remarks: {remarks}."))
