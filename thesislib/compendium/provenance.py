@@ -227,7 +227,7 @@ class Run:
         lines = [
             f"- {markdown(row['corpus'])}: {text}" if several else f"- {text}"
             for row in compared
-            for text in [describe_comparison(row)]
+            for text in [markdown(describe_comparison(row))]
         ]
         return "\n".join(lines) or "- no two of the systems to compare were run"
 
