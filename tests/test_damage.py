@@ -189,7 +189,7 @@ def test_a_saved_estimator_that_asks_for_more_than_its_file_holds_is_rejected(tm
     if kind == "S2SAE":
         model = S2SAE(1, 2, n_epochs=0).fit(x)
     elif kind == "DCGAN":
-        model = DCGAN(1, n_maps=1, n_epochs=0).fit(x)
+        model = DCGAN(1, n_maps=1, n_updates=0).fit(x)
     else:
         settings = {"n_filters": (2, 2), "kernel_sizes": ((3, 3),) * 2, "pool_sizes": (2, 2)}
         model = CRNN(**settings, n_units=2, n_dense=2, n_epochs=0, chunk_frames=8).fit(

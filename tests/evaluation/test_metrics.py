@@ -7,7 +7,6 @@ from sklearn.metrics import balanced_accuracy_score
 from thesislib.errors import ParameterError
 from thesislib.evaluation.metrics import (
     accuracy,
-    bootstrap_interval,
     confusion,
     score_folds,
     unweighted_average_recall,
@@ -29,36 +28,6 @@ def test_uar_ignores_how_often_a_class_occurs():
 def test_lengths_that_differ_are_refused():
     with pytest.raises(ParameterError, match=r"found shapes \(2,\) and \(1,\)"):
         unweighted_average_recall(["a", "b"], ["a"])
-
-
-def test_interval_covers_the_true_score_about_as_often_as_it_says():
-    generator = np.random.default_rng(3)
-    covered = 0
-    for trial in range(60):
-        y_true = np.repeat(["a", "b"], 60)
-        right = generator.random(120) < 0.7
-        y_pred = np.where(right, y_true, np.where(y_true == "a", "b", "a"))
-        low, high = bootstrap_interval(y_true, y_pred, n_resamples=200, seed=trial)
-        covered += low <= 0.7 <= high
-    assert 50 <= covered <= 60
-
-
-def test_interval_over_groups_is_wider_when_groups_stand_and_fall_together():
-    y_true = np.tile(["a", "b"], 120)
-    groups = np.repeat(np.arange(24), 10)
-    y_pred = np.where((groups % 4) > 0, y_true, np.where(y_true == "a", "b", "a"))
-    low, high = bootstrap_interval(y_true, y_pred, groups=groups)
-    low_clips, high_clips = bootstrap_interval(y_true, y_pred)
-    assert high - low > 1.5 * (high_clips - low_clips)
-
-
-def test_same_seed_same_interval():
-    y_true = np.tile(["a", "b", "c"], 20)
-    y_pred = np.roll(y_true, 1)
-    y_pred[:30] = y_true[:30]
-    one = bootstrap_interval(y_true, y_pred, n_resamples=50, seed=1)
-    assert one == bootstrap_interval(y_true, y_pred, n_resamples=50, seed=1)
-    assert one != bootstrap_interval(y_true, y_pred, n_resamples=50, seed=2)
 
 
 def test_fold_scores_pool_and_average(rng):
@@ -94,7 +63,6 @@ def test_confusion_counts_every_clip_once(rng):
     [
         unweighted_average_recall,
         accuracy,
-        bootstrap_interval,
         lambda truth, predicted: confusion(truth, predicted, ["a", "b"]),
     ],
 )
@@ -105,12 +73,8 @@ def test_labels_that_cannot_be_scored_are_refused(metric, y_true, y_pred, messag
     assert "\n" not in str(caught.value)
 
 
-def test_groups_and_folds_have_the_length_of_the_labels():
+def test_folds_have_the_length_of_the_labels():
     labels = ["a", "b"] * 5
-    with pytest.raises(ParameterError, match=r"groups: found shapes .* and \(9,\)"):
-        bootstrap_interval(labels, labels, groups=list(range(9)))
-    with pytest.raises(ParameterError, match="groups: found missing values, the first at 0"):
-        bootstrap_interval(labels, labels, groups=[None, *range(9)])
     with pytest.raises(ParameterError, match=r"folds: found shapes .* and \(1,\)"):
         score_folds(labels, labels, [1])
 
@@ -118,10 +82,3 @@ def test_groups_and_folds_have_the_length_of_the_labels():
 def test_a_confusion_matrix_leaves_no_clip_out():
     with pytest.raises(ParameterError, match="classes: found no 'c', expected all labels"):
         confusion(["a", "a", "b"], ["a", "c", "b"], ["a", "b"])
-
-
-def test_no_interval_where_a_class_is_in_one_group():
-    y_true = np.repeat([f"class {i}" for i in range(12)], 10)
-    y_pred = np.where(np.arange(120) % 10 < 7, y_true, np.roll(y_true, 10))
-    with pytest.warns(UserWarning, match="no interval: class class 0: one group"):
-        assert np.isnan(bootstrap_interval(y_true, y_pred, groups=y_true)).all()

@@ -116,3 +116,23 @@ def test_what_a_corpus_cannot_fill_is_told_and_the_rest_runs(rng):
     # 25 clips of 8 frames; and five of five words for every frame of clips of one length.
     assert "expected at most 200, the number of distinct frames" in refused[400, 1]
     assert "all 60 rows are equal" in refused[5, 5]
+
+
+def test_a_nested_choice_shows_what_all_folds_agree_on(rng):
+    results = search(rng, LABELS, n_settings=2)
+    X = (LABELS == "a")[:, None] + 0.1 * rng.normal(size=(N, 3))
+    options = {"groups": np.arange(N), "complexities": [0.1], "n_inner": 2}
+    candidates = Candidates()
+    for size, result in results.items():
+        candidates.add({"plot": f"noise {size}", "codebook_size": size}, {0: result})
+    candidates.add(
+        {"plot": "useful", "codebook_size": 7}, {0: evaluate_folds(X, LABELS, FOLDS, **options)}
+    )
+    choice = candidates.choose("nested")
+    assert choice.columns == {
+        "plot": "chosen in each fold",
+        "codebook_size": 7,
+        "complexity": 0.1,
+        "selection": "nested",
+        "chosen": "useful 7 0.1 (1)",
+    }

@@ -97,7 +97,9 @@ def test_votes_are_chosen_by_the_votes_inside_the_training_part(clips, tmp_path)
     """The same as bags are: an inner fold of clips that are right by vote has a score of 1."""
     X, clip_of_chunk, labels, folds, options = clips
     for store in (None, FeatureStore(tmp_path), FeatureStore(tmp_path)):
-        result = evaluate_chunks(X, clip_of_chunk, labels, folds, store=store, **options)
+        result = evaluate_chunks(
+            X, clip_of_chunk, labels, folds, store=store, inner_votes=True, **options
+        )
         voted = vote_clips(result, clip_of_chunk)
         assert voted.inner == result.inner_votes
         assert voted.inner != result.inner
@@ -105,7 +107,7 @@ def test_votes_are_chosen_by_the_votes_inside_the_training_part(clips, tmp_path)
             assert scores[voted.chosen[fold]] == max(scores.values())
     # Where every chunk is right, so is every vote.
     perfect = (labels[clip_of_chunk] == "b")[:, None] * np.ones(3)
-    result = evaluate_chunks(perfect, clip_of_chunk, labels, folds, **options)
+    result = evaluate_chunks(perfect, clip_of_chunk, labels, folds, inner_votes=True, **options)
     for inner in (result.inner, result.inner_votes):
         assert all(score == 1.0 for scores in inner.values() for score in scores.values())
 

@@ -245,7 +245,8 @@ def test_a_trained_model_can_be_used_again(few, tmp_path, name, width):
     sizes = {"s2sae": {"n_units": 2}, "dcgan": {"n_maps": 2, "batch_size": 2}}[name]
     model, reading = tmp_path / "model.safetensors", Reading(chunk_s=0.3, last="pad")
     options = {"reading": reading, **BANDS}
-    training = {"n_epochs": 1, "save_model": model, "parameters": sizes}
+    length = {"s2sae": "n_epochs", "dcgan": "n_updates"}[name]
+    training = {length: 1, "save_model": model, "parameters": sizes}
     one, two = tmp_path / "one.csv", tmp_path / "two.csv"
     outcome = write_features([few], one, name, **training, **options)
     write_features([few], two, name, model=model, **options)
@@ -270,7 +271,7 @@ def test_every_representation_gives_finite_features(few, tmp_path, name):
         "deep-spectrum": DEEP,
         "bag": {"codebook_size": 4, "n_assign": 1},
         "s2sae": {"n_epochs": 0, "parameters": {"n_units": 2}, **BANDS},
-        "dcgan": {"n_epochs": 0, "parameters": {"n_maps": 2}, **BANDS},
+        "dcgan": {"n_updates": 0, "parameters": {"n_maps": 2}, **BANDS},
     }.get(name, {})
     path = tmp_path / "out.parquet"
     outcome = write_features([few], path, name, **options)
@@ -415,6 +416,8 @@ def test_with_raise_bad_files_leave_no_table(mixed, tmp_path):
         ("deep-spectrum", {**DEEP, "size_px": 0}, "size_px: found 0"),
         ("deep-spectrum", {**DEEP, "colour_map": "virids"}, "did you mean 'viridis'"),
         ("s2sae", {"n_epochs": -1}, "n_epochs: found -1"),
+        ("dcgan", {"n_epochs": 1}, "n_epochs: found for dcgan"),
+        ("dcgan", {"n_updates": 1, "model": "x"}, "model: found beside n_updates"),
         ("s2sae", {"n_epochs": 1, "model": "x"}, "model: found beside n_epochs"),
     ],
 )

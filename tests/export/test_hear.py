@@ -23,7 +23,7 @@ KINDS = {
     "deep-spectrum": ("deep-spectrum", DEEP, {}, None),
     "mfcc39": ("mfcc39", {}, {}, None),
     "s2sae": ("s2sae", {"n_mels": 8, "window_s": 0.064}, {"n_epochs": 1}, 0.5),
-    "dcgan": ("dcgan", {"n_mels": 8, "window_s": 0.064}, {"n_epochs": 1}, 0.5),
+    "dcgan": ("dcgan", {"n_mels": 8, "window_s": 0.064}, {"n_updates": 1}, 0.5),
     "bag": ("bag", {"frames": "mfcc39"}, {"codebook_size": 9, "n_assign": 2}, None),
     "bag of chunks": (
         "bag",

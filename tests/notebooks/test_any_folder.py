@@ -13,7 +13,7 @@ from thesislib.cli import main
 SMALL = {
     "08_1_acoustic_scenes": "dcgan_n_epochs=1; n_epochs=1; mlp_n_epochs=2; baseline_n_epochs=1; "
     "search_n_epochs=1; search_n_units=[8]; search_directions=[UB]; search_windows_s=[0.2]; "
-    "search_n_mels=[16]; decoder_inputs=[teacher, none]; n_resamples=20",
+    "search_n_mels=[16]; decoder_inputs=[teacher, none]; n_resamples=20; seeds=[0, 1]",
     "08_3_game_genre": "networks={alexnet: fc7}; plots=[spectrogram, chroma]; n_resamples=20; "
     "colour_maps=[viridis]; functional_sets=[IS09]; codebook_sizes=[10]; n_assigns=[1]; "
     "complexities=[1e-3]; n_folds=3; chunk_s=0.5",
@@ -23,7 +23,7 @@ SMALL = {
     "n_resamples=20; chunk_s=0.5; chunk_hop_s=0.25",
     "10_1_heart": "n_epochs=1; clip_levels_db=[-60]; search_n_layers=[1]; search_directions=[UB]; "
     "search_windows_s=[0.32]; search_n_mels=[32]; boaw_sizes=[10]; boaw_n_assign=1; "
-    "complexities=[1e-2]; reductions=[none, pca]; n_components=4; n_resamples=20",
+    "complexities=[1e-2]; reductions=[none, pca]; n_components=4; n_resamples=20; seeds=[0, 1]",
     "10_2_snore": "networks={alexnet: [fc7]}; colour_maps=[viridis]; boaw_sizes=[10]; "
     "bodf_sizes=[5]; n_assigns=[1]; n_epochs=1; complexities=[1e-2]; n_resamples=20",
 }

@@ -199,7 +199,8 @@ def test_promises_are_those_of_the_experiments():
 
 def test_every_table_of_the_thesis_is_promised_once():
     tables = PROMISED.loc[PROMISED["output"].str.startswith("table "), "output"].str.split().str[1]
-    assert sorted(tables) == sorted(list_published().index)
+    outlook = {"11.3", "11.4"}  # beyond the thesis
+    assert sorted(set(tables) - outlook) == sorted(list_published().index)
     assert not PROMISED["output"].duplicated().any()
 
 

@@ -31,8 +31,8 @@ def tasks(tmp_path_factory):
 
 def score(corpus, X, labels):
     folds = {"evaluation": (corpus.rows("train"), corpus.rows("evaluation"))}
-    machine = {"scale": "standard", "class_weight": "balanced"}
-    options = {"groups": corpus.groups, "complexities": [0.01], "n_inner": 2, "machine": machine}
+    svm = {"scale": "standard", "class_weight": "balanced"}
+    options = {"groups": corpus.groups, "complexities": [0.01], "n_inner": 2, "svm": svm}
     return evaluate_folds(X, labels, folds, **options).nested.score()
 
 

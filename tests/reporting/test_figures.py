@@ -7,12 +7,10 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from PIL import Image
 
 from thesislib.evaluation.metrics import confusion
 from thesislib.reporting.figures import (
     plot_confusion,
-    plot_pictures,
     use_style,
     write_figure,
 )
@@ -41,17 +39,6 @@ def test_axes_are_labelled():
     axes = draw().axes
     assert axes[0].get_xlabel() == "predicted class"
     assert axes[0].get_ylabel() == "true class"
-
-
-def test_pictures_have_time_and_frequency(tmp_path):
-    picture = np.zeros((32, 32, 3), np.uint8)
-    figure = plot_pictures([picture], ["V"], duration_s=[1.5], f_max_hz=[8000])
-    axes = figure.axes[0]
-    assert axes.get_xlabel() == "time (s)"
-    assert axes.get_ylabel() == "frequency (kHz)"
-    assert axes.get_ylim() == (0, 8)
-    write_figure(figure, "2.1", tmp_path)
-    assert Image.open(tmp_path / "figure_2_1.png").size[0] > 200
 
 
 def test_the_colour_map_survives_greyscale():

@@ -58,8 +58,9 @@ def test_keys_match_whatever_their_spelling_and_controls_are_left_out():
 
 def test_further_columns_tell_rows_with_equal_keys_apart():
     """ComParE is printed for each complexity, the other systems for the chosen one alone."""
-    ours = pd.DataFrame({"system": ["ComParE"] * 2 + ["S2SAE"], "complexity": [1e-4, 1.0, 0.1]})
-    printed = pd.DataFrame({"system": ["ComParE"] * 2 + ["S2SAE"], "complexity": [1e-5, 1e-4, 0.02]})
+    systems = {"system": ["ComParE", "ComParE", "S2SAE"]}
+    ours = pd.DataFrame({**systems, "complexity": [1e-4, 1.0, 0.1]})
+    printed = pd.DataFrame({**systems, "complexity": [1e-5, 1e-4, 0.02]})
     ours["uar"], printed["uar"] = [50.0, 60.0, 47.0], [44.0, 46.0, 45.0]
     options = {"keys": ["system"], "scores": ["uar"], "comparable": True}
     plain = join_published(ours, printed, **options)["difference_uar"]

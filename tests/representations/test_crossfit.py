@@ -138,7 +138,7 @@ def test_workers_learn_the_same(clips, tmp_path):
 def test_dcgan_is_learnt_alike(store):
     rng = np.random.default_rng(0)
     plots = rng.uniform(-1, 1, (5, 8, 8)).astype(np.float32)
-    dcgan = DCGAN(n_layers=1, n_maps=2, n_epochs=1, batch_size=2, device="cpu")
+    dcgan = DCGAN(n_layers=1, n_maps=2, n_updates=1, batch_size=2, device="cpu")
     learnt = CrossFittedFeatures(dcgan, plots, store)
     features = learnt.features([0, 1, 2])
     assert features.shape == (5, 4 * 16)

@@ -12,7 +12,7 @@ from thesislib.errors import ParameterError, WeightsError
 from thesislib.representations import dcgan as module
 from thesislib.representations.dcgan import DCGAN, CollapseWarning, describe_collapse
 
-TINY = {"n_maps": 2, "n_noise": 5, "n_epochs": 1, "batch_size": 4, "device": "cpu"}
+TINY = {"n_maps": 2, "n_noise": 5, "n_updates": 1, "batch_size": 4, "device": "cpu"}
 
 
 def spectrograms(n=9, n_bands=10, n_frames=7, seed=0):
@@ -23,10 +23,13 @@ def spectrograms(n=9, n_bands=10, n_frames=7, seed=0):
     return X
 
 
-def fitted(X=None, **kwargs):
+def fitted(X=None, *, n_epochs=None, **kwargs):
+    X, settings = spectrograms() if X is None else X, TINY | kwargs
+    if n_epochs is not None:
+        settings["n_updates"] = n_epochs * max(1, len(X) // settings["batch_size"])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", CollapseWarning)
-        return DCGAN(**TINY | kwargs).fit(spectrograms() if X is None else X)
+        return DCGAN(**settings).fit(X)
 
 
 def equal_bits(a, b):
@@ -37,7 +40,7 @@ def equal_bits(a, b):
 @pytest.mark.parametrize("shape", [(40, 21), (16, 16)])
 def test_the_thesis_setting_has_3072_features(shape):
     X = np.zeros((2, *shape))
-    dcgan = DCGAN(n_epochs=0, device="cpu").fit(X)
+    dcgan = DCGAN(n_updates=0, device="cpu").fit(X)
     assert dcgan.transform(X).shape == (2, 3072)
     assert len(dcgan.get_feature_names_out()) == 3072
 
@@ -190,7 +193,7 @@ def test_a_discriminator_that_has_won_is_reported(seeds, monkeypatch):
     )
     losses = []
     for seed in seeds:
-        setting = TINY | {"n_epochs": 30, "learning_rate": 0.03, "random_state": seed}
+        setting = TINY | {"n_updates": 120, "learning_rate": 0.03, "random_state": seed}
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             history = DCGAN(**setting).fit(spectrograms(16)).history_
@@ -216,7 +219,7 @@ def test_a_healthy_training_gives_no_warning(seeds):
     for seed in seeds:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            dcgan = DCGAN(**TINY | {"n_epochs": 3}, random_state=seed).fit(spectrograms())
+            dcgan = DCGAN(**TINY | {"n_updates": 6}, random_state=seed).fit(spectrograms())
         losses.append(min(row["discriminator_loss"] for row in dcgan.history_))
     assert np.median(losses) > 0.1
 
@@ -238,6 +241,14 @@ def test_one_seed_one_network_and_another_seed_another():
     a, b, c = fitted(), fitted(), fitted(random_state=1)
     assert equal_bits(a, b)
     assert not equal_bits(a, c)
+
+
+@pytest.mark.parametrize(("n", "n_updates", "expected"), [(9, 6, 6), (16, 6, 8), (16, 1, 4)])
+def test_the_training_is_as_long_as_its_updates_whatever_the_corpus(n, n_updates, expected):
+    # Rounded to whole epochs of two batches, or of four.
+    history = fitted(spectrograms(n), n_updates=n_updates).history_
+    assert history[-1]["n_updates"] == expected
+    assert len(history) == expected // (n // 4)
 
 
 def test_interrupted_and_resumed_gives_the_bits_of_an_undisturbed_run(tmp_path, monkeypatch):
@@ -303,7 +314,7 @@ def test_scikit_learn_takes_it_for_an_estimator():
         ("batch_size", 1, "an integer >= 2"),
         ("learning_rate", 0.0, "> 0"),
         ("beta1", 1.0, "<= 0.9999"),
-        ("n_epochs", -1, ">= 0"),
+        ("n_updates", -1, ">= 0"),
     ],
 )
 def test_impossible_parameters_are_named_before_the_work(name, value, expected):

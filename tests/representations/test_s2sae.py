@@ -10,6 +10,9 @@ import pytest
 import torch
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from thesislib.errors import ParameterError, WeightsError
 from thesislib.representations.autoencoder import buckets, pad
@@ -119,6 +122,7 @@ def influence(network, n_frames=6, n_bands=3, **kwargs):
 def test_teacher_shows_the_past_in_each_directions_own_time_and_never_the_frame(reverse, n_layers):
     X = clips(3, n_bands=3)
     setting = {"n_layers": n_layers, "reverse_target": reverse, "n_epochs": 0}
+    setting["decoder_input"] = "teacher"
     forward = fitted(X, bidirectional_decoder=False, **setting).network_
     both = fitted(X, bidirectional_decoder=True, **setting).network_
     before = np.tri(6, k=-1, dtype=bool)
@@ -218,6 +222,52 @@ def test_reconstruction_is_in_the_order_of_time(seeds, reverse):
         error = np.sqrt(np.mean((out - ramp) ** 2))
         assert error == pytest.approx(s2sae.evaluate(X[:1])["loss"], abs=1e-6)
     assert np.median(rises) > 1.0  # of 1.8
+
+
+def glides(n, seed, n_bands=16, n_frames=24, length=12):
+    """Tones that glide up or down, fast or slowly: four classes, by turns.
+
+    Position, onset and level are random, and there is noise; neither the first nor the last frames
+    of a clip tell its class.
+    """
+    rng, classes = np.random.default_rng(seed), np.arange(n) % 4
+    bands, t, X = np.arange(n_bands), np.arange(n_frames), []
+    for excursion in np.array([-7, -2.5, 2.5, 7])[classes]:
+        centre, level = rng.uniform(4, 11), rng.uniform(0.8, 1.7)
+        onset = rng.integers(0, n_frames - length + 1)
+        band = centre + excursion * ((t - onset) / length - 0.5)
+        tone = level * np.exp(-0.5 * (bands - band[:, None]) ** 2)
+        tone[(t < onset) | (t >= onset + length)] = 0
+        X.append(np.clip(tone - 0.8 + rng.normal(0, 0.2, tone.shape), -1, 1).astype(np.float32))
+    return X, classes
+
+
+def test_the_code_holds_how_tones_glide_unless_the_decoder_can_copy(seeds):
+    setting = {"n_units": 32, "batch_size": 32, "learning_rate": 8e-3, "dropout": 0.0}
+    setting |= {"bidirectional_decoder": False}
+    scores = {"untrained": [], "previous": [], "none": []}
+    for seed in seeds:
+        X, classes = glides(600, seed)
+        for name, values in scores.items():
+            n_epochs, decoder_input = (0, "none") if name == "untrained" else (20, name)
+            options = {"n_epochs": n_epochs, "decoder_input": decoder_input, "random_state": seed}
+            codes = fitted(X, **setting | options).transform(X)
+            probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=500))
+            values.append(probe.fit(codes[:300], classes[:300]).score(codes[300:], classes[300:]))
+    scores = {name: np.median(values) for name, values in scores.items()}
+    assert scores["previous"] > 0.8 and scores["none"] > 0.8 and scores["untrained"] < 0.45, scores
+
+
+def test_options_of_audeep():
+    out = fitted([10 * x.clip(-0.1, 0.1) for x in clips()], tanh_output=True)
+    assert max(np.abs(x).max() for x in out.reconstruct(clips(3))) < 1
+    for cell, gates in {"GRU": slice(0, 8), "LSTM": slice(4, 8)}.items():
+        for name, values in fitted(
+            n_epochs=0, cell=cell, gate_bias=1.0
+        ).network_.named_parameters():
+            if "bias_ih" in name or "bias_hh" in name:
+                assert (values[gates] == float("bias_ih" in name)).all()
+                assert (values[8:] != 1).all()
 
 
 def test_dropout_follows_its_rates():
@@ -342,7 +392,7 @@ def test_a_file_of_another_estimator_is_refused(tmp_path):
     from thesislib.representations.dcgan import DCGAN
 
     X = np.zeros((2, 8, 8))
-    DCGAN(n_maps=1, n_epochs=0, device="cpu").fit(X).save(tmp_path / "x.safetensors")
+    DCGAN(n_maps=1, n_updates=0, device="cpu").fit(X).save(tmp_path / "x.safetensors")
     with pytest.raises(WeightsError, match=r"x\.safetensors: found no S2SAE .*found 'DCGAN'"):
         S2SAE.load(tmp_path / "x.safetensors")
 

@@ -230,8 +230,12 @@ def _resolve_path(value):
     """Make a path absolute: a notebook runs in its own folder, not in the user's."""
     if isinstance(value, dict):
         return {key: _resolve_path(element) for key, element in value.items()}
-    is_there = isinstance(value, str) and value and Path(value).exists()
-    return str(Path(value).resolve()) if is_there else value
+    if not isinstance(value, str) or not value:
+        return value
+    if Path(value).exists():
+        return str(Path(value).resolve())
+    # A module and its weights, as in the parameter ``hear``.
+    return ":".join(map(_resolve_path, value.split(":"))) if ":" in value else value
 
 
 def plan_runs(names, *, profile="demo", corpus=None, parameters=None):

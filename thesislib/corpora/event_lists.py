@@ -37,7 +37,7 @@ def index_recipes(recipes, *, label, folder):
         columns=["event_start_in_mixture_seconds", "event_length_seconds", "ebr"]
     )
     onset_s, length_s, ebr_db = (rows[column].astype(float) for column in rows)
-    sources = recipes.reindex(columns=["event_path", "bg_path"]).fillna("")
+    sources = recipes.reindex(columns=["event_path", "bg_path"]).astype(object).fillna("")
     index = {"file": f"{folder}/" + recipes["mixture_audio_filename"], "label": label}
     index |= {"event_present": recipes["event_present"].astype(bool)}
     index |= {"onset_s": onset_s, "offset_s": onset_s + length_s, "ebr_db": ebr_db}

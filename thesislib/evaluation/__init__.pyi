@@ -26,9 +26,6 @@ from .candidates import (
     join_seeds as join_seeds,
 )
 from .candidates import (
-    mean_folds as mean_folds,
-)
-from .candidates import (
     mean_score as mean_score,
 )
 from .classifiers import (
@@ -94,11 +91,14 @@ from .fusion import (
 from .fusion import (
     vote_clips as vote_clips,
 )
-from .metrics import (
-    accuracy as accuracy,
+from .learning_curve import (
+    draw_subsets as draw_subsets,
+)
+from .learning_curve import (
+    evaluate_curve as evaluate_curve,
 )
 from .metrics import (
-    bootstrap_interval as bootstrap_interval,
+    accuracy as accuracy,
 )
 from .metrics import (
     confusion as confusion,
@@ -150,6 +150,9 @@ from .significance import (
 )
 from .significance import (
     compare_folds as compare_folds,
+)
+from .significance import (
+    compare_systems as compare_systems,
 )
 from .significance import (
     ttest_from_printed as ttest_from_printed,

@@ -254,7 +254,7 @@ def describe_losses(losses):
 
 
 def describe_training(learnt, train, devel):
-    """Losses of an autoencoder, beside the error of the training part's mean frame.
+    """Losses of an autoencoder, beside the errors of reconstructions that learn next to nothing.
 
     Parameters
     ----------
@@ -265,15 +265,45 @@ def describe_training(learnt, train, devel):
     Returns
     -------
     dict
-        ``n_epochs``, ``rmse_train`` of the last one, the columns of :func:`describe_losses`,
-        and ``rmse_mean_frame``, on the development part.
+        ``n_epochs``, ``rmse_train`` of the last one, the columns of :func:`describe_losses` and
+        those of :func:`measure_baselines`, on the development part.
     """
     history = learnt.history(train)
-    known, unknown = (np.concatenate([learnt.items[i] for i in rows]) for rows in (train, devel))
-    error = float(np.sqrt(np.mean((unknown - known.mean(axis=0)) ** 2)))
+    known, unknown = ([learnt.items[i] for i in rows] for rows in (train, devel))
     return {
         "n_epochs": len(history),
         "rmse_train": round(history[-1]["loss"], 4) if history else None,
         **describe_losses(learnt.evaluate(train, devel)),
-        "rmse_mean_frame": round(error, 4),
+        **measure_baselines(known, unknown),
+    }
+
+
+def measure_baselines(train, clips):
+    """Errors of two reconstructions that learn next to nothing.
+
+    Parameters
+    ----------
+    train, clips : sequence of ndarray, shape (n_frames, n_bands)
+        Spectrograms to learn the mean frame from, and to reconstruct.
+
+    Returns
+    -------
+    dict
+        ``rmse_mean_frame``, with the mean frame of ``train`` in place of every frame;
+        ``rmse_copied_frame``, with the frame before (zeros for the first), which is what a decoder
+        with ``teacher`` sees. A code is worth something only below both.
+
+    Examples
+    --------
+    >>> measure_baselines([np.zeros((2, 1))], [np.array([[0.6], [0.8], [0.8], [0.8]])])
+    {'rmse_mean_frame': 0.755, 'rmse_copied_frame': 0.3162}
+    """
+    mean = np.concatenate(list(train)).mean(0)
+    errors = {
+        "rmse_mean_frame": [clip - mean for clip in clips],
+        "rmse_copied_frame": [np.diff(clip, axis=0, prepend=0.0) for clip in clips],
+    }
+    return {
+        name: round(float(np.sqrt(np.mean(np.concatenate(parts) ** 2))), 4)
+        for name, parts in errors.items()
     }

@@ -11,7 +11,7 @@ import numpy as np
 
 from thesislib.errors import ParameterError, check_option
 from thesislib.evaluation.fusion import fuse_decisions
-from thesislib.evaluation.metrics import score_folds, unweighted_average_recall
+from thesislib.evaluation.metrics import unweighted_average_recall
 from thesislib.evaluation.predictions import FoldResult, choose_nested
 
 #: Selections: inside each training part, on the development part, on the reported part.
@@ -309,23 +309,6 @@ def mean_score(by_seed, metric=unweighted_average_recall):
     metric : callable
     """
     return round(100 * float(np.mean([each.score(metric) for each in by_seed.values()])), 2)
-
-
-def mean_folds(by_seed, metric=unweighted_average_recall):
-    """Score of each fold, averaged over seeds.
-
-    Parameters
-    ----------
-    by_seed : dict of int to Predictions
-        With ``folds``.
-    metric : callable
-
-    Returns
-    -------
-    ndarray, shape (n_folds,)
-    """
-    scored = [score_folds(p.truth, p.predicted, p.folds, metric=metric) for p in by_seed.values()]
-    return np.mean([each["scores"] for each in scored], axis=0)
 
 
 def _describe(columns, show):

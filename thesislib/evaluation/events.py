@@ -37,7 +37,14 @@ def _check_sequence(probabilities):
     return probabilities
 
 
-def decide_onset(probabilities, *, hop_s, threshold, onset_threshold=0.5, n_back=220):
+def _smooth(probabilities, hop_s, median_s):
+    """Probabilities after a median filter, whose width is rounded to an odd number of frames."""
+    check_number("median_s", median_s, low=0)
+    width = 2 * round((median_s / hop_s - 1) / 2) + 1
+    return median_filter(probabilities, size=width, mode="constant") if width > 1 else probabilities
+
+
+def decide_onset(probabilities, *, hop_s, threshold, onset_threshold=0.5, n_back=220, smooth_s=0.0):
     """Onset of the one event of a clip, or None (thesis 8.2.1.3).
 
     An event is present if the peak exceeds ``threshold``; its onset is the first frame with a
@@ -58,6 +65,9 @@ def decide_onset(probabilities, *, hop_s, threshold, onset_threshold=0.5, n_back
         Frames searched before the peak. The thesis leaves the number open ("a certain number of
         frames"); 220 frames of 23 ms are 5.1 s, the longest event of Table 8.2. With fewer, an
         event whose peak comes late gets an onset in its middle.
+    smooth_s : float >= 0
+        Width of a median filter over the probabilities before anything else. The thesis has none:
+        a single frame above ``onset_threshold`` long before the event then is its onset.
 
     Returns
     -------
@@ -73,12 +83,15 @@ def decide_onset(probabilities, *, hop_s, threshold, onset_threshold=0.5, n_back
     1.5
     >>> decide_onset([0.1, 0.6, 0.4], hop_s=0.5, threshold=0.8) is None
     True
+    >>> decide_onset([0.6, 0, 0, 0.9, 0.9, 0.8], hop_s=1.0, threshold=0.7, smooth_s=3.0)
+    3.0
     """
     probabilities = _check_sequence(probabilities)
     check_number("hop_s", hop_s, low=0, open_low=True)
     check_number("threshold", threshold, low=0, high=1)
     check_number("onset_threshold", onset_threshold, low=0, high=1)
     check_number("n_back", n_back, low=0, integer=True)
+    probabilities = _smooth(probabilities, hop_s, smooth_s)
     if not len(probabilities):
         return None
     peak = int(probabilities.argmax())
@@ -164,18 +177,19 @@ def find_events(probabilities, *, hop_s, threshold=0.5, onset_threshold=0.5, med
     """
     probabilities = _check_sequence(probabilities)
     check_number("hop_s", hop_s, low=0, open_low=True)
-    check_number("median_s", median_s, low=0)
-    width = 2 * round((median_s / hop_s - 1) / 2) + 1
-    if width > 1:
-        probabilities = median_filter(probabilities, size=width, mode="constant")
     return list(
         stream_events(
-            [probabilities], hop_s=hop_s, threshold=threshold, onset_threshold=onset_threshold
+            [_smooth(probabilities, hop_s, median_s)],
+            hop_s=hop_s,
+            threshold=threshold,
+            onset_threshold=onset_threshold,
         )
     )
 
 
-def locate_events(clips, probabilities, *, hop_s, threshold, n_back=220, median_s=None):
+def locate_events(
+    clips, probabilities, *, hop_s, threshold, n_back=220, smooth_s=0.0, median_s=None
+):
     """Event table of several clips of one class.
 
     A threshold below 0.5 lowers that of the onset with it.
@@ -186,7 +200,7 @@ def locate_events(clips, probabilities, *, hop_s, threshold, n_back=220, median_
         ``file`` and ``label``, a row a clip.
     probabilities : sequence of array_like, shape (time,)
         One a clip.
-    hop_s, threshold, n_back
+    hop_s, threshold, n_back, smooth_s
         As in `decide_onset`, which finds at most one event a clip.
     median_s : float, optional
         Decide as the challenge's baseline does instead: `find_events` with this median filter
@@ -208,7 +222,7 @@ def locate_events(clips, probabilities, *, hop_s, threshold, n_back=220, median_
         if median_s is None:
             # Where the peak itself is below 0.5, no frame could be the onset but the peak.
             both = {"threshold": threshold, "onset_threshold": min(0.5, threshold)}
-            onset_s = decide_onset(sequence, hop_s=hop_s, n_back=n_back, **both)
+            onset_s = decide_onset(sequence, hop_s=hop_s, n_back=n_back, smooth_s=smooth_s, **both)
             onsets_s = [] if onset_s is None else [onset_s]
         else:
             same = {"threshold": threshold, "onset_threshold": threshold}

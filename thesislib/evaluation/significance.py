@@ -22,6 +22,7 @@ import pandas as pd
 from scipy import stats
 
 from thesislib.errors import ParameterError, check_number
+from thesislib.evaluation.metrics import score_folds
 
 MIN_FOLDS = 3
 #: Spread below this share of the scores is rounding.
@@ -127,6 +128,39 @@ def compare_all(scores, *, test_share):
             raise ParameterError(f"{a} and {b}: {error}") from error
         rows.append({"system_a": a, "system_b": b, **result})
     return pd.DataFrame(rows)
+
+
+def compare_systems(systems):
+    """Compare every pair of systems by their UAR on each fold, averaged over seeds.
+
+    Parameters
+    ----------
+    systems : dict of str to dict of int to Predictions
+        Name of each system to its predictions by seed, over the same folds.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As from :func:`compare_all`, with ``status``: ``run``, or why there is no test.
+
+    Examples
+    --------
+    >>> from thesislib.evaluation import Predictions
+    >>> truth, folds = np.array(["a", "b"] * 2), np.array(["1", "1", "2", "2"])
+    >>> one = Predictions(np.arange(4), truth, truth, np.eye(2)[[0, 1] * 2], ("a", "b"), folds)
+    >>> compare_systems({"one": {0: one}, "two": {0: one}})["status"].tolist()
+    ['not run: 2 folds, expected at least 3']
+    """
+    scores = {}
+    for name, by_seed in systems.items():
+        folds = [score_folds(p.truth, p.predicted, p.folds) for p in by_seed.values()]
+        scores[name] = np.mean([each["scores"] for each in folds], axis=0)
+    n_folds = min(len(each) for each in scores.values())
+    if n_folds < MIN_FOLDS:
+        pairs = pd.DataFrame(combinations(scores, 2), columns=["system_a", "system_b"])
+        reason = f"not run: {n_folds} folds, expected at least {MIN_FOLDS}"
+        return pairs.assign(independent_p=np.nan, status=reason)
+    return compare_all(scores, test_share=1 / n_folds).assign(status="run")
 
 
 def ttest_from_printed(mean_a, deviation_a, mean_b, deviation_b, *, n_folds=10, ddof=0):

@@ -328,6 +328,7 @@ def _check_bag(bag, width):
 
 def _trained(settings, reading, random_state, *, name):
     kind, options = getattr(representations, name), {"bands_first": name == "DCGAN"}
+    length = "n_updates" if name == "DCGAN" else "n_epochs"
     spectrum = _make_spectrum(
         settings,
         f_max_hz=settings.get("top_hz"),
@@ -336,11 +337,11 @@ def _trained(settings, reading, random_state, *, name):
         transpose=True,
     )
     if "model" not in settings:
-        learner = kind(**_select(settings, {"n_epochs"}), random_state=random_state)
+        learner = kind(**_select(settings, {length}), random_state=random_state)
         options["save_to"] = settings.get("save_model")
         return Recipe(_Spectra(), spectrum, learner=learner, **options)
-    if "n_epochs" in settings or "save_model" in settings:
-        raise ParameterError("model: found beside n_epochs or save_model, but it is trained")
+    if length in settings or "save_model" in settings:
+        raise ParameterError(f"model: found beside {length} or save_model, but it is trained")
     learner = kind.load(settings["model"])
     n_bands = getattr(learner, "n_features_in_", None) or learner.input_shape_[0]
     if spectrum.kind == "mel" and n_bands != spectrum.n_mels:
@@ -363,7 +364,7 @@ REPRESENTATIONS = {
     "band-statistics": (_band_statistics, _BANDS),
     "bag": (_bag, _BAG | _DEEP),
     "s2sae": (partial(_trained, name="S2SAE"), _TRAINED),
-    "dcgan": (partial(_trained, name="DCGAN"), _TRAINED),
+    "dcgan": (partial(_trained, name="DCGAN"), _TRAINED - {"n_epochs"} | {"n_updates"}),
 }
 #: Features that a bag can count.
 FRAMES = ("ComParE_2016-lld", "IS09-lld", "mfcc39", "deep-spectrum")

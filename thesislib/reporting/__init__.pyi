@@ -68,9 +68,6 @@ from .figures import (
     plot_layers as plot_layers,
 )
 from .figures import (
-    plot_pictures as plot_pictures,
-)
-from .figures import (
     plot_reconstructions as plot_reconstructions,
 )
 from .figures import (
@@ -140,16 +137,7 @@ from .tables import (
     ResultTable as ResultTable,
 )
 from .tables import (
-    describe_folds as describe_folds,
-)
-from .tables import (
-    describe_score as describe_score,
-)
-from .tables import (
     join_published as join_published,
-)
-from .tables import (
-    tell_apart as tell_apart,
 )
 from .tables import (
     write_table as write_table,

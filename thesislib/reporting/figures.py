@@ -113,33 +113,6 @@ def _draw_frames(axes, frames, *, hop_s, low=0.0, **options):
     )
 
 
-def plot_pictures(pictures, titles, *, duration_s, f_max_hz, frequency_label="frequency (kHz)"):
-    """Draw audio plots side by side, with time and frequency axes.
-
-    Parameters
-    ----------
-    pictures : sequence of ndarray, shape (height, width, 3), uint8
-    titles : sequence of str
-    duration_s : sequence of float
-        Length of each clip in seconds.
-    f_max_hz : sequence of float or None
-        Top frequency of a linear axis; None for no frequency ticks.
-    frequency_label : str
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-    """
-    figure, grid = _make_grid(len(pictures), 4, 3.1, 3.2)
-    for axes, image, title, length, top in zip(grid.flat, pictures, titles, duration_s, f_max_hz):
-        height = top / 1000 if top else 1
-        axes.imshow(image, extent=(0, length, 0, height), aspect="auto", interpolation="nearest")
-        axes.set(title=title, xlabel="time (s)", ylabel=frequency_label)
-        if top is None:
-            axes.set_yticks([])
-    return figure
-
-
 def title_plot(plot):
     """Title of an audio plot: its colour map and size."""
     return f"{plot.colour_map}, {plot.size_px} × {plot.size_px} px"

@@ -53,7 +53,7 @@ class Grid:
         theirs = [row for row in rows if row.get("source") == "thesis"]
         ours = [row for row in rows if row.get("source") != "thesis"]
         trained = {row.get("weights", "none") for row in ours} - {"random", "none"}
-        if trained:
+        if trained and not self.plain:
             self.layout["controls"] = {"weights": ["random"], **layout.get("controls", {})}
         self._spell(theirs, ours)
         self._arrange(self._pair(ours, theirs))

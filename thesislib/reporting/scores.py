@@ -252,7 +252,7 @@ class ScoreTable:
 
     def _describe_folds(self, parts, name):
         """Mean and standard deviation over folds (``ddof=0``), averaged over seeds."""
-        if not parts:
+        if not parts or len(set(parts[0].folds)) == 1:
             return {}
         metric = METRICS[self.metric]
         scores = [score_folds(p.truth, p.predicted, p.folds, metric=metric) for p in parts]
@@ -289,6 +289,42 @@ class ScoreTable:
                 row = self.rows[best]
                 row["selection"] = " ".join(filter(None, [row["selection"], mark]))
                 self._marked.append(self._of_row[best].assign(system=name, selection=mark))
+
+    def add_differences(self, pairs, *, family=""):
+        """Add to rows the paired difference of their system to another one of the table.
+
+        Parameters
+        ----------
+        pairs : dict of str to str
+            System of a row to the other one; both of one corpus and selection.
+        family : str
+            With a name, the p-values have Holm's correction over all pairs.
+
+        Returns
+        -------
+        pandas.DataFrame
+            As from :func:`~thesislib.evaluation.comparison.compare_pairs`. The rows get
+            ``difference_percent`` with its interval, ``p_value`` (corrected) and ``verdict``.
+        """
+        listed = [(family, *pair) for pair in pairs.items()]
+        compared = compare_pairs(self.predictions, listed, **self.options)
+        by_system = compared.set_index("system_a").to_dict("index")
+        for row, frame in zip(self.rows, self._of_row):
+            result = {} if frame is None else by_system.get(frame["system"].iloc[0], {})
+            for end in ("", "_low", "_high") if result else ():
+                value = 100 * result[end[1:] or "difference"]
+                row[f"difference{end}_percent"] = round(value, 2)
+            if result:
+                row |= {"p_value": round(result["p_holm"], 4), "verdict": result["verdict"]}
+        return compared
+
+    def join_rows(self, *by):
+        """Join rows with equal values in some columns, when all have been added."""
+        joined = {}
+        for row in self.rows:
+            joined.setdefault(tuple(row[key] for key in by), {}).update(row)
+        self.rows = list(joined.values())
+        return self
 
     def assign(self, **columns):
         """Set columns to one value in all rows; returns the table."""

@@ -3,11 +3,6 @@
 import pandas as pd
 
 from thesislib.errors import ParameterError
-from thesislib.evaluation.metrics import (
-    bootstrap_interval,
-    score_folds,
-    unweighted_average_recall,
-)
 from thesislib.reporting.escape import html
 from thesislib.reporting.layouts import render
 from thesislib.store import write_atomically
@@ -93,93 +88,6 @@ def _plain(value):
     if isinstance(value, str):
         return "".join(sign for sign in value.lower() if sign.isalnum())
     return f"{value:g}"
-
-
-def describe_score(
-    decisions, *, name="uar_test", groups=None, metric=unweighted_average_recall, seed=0, n=1000
-):
-    """Score of predictions in percent, with its 95 % bootstrap interval.
-
-    Parameters
-    ----------
-    decisions : Predictions
-    name : str
-        Beginning of the columns' names.
-    groups : array-like, optional
-        Group of every row of the corpus.
-    metric : callable
-    seed, n : int
-        Of the bootstrap, and its number of draws.
-
-    Returns
-    -------
-    dict
-        ``<name>_percent``, ``<name>_low_percent``, ``<name>_high_percent``.
-    """
-    low, high = bootstrap_interval(
-        decisions.truth,
-        decisions.predicted,
-        groups=None if groups is None else groups[decisions.rows],
-        metric=metric,
-        n_resamples=n,
-        seed=seed,
-    )
-    scores = {"": decisions.score(metric), "_low": low, "_high": high}
-    return {f"{name}{end}_percent": round(100 * value, 2) for end, value in scores.items()}
-
-
-def describe_folds(decisions, *, name="uar", metric=unweighted_average_recall, **interval):
-    """Score of the concatenated folds with its interval; mean and standard deviation over folds.
-
-    Parameters
-    ----------
-    decisions : Predictions
-        With ``folds``.
-    name : str
-    metric : callable
-    **interval
-        ``groups``, ``seed`` and ``n`` of :func:`describe_score`.
-
-    Returns
-    -------
-    dict
-        The columns of :func:`describe_score`, ``<name>_mean_percent`` and
-        ``<name>_std_percent`` (``ddof=0``, as in the thesis).
-    """
-    scores = score_folds(decisions.truth, decisions.predicted, decisions.folds, metric=metric)
-    return {
-        **describe_score(decisions, name=name, metric=metric, **interval),
-        f"{name}_mean_percent": round(100 * scores["mean"], 2),
-        f"{name}_std_percent": round(100 * scores["std"], 2),
-    }
-
-
-def tell_apart(ours, other, *, name="uar_test"):
-    """Compare two scores by their intervals; overlapping intervals are inconclusive.
-
-    Parameters
-    ----------
-    ours, other : dict or pandas.Series
-        With the interval's ends, as from :func:`describe_score`.
-    name : str
-        Beginning of the columns' names.
-
-    Returns
-    -------
-    {"better", "worse", "cannot be told"}
-        Of ours.
-
-    Examples
-    --------
-    >>> ours = {"uar_low_percent": 61.0, "uar_high_percent": 75.0}
-    >>> other = {"uar_low_percent": 50.0, "uar_high_percent": 64.0}
-    >>> tell_apart(ours, other, name="uar")
-    'cannot be told'
-    """
-    low, high = f"{name}_low_percent", f"{name}_high_percent"
-    if ours[low] > other[high]:
-        return "better"
-    return "worse" if ours[high] < other[low] else "cannot be told"
 
 
 class ResultTable:

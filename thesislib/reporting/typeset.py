@@ -105,14 +105,15 @@ def to_latex(grid, number, caption):
     n_stubs, n_all = len(grid.stubs), len(grid.stubs) + grid.n_columns
     body = [(kind, text, _align_lines(text, cells)) for kind, text, *cells in grid.body]
     gap = 4 if n_all > 13 else 6
-    size, limits = _fit(grid, *_measure(grid, body), gap)
+    size, limits, scale = _fit(grid, *_measure(grid, body), gap)
     heads = _wrap_header(grid, limits)
     for kind, _, cells in body:
         if kind == "row":
             cells[:] = [_wrap_parts(*cell) for cell in zip(cells, limits)]
     n_lines = sum(max([1, *map(len, cells)]) for _, _, cells in body) + 2 * len(heads)
     n_lines += 0.3 * len(body) + (len(caption) + len(" ".join(grid.notes))) / 60 + 4
-    is_long = n_lines * _LEADING[size] > _PAGE[1]
+    is_long = n_lines * _LEADING[size] * scale > _PAGE[1]
+    size = 3 if is_long and scale < 1 else size  # A longtable cannot be scaled.
     smaller = _SIZES[min(size + 1, 3)]
     tags = {
         "bold": r"\textbf{{{}}}",
@@ -221,7 +222,7 @@ def _fit(grid, widths, words, gap):
             own[max(wide, key=own.__getitem__)] -= 1
         if _count(grid, own) * points <= page:
             break
-    return size, own
+    return size, own, min(1, page / (_count(grid, own) * points))
 
 
 def _count(grid, limits):

@@ -50,11 +50,20 @@ class Autoencoder(nn.Module):
                 memory_width=width if self.attention else 0,
                 dropout_in=self.dropout_in,
                 dropout_out=rate,
+                tanh=settings.tanh_output,
             )
             for _ in range(2 if settings.bidirectional_decoder else 1)
         )
         # Axes of the code, in this order: one initial state for each.
         self.state_shape = (len(self.decoders), n_states, n_layers, n_units)
+        if settings.gate_bias is not None:
+            # Order of the gates in torch: reset, update, new; of an LSTM: input, forget, ….
+            gates = slice(n_units, 2 * n_units) if n_states == 2 else slice(2 * n_units)
+            stacks = [self.encoder, *(decoder.stack for decoder in self.decoders)]
+            with torch.no_grad():
+                for name, bias in (pair for s in stacks for pair in s.named_parameters()):
+                    if name.startswith("bias"):  # of two that are added
+                        bias[gates] = settings.gate_bias if name.startswith("bias_ih") else 0.0
 
     def encode(self, x, lengths):
         """Codes, shape (batch, code size), and the memory of attention (or None)."""
@@ -111,9 +120,10 @@ class Autoencoder(nn.Module):
 class Decoder(nn.Module):
     """A stack of recurrent layers in one direction, and its half of the projection."""
 
-    def __init__(self, stack, *, memory_width, dropout_in, dropout_out):
+    def __init__(self, stack, *, memory_width, dropout_in, dropout_out, tanh):
         super().__init__()
         self.stack, self.dropout_in, self.dropout_out = stack, dropout_in, dropout_out
+        self.tanh = tanh
         self.query = nn.Linear(stack.hidden_size, memory_width) if memory_width else None
         self.project = nn.Linear(stack.hidden_size + memory_width, stack.input_size)
 
@@ -143,7 +153,8 @@ class Decoder(nn.Module):
             scores = self.query(out) @ encoded.transpose(1, 2) / encoded.shape[2] ** 0.5
             scores = scores.masked_fill(~inside[:, None], -torch.inf)
             out = torch.cat([out, scores.softmax(-1) @ encoded], -1)  # (batch, time, units + width)
-        return self.project(out), state  # (batch, time, frequency)
+        out = self.project(out)  # (batch, time, frequency)
+        return out.tanh() if self.tanh else out, state
 
 
 def buckets(lengths, batch_size, generator):

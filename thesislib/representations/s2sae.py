@@ -20,7 +20,9 @@ What the thesis leaves open, the choice and the reason:
 - *Target*: the input reversed in time (``reverse_target``). Decoding then begins where encoding
   ended, so the first frames to decode are those that the encoder read last.
 - *Decoder input*: the previous frame of the target (``teacher``), the decoder's own estimate of
-  it (``previous``) or nothing (``none``); zeros at the first step.
+  it (``previous``) or nothing (``none``); zeros at the first step. The first is the thesis's and
+  auDeep's. The default is the last: with ``teacher`` the network can nearly copy the frame before,
+  and a linear probe of the code finds little (`docs/decisions.md`).
 - *Bidirectional decoder*: two independent stacks, one per direction, averaged after the
   projection. Sharing a layer would leak the target frame: its second layer would see, through
   the other direction, the frame that it has to predict. With ``teacher`` both stacks together
@@ -79,7 +81,13 @@ class S2SAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, SavedNetwork, Bas
     clip_value : float > 0 or None
         Gradients are clipped to this absolute value.
     decoder_input : {"teacher", "previous", "none"}
+        The thesis's experiments: ``teacher``.
     reverse_target : bool
+    tanh_output : bool
+        tanh after the projection, as in auDeep.
+    gate_bias : float, optional
+        First bias of the reset and update gates (LSTM: of the forget gate); auDeep: 1. By default
+        PyTorch's, small and random.
     attention : bool
         Scaled dot-product attention: the projection also gets a weighted mean of the
         encoder's outputs for each decoder output (outlook, 11.3). This path bypasses the code.
@@ -138,8 +146,10 @@ class S2SAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, SavedNetwork, Bas
     n_epochs: integer(0) = 50
     batch_size: integer(1) = 64
     clip_value: number(0, open_low=True) | None = 2.0
-    decoder_input: option(DECODER_INPUTS) = "teacher"
+    decoder_input: option(DECODER_INPUTS) = "none"
     reverse_target: BOOLEAN = True
+    tanh_output: BOOLEAN = False
+    gate_bias: number() | None = None
     attention: BOOLEAN = False
     encoder_noise: SHARE = 0.0
     patience: integer(1) | None = None

@@ -168,12 +168,11 @@ class SavedNetwork:
             modules or {name: self.network_},
             step,
             batches,
-            n_epochs=self.n_epochs,
             seed=seed,
             checkpoint=path,
             log=path and path.with_suffix(".csv"),
             progress=self.verbose,
-            **{"optimisers": {"adam": adam}} | options,
+            **{"optimisers": {"adam": adam}, "n_epochs": getattr(self, "n_epochs", None)} | options,
         )
         return self
 
