@@ -79,8 +79,9 @@ class Run:
         self.inputs = describe_inputs(name, self.parameters)
         self.corpora, self.weights, self.notes, self.outputs = {}, {}, {}, []
         self._scores = {}
-        self._warnings = []
-        warnings.showwarning = self._collect
+        # Collected for `finish`, in place of lines with paths; no reference keeps the run alive.
+        self._warnings = collected = []
+        warnings.showwarning = lambda message, *_, **__: collected.append(message)
         self._started = self._lap = time.perf_counter()
         self._durations = {}
         self._write("running")
@@ -255,10 +256,6 @@ class Run:
         note = self.label if note is None else note
         self.outputs += write_figure(figure, number, self.folder / "figures", note=note)
         return figure
-
-    def _collect(self, message, category, filename, lineno, file=None, line=None):
-        """Keep a warning for :meth:`finish`, in place of lines with paths in the middle."""
-        self._warnings.append(message)
 
     @property
     def remarks(self):
