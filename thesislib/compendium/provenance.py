@@ -32,7 +32,8 @@ from thesislib.reporting.published import load_published
 from thesislib.reporting.results import find_results, publish, stage, write_record
 from thesislib.reporting.scores import ScoreTable, compare_planned
 from thesislib.reporting.tables import ResultTable, join_published, table_stem, write_table
-from thesislib.store import hash_file, write_atomically
+from thesislib.representations.hear import hear_modules
+from thesislib.store import hash_file, hash_parameters, write_atomically
 
 
 class Run:
@@ -101,6 +102,25 @@ class Run:
     def add_weights(self, network, weights_id):
         """Record which weights a network had: a SHA-256, or ``random:<seed>``."""
         self.weights[network] = weights_id
+
+    def add_hear(self, modules):
+        """Open networks trained on sound, and record their weights.
+
+        Parameters
+        ----------
+        modules : dict of str to str
+            The notebook's parameter ``hear``, see
+            :func:`~thesislib.representations.hear.hear_modules`.
+
+        Returns
+        -------
+        dict of str to (HEAR, None)
+            Estimator and spectrum (none), by the name of a system.
+        """
+        opened = hear_modules(modules)
+        for name, estimator in opened.items():
+            self.add_weights(f"{name} (pre-trained)", hash_parameters(estimator.cache_parameters()))
+        return {f"{name}, trained on sound": (each, None) for name, each in opened.items()}
 
     def add_note(self, key, value):
         """Record a plain value: a count, a choice, a share of ties."""
