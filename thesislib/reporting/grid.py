@@ -322,7 +322,7 @@ class Grid:
         if any(cell.small and cell.small[0].startswith("[") for cell in cells):
             units = sorted({row["unit"] for row in ours if row.get("unit")})
             over = f", resampled over {' and '.join(f'{unit}s' for unit in units)}" if units else ""
-            notes.append(f"Brackets: 95 % bootstrap intervals{over}.")
+            notes.append(f"Brackets: 95 % intervals{over}.")
         if any(cell.best for cell in cells):
             notes.append("Bold: best.")
         if theirs:
