@@ -135,7 +135,9 @@ def evaluate_table(
             classes.round(3).rename(terminal).to_string(),
             "",
             "confusion matrix (rows: truth, columns: predicted)",
-            counts.rename(terminal, columns=terminal).rename_axis(None, columns=None).to_string(),
+            counts.rename(index=terminal, columns=terminal)
+            .rename_axis(index=None, columns=None)
+            .to_string(),
             *map(terminal, places),
         ]
     )
