@@ -30,7 +30,9 @@ NOTEBOOKS = sorted(path.stem for path in FOLDER.glob("[01]*.ipynb"))
 EXPERIMENTS = [name for name in NOTEBOOKS if not name.startswith("00_")]
 PROFILE_FILES = sorted((FOLDER / "parameters").glob("*/*.yaml"))
 PROMISED = pd.read_csv(Path(__file__).with_name("outputs.csv"))
-MOST_CELLS = 25
+#: Code cells of a notebook; its lines of code; those of a cell; nested statements; keys of a tuple.
+MOST_CELLS, MOST_LINES, MOST_OF_CELL, MOST_LEVELS, MOST_KEYS = 25, 250, 25, 2, 2
+BLOCKS = (ast.For, ast.While, ast.If, ast.With, ast.Try)
 
 
 def read_notebook(name):
@@ -41,11 +43,55 @@ def code_cells(notebook):
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
+def count_lines(cell):
+    """Lines of code of a cell, without imports: blank lines and comments do not count."""
+    lines = cell.source.split("\n")
+    imports = {
+        number
+        for node in ast.parse(cell.source).body
+        if isinstance(node, (ast.Import, ast.ImportFrom))
+        for number in range(node.lineno - 1, node.end_lineno)
+    }
+    return sum(
+        bool(line.strip()) and not line.strip().startswith("#") and number not in imports
+        for number, line in enumerate(lines)
+    )
+
+
+def measure_depth(node):
+    """Greatest number of nested loops, conditions and the like; ``elif`` is not nested."""
+    depths = [0]
+    for child in ast.iter_child_nodes(node):
+        is_elif = isinstance(node, ast.If) and child in node.orelse and isinstance(child, ast.If)
+        inner = isinstance(child, BLOCKS) and not is_elif
+        depths.append(measure_depth(child) + inner)
+    return max(depths)
+
+
+def find_lengthy(notebook):
+    """Limits of size that a notebook exceeds; the table of its parameters does not count."""
+    cells = [c for c in code_cells(notebook) if "parameters" not in c.metadata.get("tags", [])]
+    faults, lines = [], [count_lines(cell) for cell in cells]
+    if len(cells) + 1 > MOST_CELLS:
+        faults.append(f"{len(cells) + 1} code cells, more than {MOST_CELLS}")
+    if sum(lines) > MOST_LINES:
+        faults.append(f"{sum(lines)} lines of code, more than {MOST_LINES}")
+    for cell, n_lines in zip(cells, lines):
+        tree, start = ast.parse(cell.source), cell.source.split("\n")[0]
+        if n_lines > MOST_OF_CELL:
+            faults.append(f"{n_lines} lines in the cell {start!r}, more than {MOST_OF_CELL}")
+        if measure_depth(tree) > MOST_LEVELS:
+            faults.append(f"{measure_depth(tree)} levels in the cell {start!r}")
+        for node in ast.walk(tree):
+            keys = getattr(node, "slice", None)
+            if isinstance(keys, ast.Tuple) and len(keys.elts) > MOST_KEYS:
+                faults.append(f"{len(keys.elts)} keys in {ast.unparse(node)}")
+    return faults
+
+
 def find_faults(notebook):
     """What is wrong with the form of a notebook, a line each."""
-    faults = []
-    if len(notebook.cells) > MOST_CELLS:
-        faults.append(f"{len(notebook.cells)} cells, more than {MOST_CELLS}")
+    faults = find_lengthy(notebook)
     first = notebook.cells[0]
     if first.cell_type != "markdown" or not first.source.startswith("# "):
         faults.append("does not begin with a title")
@@ -120,15 +166,22 @@ def test_form(name):
 
 
 def test_faults_of_form_are_found():
-    cells = [new_code_cell("class A: ...") for _ in range(MOST_CELLS)]
+    cells = [new_code_cell("class A: ...") for _ in range(MOST_CELLS + 2)]
     cells[0] = new_code_cell("a = 1\nb = a + 1", metadata={"tags": ["parameters"]})
     cells[1] = new_code_cell("def f():\n    pass", outputs=[new_output("stream", text="x")])
     cells[2] = new_code_cell("a = 2", metadata={"tags": ["parameters"]})
     cells[3] = new_code_cell("if profile == 'demo':\n    a = 1")
+    cells[4] = new_code_cell(
+        "for a in b:\n    for c in a:\n        if c:\n            d[a, b, c] = 1"
+    )
+    cells[5] = new_code_cell("import a\n" + "a = 1\n" * (MOST_LINES + 1))
     notebook = new_notebook(cells=[*cells, new_markdown_cell("## End")])
     faults = find_faults(notebook)
     for expected in (
-        "26 cells, more than 25",
+        "26 code cells, more than 25",
+        f"{MOST_LINES + 1} lines in the cell 'import a', more than 25",
+        "3 levels in the cell 'for a in b:'",
+        "3 keys in d[a, b, c]",
         "does not begin with a title",
         "kernel is not python3",
         "2 cells tagged parameters",

@@ -32,7 +32,8 @@ from thesislib.reporting.published import load_published
 from thesislib.reporting.results import find_results, publish, stage, write_record
 from thesislib.reporting.scores import ScoreTable, compare_planned
 from thesislib.reporting.tables import ResultTable, join_published, table_stem, write_table
-from thesislib.store import hash_file, write_atomically
+from thesislib.representations.hear import hear_modules
+from thesislib.store import hash_file, hash_parameters, write_atomically
 
 
 class Run:
@@ -79,8 +80,9 @@ class Run:
         self.inputs = describe_inputs(name, self.parameters)
         self.corpora, self.weights, self.notes, self.outputs = {}, {}, {}, []
         self._scores = {}
-        self._warnings = []
-        warnings.showwarning = self._collect
+        # Collected for `finish`, in place of lines with paths; no reference keeps the run alive.
+        self._warnings = collected = []
+        warnings.showwarning = lambda message, *_, **__: collected.append(message)
         self._started = self._lap = time.perf_counter()
         self._durations = {}
         self._write("running")
@@ -100,6 +102,25 @@ class Run:
     def add_weights(self, network, weights_id):
         """Record which weights a network had: a SHA-256, or ``random:<seed>``."""
         self.weights[network] = weights_id
+
+    def add_hear(self, modules):
+        """Open networks trained on sound, and record their weights.
+
+        Parameters
+        ----------
+        modules : dict of str to str
+            The notebook's parameter ``hear``, see
+            :func:`~thesislib.representations.hear.hear_modules`.
+
+        Returns
+        -------
+        dict of str to (HEAR, None)
+            Estimator and spectrum (none), by the name of a system.
+        """
+        opened = hear_modules(modules)
+        for name, estimator in opened.items():
+            self.add_weights(f"{name} (pre-trained)", hash_parameters(estimator.cache_parameters()))
+        return {f"{name}, trained on sound": (each, None) for name, each in opened.items()}
 
     def add_note(self, key, value):
         """Record a plain value: a count, a choice, a share of ties."""
@@ -227,7 +248,7 @@ class Run:
         lines = [
             f"- {markdown(row['corpus'])}: {text}" if several else f"- {text}"
             for row in compared
-            for text in [describe_comparison(row)]
+            for text in [markdown(describe_comparison(row))]
         ]
         return "\n".join(lines) or "- no two of the systems to compare were run"
 
@@ -256,10 +277,6 @@ class Run:
         self.outputs += write_figure(figure, number, self.folder / "figures", note=note)
         return figure
 
-    def _collect(self, message, category, filename, lineno, file=None, line=None):
-        """Keep a warning for :meth:`finish`, in place of lines with paths in the middle."""
-        self._warnings.append(message)
-
     @property
     def remarks(self):
         """The run's warnings, each once; fits that had not converged are counted together."""
@@ -270,6 +287,9 @@ class Run:
 
     def finish(self):
         """Show the remarks, write the final ``run.json`` and replace the finished results."""
+        shown = [key for key in ("seed", "seeds") if key in self.parameters]
+        seeds = "".join(f"; {key} {self.parameters[key]}" for key in shown)
+        display(Markdown(f"*{markdown(self.label + seeds)}.*"))
         if self.remarks:
             remarks = "; ".join(markdown(text.rstrip(".")) for text in self.remarks)
             display(Markdown(f"Remarks: {remarks}."))

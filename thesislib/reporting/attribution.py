@@ -14,6 +14,7 @@ whether the output is correct or what a listener attends to.
 """
 
 import warnings
+from dataclasses import replace
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -28,6 +29,9 @@ from threadpoolctl import threadpool_limits
 from thesislib.errors import ParameterError, ThesisError, check_number
 from thesislib.evaluation.classifiers import build_svm, upsample
 from thesislib.reporting.figures import COLOUR_MAP, draw_audio, plot_audio, title_plot
+from thesislib.representations.deep_spectrum import DeepSpectrum
+from thesislib.representations.extraction import extract
+from thesislib.representations.networks import input_size
 from thesislib.spectra.plot import colour_table
 
 MISSING = (
@@ -347,3 +351,66 @@ def sum_cells(values, n_cells=_N_CELLS):
         starts = np.unique(np.arange(min(n, n_cells)) * n // min(n, n_cells))
         values = np.add.reduceat(values, starts, axis=axis)
     return values
+
+
+def explain_network(
+    corpus,
+    predictions,
+    trainings,
+    store,
+    *,
+    network,
+    layer,
+    plot,
+    reading,
+    system,
+    layers=None,
+    weights="random",
+    seed=0,
+    preprocessing="imagenet",
+    size_px=0,
+    svm=None,
+    upsampling=False,
+    n_jobs=1,
+    note="",
+):
+    """Choose a clip; show its prediction, and which cells of its audio plot speak for the class.
+
+    Parameters
+    ----------
+    corpus : Corpus
+    predictions : Predictions
+        Of a row of a table: a linear SVM on one layer of one network.
+    trainings : dict
+        Fold (None with partitions) to (corpus rows of the training part, complexity).
+    store : FeatureStore
+    network, layer : str
+    plot : AudioPlot
+    reading : Reading
+    system, note : str
+        As in :func:`~thesislib.reporting.explore.explore_decisions`.
+    layers : str or list of str, optional
+        All layers that were extracted in one pass; default: ``layer``.
+    weights, seed, preprocessing
+        Of :class:`~thesislib.representations.deep_spectrum.DeepSpectrum`.
+    size_px : int
+        Side of the network's input; 0: its own.
+    svm, upsampling
+        As in :func:`fit_svm`.
+    n_jobs : int
+    """
+    from thesislib.reporting.explore import explore_decisions
+
+    options = {"weights": weights, "preprocessing": preprocessing, "random_state": seed}
+    estimator = DeepSpectrum(network, layers or layer, **options).fit()
+    plot = replace(plot, size_px=size_px or input_size(network))
+    how = {"reading": reading, "n_jobs": n_jobs, "progress": False}
+    extracted = extract(corpus, estimator, plot, store, **how).columns(f"{network}_{layer}_")
+    fitted_on = {
+        fold: (extracted.find_chunks(rows), complexity)
+        for fold, (rows, complexity) in trainings.items()
+    }
+    estimator.set_params(layer=layer)
+    options = {"svm": svm, "upsampling": upsampling}
+    draw = SVMOnPlots(extracted, corpus.labels, estimator, plot, fitted_on, **options)
+    explore_decisions(corpus, predictions, draw, reading=reading, system=system, note=note)

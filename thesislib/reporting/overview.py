@@ -22,6 +22,7 @@ import pandas as pd
 
 from thesislib.errors import ParameterError, ThesisError
 from thesislib.places import project_root, results_folder
+from thesislib.reporting.escape import markdown
 from thesislib.reporting.notebooks import read_parameters, read_profile
 from thesislib.reporting.published import (
     list_published,
@@ -258,7 +259,9 @@ def write_readme_table(scores=None):
                 continue
             same = of_table[of_table["corpus"] == ours["corpus"]]
             n_classes = f"{ours['n_classes']:.0f}, " if pd.notna(ours["n_classes"]) else ""
-            corpus = f"{ours['corpus']} ({n_classes}{ours['n_clips']}, {ours['n_groups']})"
+            corpus = (
+                f"{markdown(ours['corpus'])} ({n_classes}{ours['n_clips']}, {ours['n_groups']})"
+            )
             cells = [*about, corpus, f"{ours['system']} {describe_score(ours)}"]
             cells += [_describe_best(same, role) for role in ("control", "baseline")]
             lines.append("| " + " | ".join([*cells, _describe_chance(ours)]) + " |")

@@ -40,6 +40,9 @@ from .hear import (
 from .properties import (
     Properties as Properties,
 )
+from .properties import (
+    extract_properties as extract_properties,
+)
 from .reading import (
     Reading as Reading,
 )

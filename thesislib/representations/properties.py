@@ -103,3 +103,19 @@ class Properties(TransformerMixin, BaseEstimator):
 
 def _to_db(power):
     return np.maximum(10 * np.log10(np.maximum(power, 1e-30)), SILENCE_DB)
+
+
+def extract_properties(corpus, store=None, *, n_jobs=1):
+    """Properties of every file of a corpus, at its own sampling rate and with all channels.
+
+    Returns
+    -------
+    ndarray, shape (n, 12)
+    """
+    from thesislib.representations.extraction import Reading, extract
+
+    reading = Reading(channel="all")
+    estimator = Properties()
+    return extract(
+        corpus, estimator, None, store, reading=reading, n_jobs=n_jobs, progress=False
+    ).matrix
