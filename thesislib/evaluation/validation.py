@@ -343,6 +343,8 @@ def fit_tasks(
     outputs = [None] * len(tasks)
     n_fits, n_stopped = Counter(), Counter()
     for group, fits in zip(groups, Parallel(n_jobs=n_jobs)(calls())):
+        # Equal tasks share the one fit of a classifier.
+        fits = fits if classifier is None else fits * len(group)
         for i, (values, has_stopped) in zip(group, fits):
             outputs[i] = classes[values.argmax(axis=1)], values
             n_fits[tasks[i].complexity] += 1
