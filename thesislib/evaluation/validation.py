@@ -415,8 +415,11 @@ class StoppedWarning(ConvergenceWarning):
     """Some fits had not converged; ``stopped`` as :func:`fit_tasks` counts."""
 
     def __init__(self, stopped):
-        super().__init__(describe_stopped(stopped))
+        super().__init__(stopped)
         self.stopped = stopped
+
+    def __str__(self):
+        return describe_stopped(self.stopped)
 
 
 def warn_stopped(stopped):
