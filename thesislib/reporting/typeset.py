@@ -30,7 +30,7 @@ def to_html(grid, number, caption):
         text = joint.join(_style(parts, tags, escape.html))
         return f'<{tag}{wide} style="{style}">{text}</{tag}>'
 
-    heads, lines = [], []
+    heads, lines, sides = [], [], grid.aligned
     for level in grid.header:
         stubs = grid.stubs if level is grid.header[-1] else [""] * len(grid.stubs)
         own = [cell("th", stub) for stub in stubs]
@@ -44,7 +44,7 @@ def to_html(grid, number, caption):
             own.append(cell("td", cells[0], grid.n_columns, joint=" "))
         else:
             own = [*(cell("td", stub) for stub in text)]
-            own += [cell("td", parts, 1, align) for parts, align in zip(cells[0], grid.aligned)]
+            own += [cell("td", parts, 1, align) for parts, align in zip(cells[0], sides)]
         line = ' style="border-top:1px solid"' if kind == "rule" else ""
         lines.append(f'<tr class="{kind}"{line}>{"".join(own)}</tr>')
     text = "\n".join(
