@@ -104,7 +104,7 @@ def tabulate_events(mixtures, onsets, *, groups=None, collar_s=0.5):
             "n_events": counts["n_reference"],
             "event_source": sources["event_source"].to_numpy(),
             "background_source": sources["background_source"].to_numpy(),
-            "group": own.map(groups or {}).fillna(own).astype(str).to_numpy(),
+            "group": [str((groups or {}).get(name, name)) for name in own],
         }
     )
 
