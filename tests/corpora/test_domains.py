@@ -1,5 +1,7 @@
 """Two corpora as one, and the synthetic corpus with domains, one of them with a shortcut."""
 
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 
@@ -63,6 +65,9 @@ def test_joined_corpora_keep_common_labels_and_tell_groups_apart(tmp_path):
     assert joined.domains.tolist() == ["a", "a", "b", "b", "b"]
     assert sorted(set(joined.groups)) == ["a: 1", "b: 1"]
     assert not {"partition", "fold"} & set(joined.index)
+    assert joined.kind == "stand-in"
+    drawn = replace(second, kind="synthetic")
+    assert join_corpora({"a": first, "b": drawn}).kind == "synthetic"
 
 
 def test_corpora_without_two_common_labels_are_named(tmp_path):

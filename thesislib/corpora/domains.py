@@ -57,6 +57,7 @@ def join_corpora(corpora):
         pd.concat(parts, ignore_index=True),
         root,
         name=" and ".join(dict.fromkeys(corpus.name for corpus in corpora.values())),
+        kind="synthetic" if "synthetic" in {c.kind for c in corpora.values()} else "stand-in",
         licence="; ".join(dict.fromkeys(corpus.licence for corpus in corpora.values())),
         remarks=tuple(remark for corpus in corpora.values() for remark in corpus.remarks),
     )
