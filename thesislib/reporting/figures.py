@@ -1,5 +1,7 @@
 """Figures of the results, with labelled axes, legible in greyscale, reproducible byte by byte."""
 
+import logging
+
 import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
@@ -7,14 +9,16 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
+from thesislib.reporting.escape import terminal
+from thesislib.reporting.fonts import FAMILY, wrap
+from thesislib.reporting.matrices import COLOUR_MAP, COLUMN_IN, PAGE_IN
+from thesislib.reporting.matrices import plot_confusion as plot_confusion
 from thesislib.reporting.tables import table_stem
 from thesislib.spectra.plot import colour_table
 from thesislib.store import write_atomically
 
-#: Sequential, and monotone in lightness.
-COLOUR_MAP = "cividis"
-#: Width of a page's text in inches.
-PAGE_IN = 7.2
+#: Height of the tallest figure in inches, without its small print.
+TALLEST_IN = 8.8
 #: Distinguishable without colour.
 LINES = ("-", "--", ":", "-.")
 #: Losses of an autoencoder's history, by column.
@@ -32,6 +36,8 @@ _LEAST_DISTANCE = 0.05
 
 def use_style():
     """Set the style of all figures; fonts are embedded."""
+    # A font without a regular weight is no reason for a message.
+    logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
     sns.set_theme(context="paper", style="ticks", palette="colorblind", font_scale=0.95)
     plt.rcParams.update(
         {
@@ -39,46 +45,14 @@ def use_style():
             "savefig.dpi": 150,
             "pdf.fonttype": 42,
             "svg.hashsalt": "thesislib",
-            "figure.constrained_layout.use": True,
+            # Constrained layout, with fonts that have the characters of all texts.
+            "figure.hooks": ["thesislib.reporting.fonts:lay_out"],
+            "font.family": FAMILY,
             "image.cmap": COLOUR_MAP,
             # Names of classes and clips are text: a dollar sign begins no formula.
             "text.parse_math": False,
         }
     )
-
-
-def plot_confusion(matrices):
-    """Draw confusion matrices side by side: counts, shaded by the share of the true class.
-
-    Parameters
-    ----------
-    matrices : dict of str to pandas.DataFrame
-        Title to matrix, from :func:`thesislib.evaluation.metrics.confusion`.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-    """
-    size = 2.8 + 0.5 * len(next(iter(matrices.values())))
-    figure, grid = plt.subplots(
-        1, len(matrices), figsize=((size + 0.9) * len(matrices), size), squeeze=False
-    )
-    for axes, (title, counts) in zip(grid.flat, matrices.items()):
-        sns.heatmap(
-            100 * counts.div(counts.sum(axis=1).clip(lower=1), axis=0),
-            annot=counts.to_numpy(),
-            fmt="d",
-            vmin=0,
-            vmax=100,
-            cmap=COLOUR_MAP,
-            square=True,
-            linewidths=0.5,
-            cbar_kws={"label": "share of the true class (%)"},
-            ax=axes,
-        )
-        axes.set(xlabel="predicted class", ylabel="true class", title=title)
-        axes.tick_params(axis="y", rotation=0)
-    return figure
 
 
 def _make_grid(n, n_columns, width, height, *, extra=0.0, **options):
@@ -494,7 +468,13 @@ def write_figure(figure, number, folder, *, note=""):
         The files. The figure is closed, but can still be displayed.
     """
     if note:
-        figure.supxlabel(note, fontsize=8, color="0.3", wrap=True)
+        figure.draw_without_rendering()
+        box, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
+        # Below everything, in the width of the figure.
+        figure.text(
+            0.5, box.y0 / height - 0.1 / height, wrap(terminal(note), 72 * width - 8),
+            ha="center", va="top", fontsize=8, color="0.3",
+        )  # fmt: skip
     written = []
     for suffix, metadata in ((".png", {"Software": None}), (".pdf", {"CreationDate": None})):
         stem = table_stem(number)
