@@ -11,6 +11,7 @@ own notebook is checked too. torch is imported only for a network whose layers a
 
 import math
 import os
+import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -234,6 +235,8 @@ def list_uses(root):
     list of str
         A line for the notebooks that it serves, and one for each thing that is lacking.
     """
+    from thesislib.corpora.records import RECORDS
+
     uses = {"": []}
     for name, need in read_needs().items():
         values, lack = read_parameters(name), ""
@@ -241,10 +244,15 @@ def list_uses(root):
             for corpus in _read_corpora(need["corpus"], root, values).values():
                 _check_uses(corpus, need, values)
         except ThesisError as error:
-            lack = str(error)
+            lack = re.sub(r"^.*?: ", "", str(error))
+            remedy = f"thesis corpus index {root} --overwrite --group REGEX"
+            if need["corpus"] == "rare_events":
+                remedy = RECORDS["rare_events"].how_to_get
+            lack += f" ({remedy})"
         uses.setdefault(lack, []).append(name)
     served = ", ".join(uses.pop("")) or "no notebook"
-    return [f"serves: {served}"] + [f"{', '.join(uses[lack])}: {lack}" for lack in uses]
+    lines = [f"serves: {served} (thesis run NAME --corpus {root})"]
+    return lines + [f"does not serve {', '.join(names)}: {lack}" for lack, names in uses.items()]
 
 
 def _check_lengths(corpus, chunks_s):
