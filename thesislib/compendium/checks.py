@@ -11,6 +11,7 @@ own notebook is checked too. torch is imported only for a network whose layers a
 
 import math
 import os
+import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -27,10 +28,12 @@ from thesislib.errors import (
     check_option,
 )
 from thesislib.places import notebooks_folder, store_folder
-from thesislib.reporting.notebooks import PROFILES
+from thesislib.reporting.notebooks import PROFILES, read_parameters
 from thesislib.reporting.results import find_results, read_record
 from thesislib.store import find_stub
 
+#: Needs of a corpus that is not one of the thesis's; ``own`` is split.
+ANY = ("any", "own")
 #: Free bytes that results need, and the store.
 FREE_BYTES = 200 * 2**20
 
@@ -178,9 +181,8 @@ def _check_corpus(name, values, problems):
 
 
 def _open_corpus(root, need, values):
-    from thesislib.corpora import NEEDS, load_any, read_corpora
+    from thesislib.corpora import NEEDS
     from thesislib.corpora.records import RECORDS
-    from thesislib.corpora.splits import adapt
 
     name = need.get("corpus")
     if not Path(root).is_dir():
@@ -188,27 +190,73 @@ def _open_corpus(root, need, values):
         raise CorpusError(f"corpus: found no folder {root}, expected one. {how}".rstrip(". "))
     if name is None:  # a notebook of the user's own, which may read its corpus in any way
         return
-    if name == "any":
-        corpora = {"": load_any(root)}
-    else:
-        corpora = read_corpora(name, root, labels=values.get("labels"))
-    for corpus in corpora.values():
+    for corpus in _read_corpora(name, root, values).values():
         if stubs := find_stubs(corpus.paths):
             raise CorpusError(f"{corpus.name}: {'; '.join(stubs)}")
         corpus.check()
-        if values.get("last_chunk") == "drop":
-            _check_lengths(corpus, {key: values[key] for key in need.get("chunks", ())})
-        if name == "rare_events":
-            from thesislib.corpora import event_partitions
+        _check_uses(corpus, need, values)
 
-            sources = event_partitions.rename_classes(corpus, values["class_names"])
-            share = {"validation_share": values["validation_share"], "seed": values["seed"]}
-            event_partitions.split_partitions(sources, **share)
-        # Last, since scikit-learn takes a second to import.
-        needs = values.get("n_folds") or NEEDS.get(name)
-        corpus = adapt(corpus, needs, seed=values["seed"])
-        if key := need.get("words"):
-            _check_codebooks(corpus, key, values)
+
+def _read_corpora(name, root, values):
+    from thesislib.corpora import load_any, read_corpora
+
+    if name in ANY:
+        return {"": load_any(root)}
+    return read_corpora(name, root, labels=values.get("labels"))
+
+
+def _check_uses(corpus, need, values):
+    """The classes, splits and lengths of a corpus whose files are in order."""
+    from thesislib.corpora import NEEDS
+    from thesislib.corpora.splits import adapt, choose_split
+
+    name = need["corpus"]
+    if values.get("last_chunk") == "drop":
+        _check_lengths(corpus, {key: values[key] for key in need.get("chunks", ())})
+    if name == "rare_events":
+        from thesislib.corpora import event_partitions
+
+        sources = event_partitions.rename_classes(corpus, values["class_names"])
+        share = {"validation_share": values["validation_share"], "seed": values["seed"]}
+        event_partitions.split_partitions(sources, **share)
+    # Last, since scikit-learn takes a second to import.
+    needs = values.get("n_folds") or NEEDS.get(name)
+    needs = choose_split(corpus) or needs if name == "own" else needs
+    corpus = adapt(corpus, needs, seed=values["seed"])
+    if key := need.get("words"):
+        _check_codebooks(corpus, key, values)
+
+
+def list_uses(root):
+    """List the notebooks that a corpus without problems serves, and what the others lack.
+
+    Parameters
+    ----------
+    root : str or Path
+
+    Returns
+    -------
+    list of str
+        A line for the notebooks that it serves, and one for each thing that is lacking.
+    """
+    from thesislib.corpora.records import RECORDS
+
+    uses = {"": []}
+    for name, need in read_needs().items():
+        values, lack = read_parameters(name), ""
+        try:
+            for corpus in _read_corpora(need["corpus"], root, values).values():
+                _check_uses(corpus, need, values)
+        except ThesisError as error:
+            lack = re.sub(r"^.*?: ", "", str(error))
+            remedy = f"thesis corpus index {root} --overwrite --group REGEX"
+            if need["corpus"] == "rare_events":
+                remedy = RECORDS["rare_events"].how_to_get
+            lack += f" ({remedy})"
+        uses.setdefault(lack, []).append(name)
+    served = ", ".join(uses.pop("")) or "no notebook"
+    lines = [f"serves: {served} (thesis run NAME --corpus {root})"]
+    return lines + [f"does not serve {', '.join(names)}: {lack}" for lack, names in uses.items()]
 
 
 def _check_lengths(corpus, chunks_s):
@@ -281,7 +329,7 @@ def _measure_corpus(module, values, records):
         rows = [corpus["rows"] for corpus in same[0].values()] if same else []
         folds = getattr(RECIPES.get(module), "n_folds", 0)
         return {"clips": sum(rows), "corpora": len(rows) or 1, "folds": folds}
-    if module == "any":
+    if module in ANY:
         return {"clips": len(load_any(values["corpus"])), "corpora": 1, "folds": 0}
     corpora = list(read_corpora(module, values["corpus"], labels=values.get("labels")).values())
     folds = values.get("n_folds") or NEEDS[module]

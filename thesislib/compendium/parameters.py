@@ -89,7 +89,7 @@ def check_parameters(name, values):
                 hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(declared)}"
                 raise ParameterError(f"unknown parameter {key!r}; {hint}")
             _check_type(key, value, declared[key])
-            _check_limits(key, value, limits.get(key, {}))
+            _check_limits(key, value, limits.get(f"{name}.{key}", limits.get(key, {})))
         except ParameterError as error:
             problems.append(f"{name}: {error}")
     resolved = {**declared, **values}

@@ -38,6 +38,7 @@ from thesislib.reporting.results import (
 )
 from thesislib.reporting.scores import ScoreTable, compare_planned
 from thesislib.reporting.tables import ResultTable, join_published, table_stem, write_table
+from thesislib.reporting.values import AS_PUBLISHED, OPTIMISTIC
 from thesislib.representations.hear import hear_modules
 from thesislib.store import hash_file, hash_parameters, write_atomically
 
@@ -270,6 +271,9 @@ class Run:
     def figure(self, number, figure, *, note=None):
         """Write a figure of the thesis, with the corpus and weights in small print."""
         note = self.label if note is None else note
+        if any(corpus["kind"] == "stand-in" for corpus in self.corpora.values()):
+            for axes in figure.axes:
+                axes.title.set_text(axes.title.get_text().replace(AS_PUBLISHED, OPTIMISTIC))
         self.outputs += write_figure(figure, number, self.folder / "figures", note=note)
         return figure
 

@@ -12,6 +12,7 @@ __all__ = [
     "load_any",
     "load_corpus",
     "open_corpus",
+    "open_own",
     "open_tasks",
     "read_corpora",
 ]
@@ -129,6 +130,33 @@ def open_corpus(name, root="", *, task=None, labels=None, n_folds=None, by="grou
     if has_tasks:
         check_option("task", task, corpora)
     return adapt(corpora[task or ""], n_folds or NEEDS[name], by=by, seed=seed).check()
+
+
+def open_own(root="", *, n_folds=5, seed=0):
+    """Open any folder with the split that it brings (``20_own_recordings``).
+
+    Parameters
+    ----------
+    root : str or Path
+        As of :func:`load_any`; empty for three classes of a synthetic corpus.
+    n_folds : int
+        Folds that are drawn by group for a corpus with neither partitions nor folds.
+    seed : int
+
+    Returns
+    -------
+    Corpus
+        Checked; :func:`thesislib.corpora.splits.choose_split` names its partitions.
+    """
+    from thesislib.corpora.splits import adapt, choose_split
+
+    if root:
+        corpus = load_any(root)
+    else:
+        corpus = open_corpus("acoustic_scenes", seed=seed)
+        scenes = ["beach", "bus", "home"]
+        corpus = corpus.select(corpus.index["label"].isin(scenes))
+    return adapt(corpus, choose_split(corpus) or n_folds, seed=seed).check()
 
 
 def open_tasks(name, root="", *, seed=0, **size):

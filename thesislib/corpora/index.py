@@ -201,10 +201,19 @@ class Corpus:
         return pd.crosstab(by, labels, margins=True, margins_name="sum")
 
     @cached_property
+    def _headers(self):
+        with ThreadPoolExecutor(8) as pool:
+            return list(pool.map(probe_audio, self.paths))
+
+    @property
+    def lowest_sr(self):
+        """Lowest sampling rate of the files in Hz."""
+        return min(info.sr for info in self._headers)
+
+    @cached_property
     def lengths_s(self):
         """Seconds of each row: of its segment, or of its whole file."""
-        with ThreadPoolExecutor(8) as pool:
-            whole = [info.duration_s for info in pool.map(probe_audio, self.paths)]
+        whole = [info.duration_s for info in self._headers]
         missing = np.full(len(self), np.nan)
         start, end = (self.index[c] if c in self.index else missing for c in ("start_s", "end_s"))
         return np.where(np.isnan(end), whole, end) - np.nan_to_num(start)

@@ -89,6 +89,35 @@ def adapt(corpus, needs, *, by="group", seed=0):
     return corpus
 
 
+def choose_split(corpus):
+    """Partitions that a corpus brings for training, a choice and a score.
+
+    Parameters
+    ----------
+    corpus : Corpus
+
+    Returns
+    -------
+    tuple of str
+        For :func:`adapt`: ``train``, ``devel`` and the scored partition, or ``train`` and the
+        scored one. Empty without both; then clips are for a cross-validation.
+
+    Examples
+    --------
+    >>> from thesislib.corpora.index import Corpus
+    >>> index = pd.DataFrame({"file": list("abcd"), "label": ["x", "y"] * 2,
+    ...                       "partition": ["Training", "Training", "Test", "Test"]})
+    >>> choose_split(Corpus(index, ".", name="example"))
+    ('train', 'test')
+    """
+    names = _spell(corpus).partitions
+    scored = [name for name in ("test", "evaluation", "devel") if name in names][:1]
+    if not scored or "train" not in names:
+        return ()
+    devel = ["devel"] if "devel" in names and scored != ["devel"] else []
+    return ("train", *devel, *scored)
+
+
 class _Units(NamedTuple):
     """What a split keeps together: the unit of each row, the rows, and names for messages."""
 

@@ -166,3 +166,6 @@ from .validation import (
 from .validation import (
     evaluate_partitions as evaluate_partitions,
 )
+from .validation import (
+    evaluate_split as evaluate_split,
+)

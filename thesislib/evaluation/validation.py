@@ -16,6 +16,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import StratifiedGroupKFold
 from threadpoolctl import threadpool_limits
 
+from thesislib.corpora.splits import choose_split
 from thesislib.errors import CorpusError, ParameterError, check_number, check_option
 from thesislib.evaluation.classifiers import MAX_ITERATIONS, build_svm, decision_values, upsample
 from thesislib.evaluation.fusion import vote_chunks
@@ -121,6 +122,47 @@ def evaluate_partitions(
     n = len(complexities)
     devel, test = (dict(zip(complexities, part)) for part in (predictions[:n], predictions[n:]))
     return PartitionResult(devel, test, stopped)
+
+
+def evaluate_split(features, corpus, *, n_inner=3, seed=0, **options):
+    """Evaluate with the split that a corpus brings.
+
+    Parameters
+    ----------
+    features
+        As in :func:`evaluate_partitions`.
+    corpus : Corpus
+        As from :func:`~thesislib.corpora.open_own`.
+    n_inner, seed
+        As in :func:`evaluate_folds`.
+    **options
+        Common to :func:`evaluate_partitions` and :func:`evaluate_folds`.
+
+    Returns
+    -------
+    PartitionResult or FoldResult
+        The former with a development part; without one, the choice is nested: of each fold, or of
+        the only scored partition.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from thesislib.corpora.index import Corpus
+    >>> index = pd.DataFrame({"file": list("abcdefghijkl"), "label": ["x", "y"] * 6})
+    >>> index["partition"] = ["train"] * 8 + ["test"] * 4
+    >>> X = np.array([[0.0], [1.0]] * 6)
+    >>> result = evaluate_split(X, Corpus(index, ".", name="letters"), complexities=[1.0])
+    >>> result.nested.score()
+    1.0
+    """
+    names = choose_split(corpus)
+    rows = [corpus.rows(name) for name in names]
+    if len(names) == 3:
+        parts = dict(zip(("train", "devel", "test"), rows))
+        return evaluate_partitions(features, corpus.labels, **parts, **options)
+    folds = {names[-1]: tuple(rows)} if names else corpus.folds()
+    options |= {"groups": corpus.groups, "n_inner": n_inner, "seed": seed}
+    return evaluate_folds(features, corpus.labels, folds, **options)
 
 
 def evaluate_folds(

@@ -3,6 +3,7 @@
 
 def check(folder, *, shortcuts=False):
     """``thesis corpus check``: list what a corpus holds and what is wrong with it."""
+    from thesislib.compendium.checks import list_uses
     from thesislib.corpora import load_any
     from thesislib.reporting.escape import terminal
 
@@ -21,7 +22,7 @@ def check(folder, *, shortcuts=False):
     print("\n".join(map(terminal, lines)))
     if report.problems:
         return 2
-    print("no problems found")
+    print("no problems found", *map(terminal, list_uses(folder)), sep="\n")
     return 0
 
 

@@ -11,7 +11,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodF
 
 from thesislib.reporting.escape import terminal
 from thesislib.reporting.fonts import FAMILY, wrap
-from thesislib.reporting.matrices import COLOUR_MAP, COLUMN_IN, PAGE_IN
+from thesislib.reporting.matrices import COLOUR_MAP, PAGE_IN
 from thesislib.reporting.matrices import plot_confusion as plot_confusion
 from thesislib.reporting.tables import table_stem
 from thesislib.spectra.plot import colour_table

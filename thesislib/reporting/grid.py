@@ -5,7 +5,18 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 
-from thesislib.reporting.values import compose, show, show_interval, spell_plainly
+from thesislib.reporting.values import (
+    AS_PUBLISHED,
+    OPTIMISTIC,
+    compose,
+    show,
+    show_interval,
+    spell_plainly,
+)
+
+#: Names of the selection on the reported part.
+PUBLISHED = {AS_PUBLISHED, OPTIMISTIC}
+MARKS = "|".join(map(re.escape, PUBLISHED))
 
 
 @dataclass
@@ -108,13 +119,13 @@ class Grid:
         for row in theirs:
             group, key, column = (self._get(row, self.layout[part]) for part in parts)
             if self.layout.get("prefer_group") and not any(group):
-                group = next((p[1] for p in lines if self.layout["prefer_group"] in p[1]), group)
+                group = next((p[1] for p in lines if PUBLISHED & {*p[1]}), group)
             section = 1 if self.layout.get("thesis") == "apart" else 0
             printed[(section, group, key), column].append(row)
-        prefer = self.layout.get("prefer", "as published")
+        prefer = {self.layout["prefer"]} if "prefer" in self.layout else PUBLISHED
         for (place, column), rows in printed.items():
             usual = next(iter(lines[place]), ("",) * len(self.lines))
-            line = next((own for own in lines[place] if prefer in own), usual)
+            line = next((own for own in lines[place] if prefer & {*own}), usual)
             lines[place].setdefault(line)
             _match(blocks[place, column][line], rows, self.layout["match"])
         return blocks
@@ -167,8 +178,7 @@ class Grid:
             if str(ours.get("status", "")).startswith("not run") and not cell.ours:
                 cell.ours = "not run"
             if self.layout.get("mark") and ours.get("selection") and spec.get("marked", True):
-                words = str(ours["selection"]).replace(" as published", ", as published")
-                cell.small += tuple(words.split(", "))
+                cell.small += tuple(re.split(rf" (?={MARKS})", str(ours["selection"])))
             if theirs and not printed and not cell.ours:
                 cell.thesis = ("–",)
         return cell
@@ -187,7 +197,7 @@ class Grid:
                 ):
                     own = (column[-1],) if by else column
                     own = self._get(row, by) if by and len(self.layout["cells"]) == 1 else own
-                    key = ("as published" in line, own, self._get(row, by))
+                    key = (bool(PUBLISHED & {*line}), own, self._get(row, by))
                     groups[key].append((cell, max if spec["best"] == "max" else min))
         for members in groups.values():
             extreme = members[0][1](cell.value for cell, _ in members)

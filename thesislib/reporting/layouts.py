@@ -30,7 +30,7 @@ from thesislib.places import published_folder
 from thesislib.reporting.grid import Grid
 from thesislib.reporting.published import load_list
 from thesislib.reporting.typeset import to_html, to_latex, to_markdown
-from thesislib.reporting.values import show
+from thesislib.reporting.values import name_selections, show
 
 
 @cache
@@ -78,6 +78,7 @@ def render(table, number, form, *, caption=""):
     Bold: best.
     <BLANKLINE>
     """
+    table = name_selections(table)
     grid = Grid(table, read_layout(number) or _list_columns(table))
     if not caption:
         titles = load_list("outputs").set_index("output")["title"]

@@ -18,8 +18,8 @@ from thesislib.evaluation.event_scores import AVERAGE, describe_rates, split_eve
 from thesislib.evaluation.fusion import vote_chunks
 from thesislib.evaluation.metrics import METRICS, score_folds
 from thesislib.reporting.published import load_list
+from thesislib.reporting.values import AS_PUBLISHED
 
-AS_PUBLISHED = "as published"
 #: Ending of the names of systems with random weights.
 CONTROL = ", random weights"
 #: Selections, as marked in tables whose rows are all settings of a system.

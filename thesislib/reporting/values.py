@@ -2,6 +2,10 @@
 
 import pandas as pd
 
+#: Selection on the reported part, in predictions and tidy tables.
+AS_PUBLISHED = "as published"
+#: Its name in the tables of a corpus on which nothing was published.
+OPTIMISTIC = "selected on the test part (optimistic)"
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -23,6 +27,34 @@ def show(value, form=None):
     else:
         shown = f"{value:.{digits}f}"
     return shown.replace("-", "−")
+
+
+def name_selections(table):
+    """Name the selection on the reported part where nothing was published, and put it last.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Tidy, with ``corpus_kind``: rows of stand-ins are renamed.
+
+    Returns
+    -------
+    pandas.DataFrame
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> table = pd.DataFrame({"selection": ["as published", "nested"], "corpus_kind": "stand-in"})
+    >>> name_selections(table)["selection"].tolist()
+    ['nested', 'selected on the test part (optimistic)']
+    """
+    if not {"selection", "corpus_kind"} <= set(table):
+        return table
+    own = table["corpus_kind"].map(show).str.contains("stand-in")
+    renamed = table["selection"].map(show).str.replace(AS_PUBLISHED, OPTIMISTIC)
+    last = own & (renamed == OPTIMISTIC)
+    table = table.assign(selection=table["selection"].where(~own, renamed))
+    return pd.concat([table[~last], table[last]])
 
 
 def spell_plainly(value):
