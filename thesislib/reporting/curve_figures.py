@@ -4,9 +4,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from thesislib.reporting.figures import LINES
+from thesislib.reporting.matrices import COLUMN_IN
 
-#: Width of a column of text in inches.
-COLUMN_IN = 3.5
 _MARKERS = "osD^vP"
 #: Least distance of two labels, as a share of the axis.
 _LABEL_DISTANCE = 0.06
