@@ -3,9 +3,8 @@
 import matplotlib.pyplot as plt
 
 from thesislib.reporting.figures import LINES
+from thesislib.reporting.matrices import COLUMN_IN
 
-#: Width of a column of text in inches.
-COLUMN_IN = 3.5
 _MARKERS = "osD^vP"
 
 

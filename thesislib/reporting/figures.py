@@ -55,11 +55,11 @@ def use_style():
     )
 
 
-def _make_grid(n, n_columns, width, height, *, extra=0.0, **options):
+def _make_grid(n, n_columns, width, height, **options):
     """Make a figure with ``n`` panels in rows; panels without contents are invisible."""
     n_columns = min(n_columns, n)
     n_rows = -(-n // n_columns)
-    size = (width * n_columns + extra, height * n_rows + extra)
+    size = (width * n_columns, min(height * n_rows, TALLEST_IN))
     figure, grid = plt.subplots(n_rows, n_columns, figsize=size, squeeze=False, **options)
     for axes in grid.flat[n:]:
         axes.set_axis_off()
@@ -153,7 +153,7 @@ def plot_audio(plots, clips, titles, *, n_columns=2, start_s=0.0, page=False):
         The plots' axes first, in order, then those of the colour bars.
     """
     n_columns = min(n_columns, len(plots))
-    width, height = (PAGE_IN / n_columns, 1.5) if page else (4.9, 3.4)
+    width, height = PAGE_IN / max(n_columns, 1 if page else 2), 1.5 if page else 2.5
     figure, grid = _make_grid(len(plots), n_columns, width, height)
     for i, (axes, plot, (y, sr), title) in enumerate(zip(grid.flat, plots, clips, titles)):
         axes.set_title(title, fontsize=8 if page else None)
@@ -244,8 +244,8 @@ def plot_layers(activations, *, title="", n_maps=6):
     matplotlib.figure.Figure
         One row per layer.
     """
-    figure = plt.figure(figsize=(1.5 * n_maps, 1.75 * len(activations)))
-    figure.suptitle(title, fontsize=10, fontweight="bold")
+    figure = plt.figure(figsize=(PAGE_IN, min(1.5 * len(activations) + 0.3, TALLEST_IN)))
+    figure.suptitle(wrap(title, 72 * PAGE_IN, 9), fontsize=9, fontweight="bold")
     rows = figure.subfigures(len(activations), 1, squeeze=False)[:, 0]
     for row, (layer, values) in zip(rows, activations.items()):
         zeros = f"{100 * np.mean(values == 0):.0f} % are zero"
@@ -253,10 +253,10 @@ def plot_layers(activations, *, title="", n_maps=6):
             axes = row.subplots()
             axes.vlines(np.arange(len(values)), 0, values, color="black", linewidth=0.4)
             axes.set(xlim=(0, len(values)), xlabel="feature", ylabel="activation")
-            row.suptitle(f"{layer}: {len(values)} features, {zeros}", fontsize=10)
+            row.suptitle(f"{layer}: {len(values)} features, {zeros}", fontsize=9)
             continue
         shape = " × ".join(map(str, values.shape[1:]))
-        row.suptitle(f"{layer}: {len(values)} maps of {shape}, {zeros}", fontsize=10)
+        row.suptitle(f"{layer}: {len(values)} maps of {shape}, {zeros}", fontsize=9)
         strongest = np.argsort(-values.mean(axis=(1, 2)), kind="stable")[:n_maps]
         for axes in row.subplots(1, n_maps).flat:
             axes.set_axis_off()
@@ -332,7 +332,7 @@ def plot_reconstructions(rows, titles, *, hop_s):
     figure, grid = plt.subplots(
         len(rows),
         len(titles),
-        figsize=(PAGE_IN, 1.3 * len(rows) + 0.5),
+        figsize=(PAGE_IN, min(1.3 * len(rows) + 0.5, TALLEST_IN)),
         squeeze=False,
         sharex="col",
         sharey=True,
@@ -424,7 +424,7 @@ def plot_detection(
     """
     n_frames, n_bands = spectrogram.shape
     figure, (above, below) = plt.subplots(
-        2, 1, figsize=(8.5, 5.2), sharex=True, height_ratios=(1.4, 1)
+        2, 1, figsize=(PAGE_IN, 4.6), sharex=True, height_ratios=(1.4, 1)
     )
     image = _draw_frames(above, spectrogram, hop_s=hop_s, low=-0.5)
     above.set(ylabel="mel band", title=title)
@@ -481,7 +481,7 @@ def write_figure(figure, number, folder, *, note=""):
         path = folder / f"{'' if stem.startswith('section') else 'figure_'}{stem}{suffix}"
         with write_atomically(path) as temporary:
             # Constrained layout cuts off labels beside square axes; a tight box does not.
-            figure.savefig(temporary, metadata=metadata, bbox_inches="tight", pad_inches=0.1)
+            figure.savefig(temporary, metadata=metadata, bbox_inches="tight", pad_inches=0.04)
         written.append(path)
     # A notebook shows the figure that a cell returns; it would show an open figure twice.
     plt.close(figure)

@@ -59,11 +59,15 @@ def plot_confusion(matrices):
     pages = [(72 * PAGE_IN, n_columns) for n_columns in range(len(matrices), 0, -1)]
     pages = [(72 * COLUMN_IN, 1)] * (len(matrices) == 1) + pages
     can_draw = not any(choose_fonts(name)[1] for name in names)
-    options = product([False, True] if can_draw else [True], [8, 6], pages)
-    arrangements = [_arrange(list(matrices), names, n_digits, *option) for option in options]
-    best = next((each for each in arrangements if each.fits), None)
-    best = best or max(arrangements, key=lambda each: (each.legend != [], each.side))
-    return _draw(matrices, best, n)
+    # Names rather than numbers, and counts in full size rather than small or left out.
+    choices = [(False, 8), (False, 6), (True, 8), (True, 6), (False, 0)]
+    choices = [(numbered, size) for numbered, size in choices if numbered or can_draw]
+    options = [
+        _arrange(list(matrices), names, n_digits, *choice, page)
+        for choice, page in product(choices, pages)
+    ]
+    largest = max((each for each in options if each.legend), key=lambda each: each.side)
+    return _draw(matrices, next((each for each in options if each.fits), largest), n)
 
 
 def _arrange(titles, names, n_digits, numbered, least_size, page):
@@ -83,26 +87,26 @@ def _arrange(titles, names, n_digits, numbered, least_size, page):
             break
     count_size = min(8, (side / n - 2) / (0.64 * n_digits))
     fits = n > MOST_COUNTED or count_size >= least_size
-    fits &= numbered or (longest <= 0.31 * panel and side / n >= _LINE)
+    fits &= side / n >= 3 if numbered else longest <= 0.31 * panel and side / n >= _LINE
     return _Arrangement(
         width, n_columns, names, longest, turned, side, titles, legend, count_size, fits
     )
 
 
 def _list_names(names, width):
-    """Numbered names in columns; the last entry tells how many have no room."""
+    """Numbered names in columns; a last line says how many have no room."""
     entries = [(str(number), spell(name)) for number, name in enumerate(names, 1)]
     widest = max(measure(name) for _, name in entries) + measure(entries[-1][0]) + 16
     n_columns = int(np.clip(width // widest, min(-(-len(names) // _MOST_LINES), 3), 6))
     n_columns = min(max(n_columns, 1), len(names))
-    room = n_columns * _MOST_LINES
-    if len(entries) > room:
-        n_left = len(entries) - room + 1
-        entries = [*entries[: room - 1], ("", f"… and {n_left} more, in the order of the classes")]
-    n_lines = -(-len(entries) // n_columns)
-    limit = width / n_columns - measure(str(len(names))) - 14
-    entries = [(number, shorten(name, limit)) for number, name in entries]
-    return [entries[start : start + n_lines] for start in range(0, len(entries), n_lines)]
+    n_lines = min(-(-len(names) // n_columns), _MOST_LINES - 1)
+    limit = width / n_columns - measure(entries[-1][0]) - 14
+    listed = [(number, shorten(name, limit)) for number, name in entries[: n_columns * n_lines]]
+    columns = [listed[start : start + n_lines] for start in range(0, len(listed), n_lines)]
+    if len(listed) < len(names):
+        rest = f"… and {len(names) - len(listed)} more, in the order of the classes"
+        columns[0].append(("", rest))
+    return columns
 
 
 def _draw(matrices, plan, n):
@@ -131,7 +135,7 @@ def _draw(matrices, plan, n):
         axes.set_xticks(ticks, names, rotation=90 * plan.turned, fontsize=8)
         axes.set_yticks(ticks, names, fontsize=8)
         axes.set(xlabel="predicted class", ylabel="true class")
-        axes.set_title(title, fontsize=9)
+        axes.set_title(title, fontsize=9, loc="left", x=(4 - _AXIS - plan.longest) / plan.side)
         if n <= MOST_COUNTED:
             edges = np.arange(n + 1) - 0.5
             axes.hlines(edges, -0.5, n - 0.5, "white", linewidth=0.5)
@@ -140,8 +144,8 @@ def _draw(matrices, plan, n):
             for place, count in np.ndenumerate(counts.to_numpy()):
                 colour = _contrast(image.to_rgba(100 * shares[place]))
                 options = {"ha": "center", "va": "center", "fontsize": plan.count_size}
-                axes.text(*place[::-1], str(count), color=colour, **options)
-    bar = add_axes(plan.width - _BAR + 6, top, 9)
+                axes.text(*place[::-1], str(count), color=colour, in_layout=False, **options)
+    bar = add_axes(left + plan.side + 12, top, 9)
     figure.colorbar(image, cax=bar).set_label("share of the true class (%)", size=8)
     bar.tick_params(labelsize=8)
     for i, entries in enumerate(plan.legend):
