@@ -314,6 +314,8 @@ def test_corpus_check_of_a_good_folder(clips, capsys):
     printed = capsys.readouterr().out
     assert "clips: 4 rows, 2 classes, stand-in" in printed
     assert "no problems found" in printed
+    assert "serves: 04_1_audio_plots" in printed
+    assert "does not serve 08_2_rare_events: found labels a, b" in printed
 
 
 def test_corpus_check_counts_domains_by_class(clips, capsys):

@@ -71,7 +71,7 @@ def list_files():
     """Files by part: the packages of the library, the notebooks, the pages."""
     parts = {"pages": [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("data/README.md")]}
     parts["pages"] += ROOT.glob("data/published/README.md")
-    parts["notebooks"] = sorted(ROOT.glob("notebooks/[01]*.ipynb"))
+    parts["notebooks"] = sorted(ROOT.glob("notebooks/[012][0-9]_*.ipynb"))
     for path in sorted((ROOT / "thesislib").rglob("*.py")):
         part = path.relative_to(ROOT / "thesislib").parts[0]
         parts.setdefault("leaves" if part.endswith(".py") else part, []).append(path)

@@ -12,9 +12,9 @@ import soundfile
 import yaml
 
 from thesislib.cli import main
-from thesislib.compendium.checks import check_run, find_stubs
+from thesislib.compendium.checks import check_run, find_stubs, list_uses, read_needs
 from thesislib.corpora import NEEDS
-from thesislib.errors import CorpusError, ParameterError, StoreError
+from thesislib.errors import CorpusError, ParameterError, StoreError, ThesisError
 from thesislib.places import notebooks_folder
 from thesislib.reporting.notebooks import list_notebooks, read_parameters
 from thesislib.representations import network_table
@@ -252,3 +252,21 @@ def test_a_second_corpus_that_is_missing_is_named(tmp_path):
     values = read_parameters("11_4_elsewhere") | {"other": str(tmp_path / "absent")}
     with pytest.raises(CorpusError, match="absent"):
         check_run("11_4_elsewhere", values)
+
+
+@pytest.mark.parametrize("n_groups", [2, 10])
+def test_a_corpus_serves_the_notebooks_whose_checks_it_passes(corpus, n_groups):
+    change_index(corpus, lambda t: t.assign(group=[f"g{i % n_groups}" for i in range(20)]))
+    passed = []
+    for name in read_needs():
+        try:
+            check_run(name, read_parameters(name) | {"corpus": str(corpus)})
+            passed.append(name)
+        except ThesisError:
+            pass
+    served, *others = list_uses(corpus)
+    assert served.startswith(f"serves: {', '.join(passed)} (thesis run")
+    assert ("20_own_recordings" in passed) == (n_groups == 10)
+    lacking = [name for line in others for name in line.partition(":")[0].split(", ")]
+    assert len(lacking) + len(passed) == len(read_needs())
+    assert all("(thesis corpus " in line for line in others)

@@ -6,7 +6,7 @@ import pytest
 
 from thesislib.corpora import NEEDS
 from thesislib.corpora.index import Corpus
-from thesislib.corpora.splits import adapt, draw_fold_sets, take_slice
+from thesislib.corpora.splits import adapt, choose_split, draw_fold_sets, take_slice
 from thesislib.errors import CorpusError, ParameterError
 
 PARTITIONS = ("train", "devel", "test")
@@ -57,6 +57,26 @@ def test_groups_stay_whole(needs):
     assert corpus.index[column].nunique() == (4 if needs == 4 else len(needs))
     assert corpus.remarks
     assert all(remark.startswith("derived: ") for remark in corpus.remarks)
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["Train", "Dev", "TEST"], ("train", "devel", "test")),
+        (["trn", "val", "eval"], ("train", "devel", "evaluation")),
+        (["train", "evaluation"], ("train", "evaluation")),
+        (["train", "dev"], ("train", "devel")),
+        (["train"], ()),
+        (["dev", "test"], ()),
+        (["left", "right"], ()),
+    ],
+)
+def test_the_split_that_a_corpus_brings_is_taken_as_it_is(names, expected):
+    corpus = make_clips(partition=[names[i // 2 % len(names)] for i in range(60)])
+    assert choose_split(corpus) == expected
+    adapted = adapt(corpus, choose_split(corpus))
+    assert choose_split(adapted) == expected
+    assert not [remark for remark in adapted.remarks if remark.startswith("derived")]
 
 
 def test_nothing_is_derived_where_nothing_is_missing():

@@ -1,14 +1,20 @@
 """Selection: what is chosen sees only what it may see."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from thesislib.corpora.index import Corpus
 from thesislib.errors import CorpusError, ParameterError
 from thesislib.evaluation.classifiers import build_svm, decision_values, upsample
 from thesislib.evaluation.fusion import fuse_decisions, vote_chunks
 from thesislib.evaluation.metrics import unweighted_average_recall
 from thesislib.evaluation.predictions import choose_nested
-from thesislib.evaluation.validation import evaluate_folds, evaluate_partitions
+from thesislib.evaluation.validation import (
+    evaluate_folds,
+    evaluate_partitions,
+    evaluate_split,
+)
 
 
 def make_problem(rng, n=120, n_features=20, distance=1.5):
@@ -221,3 +227,33 @@ def test_working_in_the_training_span_changes_nothing_but_the_cost(rng):
     found = spanned.fit(X, y).decision_function(new)
     assert spanned[1].basis_.shape == (500, 40)
     assert np.allclose(found, whole.decision_function(new), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("column", "values"),
+    [
+        ("partition", ["train", "train", "train", "devel", "test"]),
+        ("partition", ["train", "train", "train", "evaluation", "evaluation"]),
+        ("fold", list("12345")),
+    ],
+)
+def test_the_split_of_a_corpus_decides_the_selection(rng, column, values):
+    X, y = make_problem(rng)
+    places = np.array(values)[np.arange(len(y)) // 3 % 5]
+    index = pd.DataFrame({"file": np.arange(len(y)).astype(str), "label": y, column: places})
+    corpus = Corpus(index, ".", name="example")
+    how = {"complexities": [1e-3, 1.0], "upsampling": True}
+    result = evaluate_split(X, corpus, n_inner=2, seed=1, **how)
+    rows = {name: np.flatnonzero(places == name) for name in values}
+    if "devel" in values:
+        expected = evaluate_partitions(X, y, **rows, **how)
+        assert {c: p.score() for c, p in result.devel.items()} == {
+            c: p.score() for c, p in expected.devel.items()
+        }
+        assert all((result.test[c].predicted == expected.test[c].predicted).all() for c in (1.0,))
+        return
+    tested = [name for name in rows if name != "train"]
+    folds = {name: (np.flatnonzero(places != name), rows[name]) for name in tested}
+    expected = evaluate_folds(X, y, folds, groups=corpus.groups, n_inner=2, seed=1, **how)
+    assert result.chosen == expected.chosen
+    assert (result.nested.predicted == expected.nested.predicted).all()

@@ -26,6 +26,8 @@ SMALL = {
     "complexities=[1e-2]; reductions=[none, pca]; n_components=4; n_resamples=20; seeds=[0, 1]",
     "10_2_snore": "networks={alexnet: [fc7]}; colour_maps=[viridis]; boaw_sizes=[10]; "
     "bodf_sizes=[5]; n_assigns=[1]; n_epochs=1; complexities=[1e-2]; n_resamples=20",
+    "20_own_recordings": "size_px=64; codebook_sizes=[5]; n_assigns=[1]; complexities=[1e-2]; "
+    "chunk_s=0.25; chunk_hop_s=0.25; seeds=[0]; n_resamples=20",
 }
 PARTITIONS = ["Train", "Train", "Train", "Dev", "test"]
 COLUMNS = {
@@ -37,6 +39,7 @@ COLUMNS = {
 NATIVE = {("09_2_sentiment", "partitions"), ("10_1_heart", "partitions")}
 NATIVE |= {("10_2_snore", "partitions"), ("08_1_acoustic_scenes", "folds")}
 NATIVE |= {("08_3_game_genre", "folds")}
+NATIVE |= {("20_own_recordings", kind) for kind in ("partitions", "folds")}
 
 
 @pytest.fixture(params=COLUMNS)
@@ -69,3 +72,32 @@ def test_an_experiment_runs_on_any_labelled_folder(name, folder, tmp_path_factor
     assert bool(derived) == ((name, kind) not in NATIVE)
     captions = "".join(p.read_text() for p in (work / "results" / "tables").glob("*.tex"))
     assert ("derived:" in captions) == bool(derived)
+    assert "as published" not in captions
+
+
+@pytest.mark.slow
+def test_own_recordings_are_treated_as_such(folder, tmp_path_factory, monkeypatch):
+    """Their rate and the network's size; a choice without the reported part; features to use."""
+    kind, corpus = folder
+    work = tmp_path_factory.mktemp("work")
+    monkeypatch.setenv("THESIS_STORE", str(work / "store"))
+    monkeypatch.setenv("THESIS_RESULTS", str(work))
+    small = [part for part in SMALL["20_own_recordings"].split("; ") if "size_px" not in part]
+    options = [part for value in small for part in ("-p", value)]
+    assert main(["run", "20_own_recordings", "--corpus", str(corpus), "--quiet", *options]) == 0
+    results = work / corpus.name / "20_own_recordings"
+    table = pd.read_csv(results / "tables" / "table_own.csv")
+    expected = "development" if kind == "partitions" else "nested"
+    assert set(table["selection"]) == {expected}
+    assert table["system"].iloc[-1] == "Selected system"
+    caption = (results / "tables" / "table_own.tex").read_text()
+    assert "16000 Hz" in caption and "224 px" in caption and "seeds 0" in caption
+    compared = pd.read_csv(results / "tables" / "table_own_comparisons.csv")
+    assert set(table["system"]) - {"Selected system"} == {
+        *compared["system_a"],
+        *compared["system_b"],
+    } - {"Chance"}
+    exported = pd.read_parquet(results / "features" / "functionals.parquet")
+    index = pd.read_csv(corpus / "index.csv", dtype=str)
+    assert exported.shape[0] == len(index)
+    assert (exported["label"] == index["label"]).all()

@@ -72,6 +72,26 @@ def make_table(number, *, selection="as published", source="this run"):
     return join_published(ours, printed)
 
 
+@pytest.mark.parametrize("number", ["8.10", "8.13", "10.4", "10.6", "own"])
+@pytest.mark.parametrize("kind", ["thesis", "synthetic", "stand-in", "stand-in, synthetic"])
+def test_nothing_is_as_published_where_nothing_was_published(number, kind):
+    chosen = ["as published", "nested", "as published", "nested"]
+    if number == "10.4":  # marks
+        chosen = ["development as published", "", "as published", "development"]
+    ours = pd.DataFrame({"source": "this run", "selection": chosen, "corpus_kind": kind})
+    for name in ("model", "features", "system", "network", "colour_map", "units"):
+        ours[name] = ["first", "first", "second", "second"]
+    ours = ours.assign(uar_test_percent=50.0, uar_percent=50.0, p_value=0.5, complexity=0.1)
+    ours = ours.assign(layer="fc7", system_a="a", system_b="b", uar_devel_percent=50.0)
+    page = render(ours, number, "html")
+    own, optimistic = "stand-in" in kind, "selected on the test part (optimistic)"
+    assert ("as published" in page, optimistic in page) == (not own, own)
+    assert ours["selection"].tolist() == chosen
+    if own and number == "10.6":
+        rows = [cell for cell in Text(page).cells if cell in ("nested", optimistic)]
+        assert rows == ["nested", optimistic] * 2
+
+
 def count_printed(table, number, style="thesis"):
     """Numbers in the cells of one style, of all lines of the grid."""
     grid = Grid(table, read_layout(number))
