@@ -37,7 +37,7 @@ def test_a_full_disk_leaves_the_old_table(small_disk):
     table = pd.DataFrame({"uar": [1.0]})
     write_table(table, "9.9", small_disk, caption="")
     before = (small_disk / "table_9_9.csv").read_bytes()
-    large = pd.DataFrame({"uar": np.random.default_rng(0).normal(size=50_000)})
+    large = pd.DataFrame({"uar": np.random.default_rng(0).normal(size=20_000)})
     with pytest.raises(StoreError, match=r"table_9_9\.csv: cannot be written"):
         write_table(large, "9.9", small_disk, caption="")
     assert (small_disk / "table_9_9.csv").read_bytes() == before

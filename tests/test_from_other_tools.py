@@ -69,8 +69,9 @@ def test_every_command_of_the_page_is_understood(script, audio):
 def test_the_commands_of_openxbow_run(script, audio, tmp_path):
     """Those that need no network, in this process."""
     commands = script.read_commands()
-    chosen = [text for _, text in commands if re.search(r"thesis bag|openxbow|mfcc39", text)]
-    assert len(chosen) == 5
+    pattern = re.compile(r"thesis bag|openxbow|mfcc39|frames\.arff")
+    chosen = [text for _, text in commands if pattern.search(text)]
+    assert len(chosen) == 7
     # Worker processes would take longer to start than the work does.
     commands = [commands[0]] + [
         (kind, f"{text} --jobs 1" if text.startswith("thesis features") else text)
@@ -81,7 +82,8 @@ def test_the_commands_of_openxbow_run(script, audio, tmp_path):
     failed = script.try_all(audio, work, commands, run=script.run_here, report=said.append)
     assert failed == [], "\n".join(said)
     written = {path.name for path in work.iterdir()}
-    assert {"bags.csv", "again.csv", "segments.csv", "bags.libsvm", "loud.csv"} <= written
+    expected = {"bags.csv", "again.csv", "segments.csv", "bags.libsvm", "loud.csv", "arff_bags.csv"}
+    assert expected <= written
     assert (work / "bags.csv").read_bytes() == (work / "again.csv").read_bytes()
 
 

@@ -15,17 +15,17 @@ LIBRARY = Path(__file__).resolve().parents[1] / "thesislib"
 
 #: Code lines of a package at most; ``leaves`` are the modules of the top level.
 BUDGETS = {
-    "leaves": 1290,
-    "corpora": 2142,
+    "leaves": 1295,
+    "corpora": 2230,
     "spectra": 500,
-    "representations": 3230,
-    "evaluation": 1520,
-    "reporting": 1490,
-    "compendium": 1150,
-    "export": 1811,
+    "representations": 3570,
+    "evaluation": 2130,
+    "reporting": 2710,
+    "compendium": 1420,
+    "export": 1950,
 }
 #: All packages together, and modules beside the packages at the top level.
-TOTAL, TOP_LEVEL = 12750, 9
+TOTAL, TOP_LEVEL = 15780, 9
 #: Tokens that are no code by themselves.
 LAYOUT = {
     tokenize.COMMENT,

@@ -5,10 +5,11 @@ import importlib
 import os
 import sys
 import warnings
+from pathlib import Path
 
 from thesislib import __version__
 from thesislib.export.cli import add_commands
-from thesislib.reporting.escape import terminal
+from thesislib.reporting.escape import terminal, terminal_lines
 from thesislib.workers import end_on_signals, end_process
 
 
@@ -78,8 +79,9 @@ def _run_command(options):
 
     try:
         result = _call(options)
-        if isinstance(result, str | list):
-            print(result if isinstance(result, str) else "\n".join(map(str, result)))
+        if isinstance(result, str | list | Path):
+            lines = result if isinstance(result, list) else [result]
+            print("\n".join(map(terminal_lines, lines)))
             result = 0
         sys.stdout.flush()
         return int(not result if isinstance(result, bool) else result or 0)
@@ -88,7 +90,7 @@ def _run_command(options):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except ThesisError as error:
-        print(f"thesis {options.command}: {_escape_lines(error)}", file=sys.stderr)
+        print(f"thesis {options.command}: {terminal_lines(error)}", file=sys.stderr)
         return 1 if type(error).__name__ == "NotebookError" else 2
     except OSError as error:
         # The file system: no permission, no space, a folder in place of a file, ...
@@ -102,11 +104,6 @@ def _run_command(options):
             file=sys.stderr,
         )
         return 2
-
-
-def _escape_lines(text):
-    """Show control characters of names as text; the text's own lines stay."""
-    return "\n".join(map(terminal, str(text).split("\n")))
 
 
 def _call(options):

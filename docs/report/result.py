@@ -10,7 +10,7 @@ from pathlib import Path
 from thesislib.compendium.freshness import list_changes
 from thesislib.errors import StoreError, ThesisError
 from thesislib.reporting.notebooks import PROFILES, list_notebooks, read_title
-from thesislib.reporting.results import list_folders, settle
+from thesislib.reporting.results import describe_origin, list_folders, settle
 from thesislib.store import hash_file
 
 #: State of a result, and what it means.
@@ -86,11 +86,8 @@ class Result:
     @property
     def weights(self):
         """Which networks had random weights and which had given ones, as text."""
-        told = {"random": [], "given": []}
-        for network, identity in self.record.get("weights", {}).items():
-            kind = "random" if str(identity).startswith("random") else "given"
-            told[kind].append(network.removesuffix(" (random)").removesuffix(" (pre-trained)"))
-        return "; ".join(f"{kind}: {', '.join(names)}" for kind, names in told.items() if names)
+        text = describe_origin({}, self.record.get("weights", {}))
+        return text.removeprefix("no corpus").removeprefix("; ")
 
     @property
     def command(self):

@@ -14,7 +14,7 @@ import yaml
 from thesislib.cli import main
 from thesislib.compendium.checks import check_run, find_stubs, list_uses, read_needs
 from thesislib.corpora import NEEDS
-from thesislib.errors import ParameterError, StoreError, ThesisError
+from thesislib.errors import CorpusError, ParameterError, StoreError, ThesisError
 from thesislib.places import notebooks_folder
 from thesislib.reporting.notebooks import list_notebooks, read_parameters
 from thesislib.representations import network_table
@@ -239,13 +239,19 @@ def test_a_network_that_the_table_only_names_is_built(capsys):
 def test_needs_name_notebooks_corpora_and_parameters():
     text = (notebooks_folder() / "parameters" / "needs.yaml").read_text(encoding="utf-8")
     needs = yaml.safe_load(text)
-    assert set(needs) == {name for name in list_notebooks() if "00" < name[:2] < "11"}
+    assert set(needs) == {name for name in list_notebooks() if "00" < name[:2] < "20"}
     for name, need in needs.items():
         assert need["corpus"] in (*NEEDS, "any")
         parameters = read_parameters(name)
         for key in [*need.get("chunks", []), need.get("words", "seed")]:
             assert key in parameters
     assert np.unique(list(NEEDS)).size == len(NEEDS)
+
+
+def test_a_second_corpus_that_is_missing_is_named(tmp_path):
+    values = read_parameters("11_4_elsewhere") | {"other": str(tmp_path / "absent")}
+    with pytest.raises(CorpusError, match="absent"):
+        check_run("11_4_elsewhere", values)
 
 
 @pytest.mark.parametrize("n_groups", [2, 10])

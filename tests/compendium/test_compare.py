@@ -141,3 +141,12 @@ def test_events(tmp_path, capsys):
     path = tmp_path / "mine.csv"
     path.write_text("file,prediction\n")
     assert "table of events" in call(capsys, folder, "--systems", "keen", str(path))[1].err
+
+
+def test_foreign_text_is_escaped(tmp_path, capsys):
+    rows = [make_rows(name, 0.8, corpus="s\x1b[2J") for name in ("a\x1b[31m", "b")]
+    run = write_run(tmp_path / "run", **{"10_6": rows})
+    code, shown = call(capsys, run, "--systems", "a\x1b[31m", "b")
+    assert code == 0
+    assert "\x1b" not in shown.out
+    assert r"a\x1b[31m" in shown.out and r"s\x1b[2J" in shown.out

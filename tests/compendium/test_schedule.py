@@ -225,3 +225,12 @@ def test_the_longest_comes_first(project, add_notebook):
     folder.mkdir(parents=True)
     (folder / "run.json").write_text('{"status": "complete", "durations_s": {"total": 1e6}}')
     assert expect_seconds("90_1_short", {}) == 1e6
+
+
+def test_foreign_text_is_escaped(tmp_path, monkeypatch):
+    record = {"corpora": {"a": {"name": "s\x1b[2J", "kind": "stand-in"}}}
+    monkeypatch.setattr(schedule, "read_record", lambda folder: record)
+    outcome = Outcome("90_1_one", "FAILED", tmp_path, 1, "clip\x1b[2J.wav:\nfound")
+    assert str(outcome).splitlines()[1:] == [r"clip\x1b[2J.wav:", "found"]
+    shown = schedule.describe_outcomes([Outcome("90_1_one", "made", tmp_path)])
+    assert "\x1b" not in shown and r"s\x1b[2J" in shown

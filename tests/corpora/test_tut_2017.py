@@ -273,7 +273,7 @@ def test_a_fetched_corpus_can_be_loaded(scenes, tmp_path_factory, monkeypatch):
     monkeypatch.setattr(fetch, "list_archives", lambda *arguments: [row])
     addresses = []
 
-    def deliver(url, part, size, progress):
+    def deliver(url, part, *options):
         addresses.append(url)
         part.write_bytes(content)
 

@@ -2,8 +2,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from thesislib.errors import CorpusError
-from thesislib.evaluation.event_scores import choose_threshold, describe_events
+from thesislib.evaluation.comparison import score
+from thesislib.evaluation.event_scores import (
+    choose_threshold,
+    describe_rates,
+    split_events,
+    tabulate_events,
+)
 from thesislib.evaluation.events import count_events, error_rates, locate_events
 
 
@@ -21,45 +26,49 @@ def tables(rng):
     return reference, estimate.sample(frac=0.8, random_state=0)
 
 
-def test_scores_are_those_of_the_toolbox_equivalent(tables):
-    found = describe_events(count_events(*tables)).set_index("event")
-    counts = count_events(*tables)
+def rate_events(by_seed):
+    """Rates by event, as a table."""
+    return pd.DataFrame({event: describe_rates(t) for event, t in split_events(by_seed).items()}).T
+
+
+def test_rates_are_those_of_the_toolbox_equivalent(tables):
+    rates, counts = rate_events({0: tabulate_events(*tables)}), count_events(*tables)
     expected = [error_rates(counts[counts["label"] == label]) for label in ("cry", "shot")]
     for name in ("error_rate", "deletion_rate", "insertion_rate", "f1"):
         cry, shot = (scores[name] for scores in expected)
-        assert found.loc["cry", name] == pytest.approx(cry)
-        assert found.loc["shot", name] == pytest.approx(shot)
-        assert found.loc["Average", name] == pytest.approx((cry + shot) / 2)
+        assert rates.loc["cry", name] == pytest.approx(cry, abs=1e-4)
+        assert rates.loc["shot", name] == pytest.approx(shot, abs=1e-4)
+        assert rates.loc["Average", name] == pytest.approx((cry + shot) / 2, abs=1e-4)
 
 
-def test_intervals_cover_and_narrow_with_files(tables):
-    few = describe_events(count_events(*tables), seed=1)
-    assert (few["error_rate_low"] < few["error_rate"]).all()
-    assert (few["error_rate"] < few["error_rate_high"]).all()
-    copies = [[t.assign(file=t["file"] + str(i)) for i in range(16)] for t in tables]
-    many = describe_events(count_events(*map(pd.concat, copies)), seed=1)
-    width = [t["error_rate_high"] - t["error_rate_low"] for t in (few, many)]
-    assert (width[0] / width[1]).between(3, 5).all()  # sixteen times the files: a quarter
-    # The mean of two classes varies less than either.
-    assert few.loc[2, "error_rate_high"] - few.loc[2, "error_rate_low"] < width[0][:2].max()
+def test_rates_are_the_score_of_the_predictions(tables):
+    """The table's error rate, and the one that comparisons compute from the predictions."""
+    table = tabulate_events(*tables)
+    result = score(table, metric="error_rate")
+    assert result["score"] == pytest.approx(describe_rates({0: table})["error_rate"], abs=1e-4)
+    assert result["low"] < result["score"] < result["high"]
 
 
-def test_trainings_are_averaged_and_their_range_given(tables):
+def test_trainings_are_averaged_and_their_range_is_reported(tables):
     reference, estimate = tables
-    runs = [count_events(reference, e) for e in (estimate, estimate[:0], reference)]
-    found = describe_events(runs).set_index("event")
-    single = describe_events(runs[0]).set_index("event")["error_rate"]
-    assert found["error_rate"].to_dict() == pytest.approx(((single + 1 + 0) / 3).to_dict())
-    assert (found["error_rate_best"] == 0).all()
-    assert (found["error_rate_worst"] == np.maximum(single, 1)).all()
-    with pytest.raises(CorpusError, match="on other files of cry"):
-        describe_events([runs[0], runs[1][1:]])
+    runs = {
+        seed: tabulate_events(reference, onsets)
+        for seed, onsets in enumerate((estimate, estimate[:0], reference))
+    }
+    rates, single = rate_events(runs), rate_events({0: runs[0]})["error_rate"]
+    assert rates["error_rate"].to_numpy() == pytest.approx((single + 1 + 0) / 3, abs=1e-4)
+    assert (rates["error_rate_best"] == 0).all()
+    assert (rates["error_rate_worst"] == np.maximum(single, 1)).all()
 
 
-def test_a_class_without_events_has_no_error_rate(tables):
-    reference = tables[0].assign(onset_s=np.nan)
-    found = describe_events(count_events(reference, tables[1]))
-    assert found[["error_rate", "error_rate_low", "error_rate_high"]].isna().all(axis=None)
+def test_the_unit_is_the_recording_of_the_event_or_else_of_the_background(tables):
+    reference = tables[0].assign(background_source="park.wav")
+    has_event = reference["onset_s"].notna()
+    reference["event_source"] = np.where(has_event, "shot_1.wav", "")
+    table = tabulate_events(reference, tables[1], groups={"shot_1.wav": "session"})
+    assert table["group"].tolist() == np.where(has_event, "session", "park.wav").tolist()
+    # Mixtures without sources are their own groups.
+    assert tabulate_events(*tables)["group"].tolist() == tables[0]["file"].tolist()
 
 
 def test_the_chosen_threshold_separates(rng):

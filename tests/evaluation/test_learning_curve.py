@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from sklearn.naive_bayes import GaussianNB
 
 from thesislib.errors import CorpusError
 from thesislib.evaluation import draw_subsets, evaluate_curve, evaluate_folds
@@ -63,6 +64,16 @@ def test_with_all_groups_the_curve_ends_at_the_usual_score(rng):
     for end in curve[36].values():
         for name in ("rows", "predicted", "values", "folds"):
             assert np.array_equal(getattr(end, name), getattr(usual, name))
+
+
+def test_equal_training_parts_have_equal_predictions_of_a_classifier(rng):
+    """With all groups, the draws are the same; so are the tasks."""
+    options = {"groups": GROUPS, "classifier": GaussianNB(), "complexities": [None], "n_inner": 0}
+    subsets = draw_subsets(LABELS, GROUPS, FOLDS, n_sizes=2, n_draws=2)
+    curve = evaluate_curve({0: rng.normal(size=(len(LABELS), 3))}, LABELS, subsets, **options)
+    first, second = curve[36].values()
+    assert np.array_equal(first.values, second.values)
+    assert not np.array_equal(*(part.values for part in curve[min(curve)].values()))
 
 
 def test_draws_take_the_seeds_of_the_weights_in_turn(rng):

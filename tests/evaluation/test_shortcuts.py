@@ -10,7 +10,7 @@ from sklearn.naive_bayes import GaussianNB
 
 from thesislib.cli import main
 from thesislib.errors import CorpusError, ParameterError
-from thesislib.evaluation.shortcuts import measure_shortcuts
+from thesislib.evaluation.shortcuts import measure_domain_shortcuts, measure_shortcuts
 
 NAMES = [f"property_{i}" for i in range(12)]
 N_CORPORA = 200
@@ -74,3 +74,38 @@ def test_the_command_names_the_property(tmp_path, rng, capsys):
     line = next(x for x in capsys.readouterr().out.splitlines() if x.startswith("shortcuts: "))
     assert "properties of the files tell the label: UAR 100.0 %" in line
     assert any(f"{name} alone: " in line for name in ("level_db", "peak", "noise_floor_db"))
+
+
+def simulate_domains(rng, n_domains, *, planted=0.0, **options):
+    """Domains with properties of their own; ``planted`` is in the first one only."""
+    parts = [simulate(rng, planted=planted * (k == 0), **options) for k in range(n_domains)]
+    X = np.concatenate([part[0] + 3 * rng.standard_normal(12) for part in parts])
+    labels = np.concatenate([part[1] for part in parts])
+    groups = np.concatenate([[f"{k}-{g}" for g in part[2]] for k, part in enumerate(parts)])
+    return X, labels, groups, np.repeat(list("abcdef")[:n_domains], [len(p[0]) for p in parts])
+
+
+def test_a_shortcut_of_one_domain_is_found_there_and_named(rng):
+    arrays = simulate_domains(rng, 3, planted=6.0)
+    results = measure_domain_shortcuts(*arrays, NAMES, classifier=GaussianNB())
+    assert [name for name, each in results.items() if each["is_shortcut"]] == ["a"]
+    assert next(iter(results["a"]["alone"])) == "property_3"
+
+
+@pytest.mark.slow
+def test_in_no_domain_anything_is_claimed_where_labels_were_drawn():
+    claims = 0
+    for seed in range(N_CORPORA):
+        rng = np.random.default_rng(seed)
+        arrays = simulate_domains(rng, 3, n_groups=12, spread=seed % 3, n_classes=2 + seed % 2)
+        results = measure_domain_shortcuts(*arrays, NAMES, n_folds=3, classifier=GaussianNB())
+        claims += any(each["is_shortcut"] for each in results.values())
+    assert claims <= binom.ppf(0.99, N_CORPORA, 0.05)
+
+
+def test_domains_with_too_few_groups_are_not_tested(rng):
+    X, labels, groups, domains = simulate_domains(rng, 2, n_groups=8)
+    few = (domains == "a") & (groups > "0-3")
+    domains = np.where(few, None, domains)
+    results = measure_domain_shortcuts(X, labels, groups, domains, NAMES, classifier=GaussianNB())
+    assert list(results) == ["b"]

@@ -90,3 +90,11 @@ def test_what_is_missing_is_named(table, tmp_path, capsys):
     assert main(["evaluate", str(path), "--jobs", "1"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("thesis evaluate: ")
+
+
+def test_foreign_text_is_escaped(table, tmp_path):
+    table["label"] = table["label"].map({"no": "n\x1b[2J", "yes": "y\u202e"})
+    path = write(table.assign(**{"m\x1b[31m": 1}), tmp_path)
+    text = evaluate_table(path, tmp_path / "o\x1bt", folds=3, jobs=1)
+    assert not set(text) & {"\x1b", "\u202e"}
+    assert r"n\x1b[2J" in text

@@ -138,6 +138,8 @@ def test_what_is_listed_is_what_the_notebooks_promise():
     promised = pd.read_csv(ROOT / "tests" / "notebooks" / "outputs.csv")
     listed = load_list("outputs")
     made = listed[listed["notebook"] != ""]
+    # Chapter 11 is the outlook: its outputs are not the thesis's.
+    promised = promised[~promised["notebook"].str.startswith("11_")]
     assert set(zip(made["notebook"], made["output"])) == set(map(tuple, promised.to_numpy()))
     assert (listed["reason"].eq("") == listed["notebook"].ne("")).all()
 
@@ -169,7 +171,7 @@ def test_without_results_everything_is_listed_as_missing(results):
     assert own["status"].tolist() == ["not run: no corpus in data/snore"]
     judged = judge_objectives(compare_runs(runs))
     assert set(judged["verdict"]) == {"not run"}
-    assert set(judged["objective"]) == {"I", "II", "III", "IV"}
+    assert set(judged["objective"]) == {"I", "II", "III", "IV", "today"}
     assert "not run" in show_results(listed, relative_to=results)
     assert "No figures yet" in show_figures(runs, relative_to=results)
     assert "<table" not in show_claims(judged)
@@ -367,6 +369,8 @@ def test_printed_headlines_and_ours_are_written_alike():
 
 
 def test_readme_table_is_the_one_of_the_kept_results():
+    if not load_stored():
+        pytest.skip("no runs are stored in docs/stand_ins")
     table = write_readme_table()
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     found = re.search(r"<!-- headlines -->\n(.*?)<!-- /headlines -->", text, re.S)

@@ -174,6 +174,10 @@ def _check_corpus(name, values, problems):
             problems.append(AudioError(f"audio: found nothing at {values['audio']}"))
     elif values.get("corpus"):
         problems.attempt(_open_corpus, values["corpus"], read_needs().get(name, {}), values)
+    if values.get("other"):  # 11.4
+        from thesislib.corpora import load_any
+
+        problems.attempt(load_any, values["other"])
 
 
 def _open_corpus(root, need, values):

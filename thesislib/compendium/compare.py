@@ -11,6 +11,7 @@ import pandas as pd
 from thesislib.errors import ParameterError, check_number, option
 from thesislib.evaluation.comparison import compare_pairs, describe_comparison
 from thesislib.places import results_folder
+from thesislib.reporting.escape import terminal
 from thesislib.reporting.results import read_record
 from thesislib.reporting.tables import table_stem
 
@@ -179,6 +180,7 @@ def arrange_comparisons(table):
 def describe_systems(runs, systems, **options):
     """Table and sentences of :func:`compare_systems`, as ``thesis compare`` prints them."""
     compared = compare_systems(runs, systems, **options)
+    compared = compared.map(lambda value: terminal(value) if isinstance(value, str) else value)
     lines = [
         f"{row['corpus']}: " * (len(compared) > 1) + describe_comparison(row)
         for row in compared.to_dict("records")

@@ -13,7 +13,7 @@ from thesislib.compendium.schedule import run_all
 from thesislib.errors import ParameterError, check_option
 from thesislib.reporting.layouts import render
 from thesislib.reporting.published import load_list
-from thesislib.reporting.results import find_results, read_record
+from thesislib.reporting.results import describe_origin, find_results, read_record
 from thesislib.reporting.tables import table_stem
 from thesislib.store import write_atomically
 
@@ -83,25 +83,6 @@ def find_output(kind, number, *, run=None, corpus=None, profile="demo"):
     return results / file
 
 
-def describe_origin(record):
-    """Corpora with their kinds, and the weights, as a caption names them.
-
-    Examples
-    --------
-    >>> corpora = {"corpus": {"name": "snore", "kind": "synthetic"}}
-    >>> describe_origin({"corpora": corpora, "weights": {"alexnet": "random:0"}})
-    'snore (synthetic); random weights: alexnet.'
-    """
-    corpora = [f"{c['name']} ({c['kind']})" for c in record.get("corpora", {}).values()]
-    random = {True: [], False: []}
-    for network, weights in record.get("weights", {}).items():
-        random[str(weights).startswith("random")].append(network)
-    parts = [*dict.fromkeys(corpora)] or ["no corpus"]
-    parts += [f"random weights: {', '.join(random[True])}"] if random[True] else []
-    parts += [f"given weights: {', '.join(random[False])}"] if random[False] else []
-    return "; ".join(parts) + "."
-
-
 def format_table(path, number, form):
     """Read a table of results, and format it in the thesis's layout.
 
@@ -121,7 +102,8 @@ def format_table(path, number, form):
     table = pd.read_csv(path, keep_default_na=False, na_values=[""])
     titles = load_list("outputs").set_index("output")["title"]
     title = titles.get(f"table {number}", "")
-    origin = describe_origin(read_record(path.parents[1]) or {})
+    record = read_record(path.parents[1]) or {}
+    origin = describe_origin(record.get("corpora", {}), record.get("weights", {})) + "."
     caption = f"{title}. Ours: {origin}" if title else f"Ours: {origin}"
     return render(table, number, form, caption=caption)
 

@@ -29,7 +29,13 @@ from thesislib.reporting.figures import write_figure
 from thesislib.reporting.notebooks import read_parameters
 from thesislib.reporting.objectives import compare_runs, judge_objectives
 from thesislib.reporting.published import load_published
-from thesislib.reporting.results import find_results, publish, stage, write_record
+from thesislib.reporting.results import (
+    describe_origin,
+    find_results,
+    publish,
+    stage,
+    write_record,
+)
 from thesislib.reporting.scores import ScoreTable, compare_planned
 from thesislib.reporting.tables import ResultTable, join_published, table_stem, write_table
 from thesislib.reporting.values import AS_PUBLISHED, OPTIMISTIC
@@ -160,17 +166,7 @@ class Run:
     @property
     def label(self):
         """Corpus, kind and weights in a line, for captions and small print."""
-        corpora = "; ".join(f"{c['name']} ({c['kind']})" for c in self.corpora.values())
-        random = [n for n, w in self.weights.items() if str(w).startswith("random")]
-        trained = [n for n in self.weights if n not in random]
-        remarks = [remark for c in self.corpora.values() for remark in c["remarks"]]
-        derived = [remark for remark in remarks if remark.startswith("derived:")]
-        parts = [corpora or "no corpus", *dict.fromkeys(derived)]
-        if random:
-            parts.append("random weights: " + ", ".join(random))
-        if trained:
-            parts.append("given weights: " + ", ".join(trained))
-        return "; ".join(parts)
+        return describe_origin(self.corpora, self.weights)
 
     def table(self, number, ours, *, caption, published=None, keys=(), scores=(), within=()):
         """Write a table of the thesis: ours, and below it the printed one.

@@ -23,6 +23,7 @@ from thesislib.compendium.checks import describe_work
 from thesislib.compendium.freshness import describe_changes, find_changes
 from thesislib.compendium.parameters import plan_runs
 from thesislib.errors import ThesisError, check_number
+from thesislib.reporting.escape import terminal, terminal_lines
 from thesislib.reporting.notebooks import OVERVIEW, list_notebooks, read_cells, read_parameters
 from thesislib.reporting.results import find_results, read_record
 from thesislib.workers import PATIENCE_S, end_process, open_cluster
@@ -65,11 +66,12 @@ class Outcome:
         names = list(dict.fromkeys(corpus["name"] for corpus in corpora))
         kinds = ", ".join(sorted({corpus["kind"] for corpus in corpora}))
         more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-        return str(tables), str(figures), f"{names[0]}{more} ({kinds})" if names else "-"
+        corpus = terminal(f"{names[0]}{more} ({kinds})") if names else "-"
+        return str(tables), str(figures), corpus
 
     def __str__(self):
         if self.state == "FAILED":
-            return f"{self.name}: FAILED after {self.seconds:.0f} s\n{self.error}"
+            return f"{self.name}: FAILED after {self.seconds:.0f} s\n{terminal_lines(self.error)}"
         tables, figures, _ = self.count()
         took = f" in {self.seconds:.0f} s" if self.seconds else ""
         return f"{self.name}: {self.state}{took}, {tables} tables, {figures} figures"
@@ -94,15 +96,15 @@ def run_command(
     settings["parameters"] = dict(settings.get("parameters", ()))
     if dry_run:
         for name, values in plan_runs(names, **settings).items():
-            print(f"{name}: {describe_changes(find_changes(name, values))}")
-            print(describe_work(name, {**read_parameters(name), **values}))
+            print(f"{name}: {terminal(describe_changes(find_changes(name, values)))}")
+            print(terminal_lines(describe_work(name, {**read_parameters(name), **values})))
         return 0
     with open_cluster(dask, n_workers=jobs):
         outcomes = run_all(names, jobs=jobs, force=force, progress=not quiet, **settings)
     print(describe_outcomes(outcomes))
     folders = dict.fromkeys(each.folder.parent for each in outcomes)
     places = ", ".join(min(str(each), os.path.relpath(each), key=len) for each in folders)
-    print(f"\nResults are in {places}. Look at them: make report")
+    print(f"\nResults are in {terminal(places)}. Look at them: make report")
     return int(any(outcome.state == "FAILED" for outcome in outcomes))
 
 
@@ -146,7 +148,7 @@ def run_all(names, *, jobs=None, force=False, progress=True, **options):
             changes = find_changes(name, plan)
             if force or changes:
                 due[name] = plan
-                print(f"{name}: {describe_changes(changes)}, running", flush=True)
+                print(f"{name}: {terminal(describe_changes(changes))}, running", flush=True)
             else:
                 outcomes[name] = Outcome(name, "up to date", find_results(name, plan))
         with Progress(show=progress) as shown:

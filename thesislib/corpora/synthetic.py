@@ -42,6 +42,7 @@ import pandas as pd
 import soundfile
 import yaml
 
+from thesislib.corpora.domains import write_domains
 from thesislib.corpora.folder import DESCRIPTION
 from thesislib.corpora.recipes import EVENT_DURATIONS_S, RECIPES
 from thesislib.corpora.source_filter import render, vary
@@ -52,7 +53,7 @@ from thesislib.store import hash_parameters, make_temporary
 VERSION = 1
 
 
-def identify_corpus(name, *, n_per_class=None, seed=0, size="demo", clip_s=None):
+def identify_corpus(name, *, n_per_class=None, seed=0, size="demo", clip_s=None, n_domains=0):
     """Recipes and plain parameters that determine a corpus, without writing it.
 
     Takes and raises what :func:`make_corpus` does; equal parameters give equal bytes.
@@ -64,6 +65,9 @@ def identify_corpus(name, *, n_per_class=None, seed=0, size="demo", clip_s=None)
         check_number("n_per_class", n_per_class, low=2, integer=True)
     if clip_s is not None:
         check_number("clip_s", clip_s, low=0, open_low=True)
+    check_number("n_domains", n_domains, low=0, integer=True)
+    if n_domains:
+        check_option("name", name, ("game_genre", "sentiment"))
     recipes = RECIPES[name] if isinstance(RECIPES[name], dict) else {"": RECIPES[name]}
     changed = {"duration_s": (float(clip_s),) * 2} if clip_s else {}
     recipes = {
@@ -72,10 +76,13 @@ def identify_corpus(name, *, n_per_class=None, seed=0, size="demo", clip_s=None)
     }
     parameters = {"version": VERSION, "name": name, "seed": int(seed)}
     parameters["recipes"] = hash_parameters({part: asdict(r) for part, r in recipes.items()})
+    parameters |= {"n_domains": int(n_domains)} if n_domains else {}
     return recipes, parameters
 
 
-def make_corpus(name, folder, *, n_per_class=None, seed=0, size="demo", clip_s=None) -> Path:
+def make_corpus(
+    name, folder, *, n_per_class=None, seed=0, size="demo", clip_s=None, n_domains=0
+) -> Path:
     r"""Write a synthetic corpus: audio files and tables in the real corpus's layout.
 
     Parameters
@@ -97,6 +104,8 @@ def make_corpus(name, folder, *, n_per_class=None, seed=0, size="demo", clip_s=N
     clip_s : float > 0, optional
         Duration of every clip in seconds (of backgrounds in rare_events);
         default: the recipe's range.
+    n_domains : int >= 0
+        Domains of game_genre or sentiment: see :func:`thesislib.corpora.domains.write_domains`.
 
     Returns
     -------
@@ -118,6 +127,7 @@ def make_corpus(name, folder, *, n_per_class=None, seed=0, size="demo", clip_s=N
     ['file_name\tlabel', 'devel_0001.wav\t2']
     """
     how = {"n_per_class": n_per_class, "size": size, "clip_s": clip_s}
+    how["n_domains"] = n_domains
     recipes, parameters = identify_corpus(name, seed=seed, **how)
     folder = Path(folder)
     if _is_complete(folder, parameters):
@@ -127,6 +137,8 @@ def make_corpus(name, folder, *, n_per_class=None, seed=0, size="demo", clip_s=N
     try:
         for part, recipe in recipes.items():
             _LAYOUTS[name](recipe, aside / part, seed)
+            if n_domains:
+                write_domains(aside / part, n_domains, seed)
             _describe(aside / part, part or name, parameters, departs=recipe.departs)
         if "" not in recipes:
             _describe(aside, name, parameters)

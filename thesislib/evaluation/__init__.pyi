@@ -154,9 +154,6 @@ from .significance import (
 from .significance import (
     compare_systems as compare_systems,
 )
-from .significance import (
-    ttest_from_printed as ttest_from_printed,
-)
 from .sweeps import (
     expand_grid as expand_grid,
 )

@@ -1,8 +1,9 @@
 """Linear support vector machines, as the thesis uses them, and upsampling by replication.
 
-Two solvers: ``liblinear`` is the L2-regularised L2-loss dual solver of LIBLINEAR
-(8.3, 9.1, 9.2, 10.2); ``smo`` is sequential minimal optimisation with the hinge
-loss (10.1, there in Weka), through LIBSVM.
+Two solvers: ``liblinear`` is LIBLINEAR's L2-regularised L2-loss SVM (8.3, 9.1, 9.2, 10.2), solved
+in the primal, which converges at every C. The dual solver, which the thesis names, has the same
+optimum, but stops before it on unscaled features of large norm. ``smo`` is sequential minimal
+optimisation with the hinge loss (10.1, there in Weka), through LIBSVM.
 """
 
 import numpy as np
@@ -68,7 +69,7 @@ def build_svm(complexity=1.0, *, solver="liblinear", scale="standard", class_wei
     complexity : float > 0
         The thesis's C.
     solver : {"liblinear", "smo"}
-        LIBLINEAR's dual solver with squared hinge loss, one class against the rest, or
+        LIBLINEAR's squared hinge loss, one class against the rest, or
         LIBSVM's SMO with hinge loss, pair by pair (as Weka does).
     scale : {"standard", "minmax", "none"}
         Input scaling, learnt on the training part alone. Unscaled functionals end at chance,
@@ -76,7 +77,7 @@ def build_svm(complexity=1.0, *, solver="liblinear", scale="standard", class_wei
     class_weight : dict or "balanced", optional
         Cost of each class.
     seed : int
-        Order in which the dual solver visits the samples.
+        Of the solver; the primal one draws nothing.
 
     Returns
     -------
@@ -99,7 +100,7 @@ def build_svm(complexity=1.0, *, solver="liblinear", scale="standard", class_wei
     if solver == "liblinear":
         svm = LinearSVC(
             C=complexity,
-            dual=True,
+            dual=False,
             tol=1e-3,
             max_iter=MAX_ITERATIONS,
             class_weight=class_weight,

@@ -86,7 +86,8 @@ def tabulate_events(mixtures, onsets, *, groups=None, collar_s=0.5):
     """
     counts = count_events(mixtures, onsets, collar_s=collar_s).set_index("file")
     # An absent source (mixtures of another tool) makes each mixture its own group.
-    sources = mixtures.reindex(columns=["event_source", "background_source"]).fillna("")
+    sources = mixtures.reindex(columns=["event_source", "background_source"])
+    sources = sources.astype(object).fillna("")
     own = sources["event_source"].where(sources["event_source"] != "", sources.iloc[:, 1])
     own = own.where(own != "", mixtures["file"])
     counts = counts.loc[mixtures["file"]].reset_index(drop=True)
@@ -103,7 +104,7 @@ def tabulate_events(mixtures, onsets, *, groups=None, collar_s=0.5):
             "n_events": counts["n_reference"],
             "event_source": sources["event_source"].to_numpy(),
             "background_source": sources["background_source"].to_numpy(),
-            "group": own.map(groups or {}).fillna(own).astype(str).to_numpy(),
+            "group": [str((groups or {}).get(name, name)) for name in own],
         }
     )
 

@@ -13,13 +13,15 @@ from sklearn.model_selection import PredefinedSplit, cross_val_predict
 from thesislib.corpora.splits import draw_parts
 from thesislib.errors import ParameterError
 from thesislib.evaluation.classifiers import properties_classifier
-from thesislib.evaluation.comparison import score
+from thesislib.evaluation.comparison import ALPHA, MIN_FLIPS, adjust_holm, compare, score
 
 #: Properties that are named at most.
 N_NAMED = 3
 
 
-def measure_shortcuts(X, labels, groups, names, *, n_folds=5, seed=0, classifier=None):
+def measure_shortcuts(
+    X, labels, groups, names, *, n_folds=5, seed=0, classifier=None, by="interval"
+):
     """How well properties tell the label, and which of them do.
 
     Parameters
@@ -35,15 +37,17 @@ def measure_shortcuts(X, labels, groups, names, *, n_folds=5, seed=0, classifier
     seed : int
     classifier : estimator, optional
         By default `properties_classifier`.
+    by : {"interval", "p_value"}
+        What decides on ``is_shortcut``: the interval, or the sign-flip test against chance.
 
     Returns
     -------
     dict
-        That of `thesislib.evaluation.comparison.score`, and ``chance``; ``is_shortcut``: whether
-        the interval lies above chance; ``alone``: if so, the UAR by single properties, the
-        `N_NAMED` foremost ones. They are ordered by what is lost when the property is permuted
-        (mean over the test folds), or by their gain alone if it is larger: a property that others
-        repeat loses nothing.
+        That of `thesislib.evaluation.comparison.score`, and ``chance``; ``p_value`` against chance;
+        ``is_shortcut``: whether the interval lies above chance; ``alone``: if so, the UAR by single
+        properties, the `N_NAMED` foremost ones. They are ordered by what is lost when the property
+        is permuted (mean over the test folds), or by their gain alone if it is larger: a property
+        that others repeat loses nothing.
 
     Raises
     ------
@@ -72,12 +76,15 @@ def measure_shortcuts(X, labels, groups, names, *, n_folds=5, seed=0, classifier
 
     def rate(columns):
         predicted = cross_val_predict(classifier, X[:, columns], labels, cv=folds)
-        return score(table.assign(prediction=predicted))
+        return table.assign(prediction=predicted)
 
-    result = rate(np.arange(X.shape[1])) | {"chance": 1 / len(set(labels)), "alone": {}}
-    result["is_shortcut"] = bool(result["low"] > result["chance"])
+    predictions, chance = rate(np.arange(X.shape[1])), 1 / len(set(labels))
+    result = score(predictions) | {"chance": chance, "alone": {}}
+    result["p_value"] = compare(predictions, "chance")["p_value"]
+    above = result["score"] > chance and result["p_value"] < ALPHA
+    result["is_shortcut"] = above if by == "p_value" else bool(result["low"] > chance)
     if result["is_shortcut"]:
-        alone = np.array([rate([i])["score"] for i in range(X.shape[1])])
+        alone = np.array([score(rate([i]))["score"] for i in range(X.shape[1])])
         lost = []
         for train, test in folds.split():
             fitted = clone(classifier).fit(X[train], labels[train])
@@ -88,6 +95,51 @@ def measure_shortcuts(X, labels, groups, names, *, n_folds=5, seed=0, classifier
         first = np.argsort(-weight, kind="stable")[:N_NAMED]
         result["alone"] = {names[i]: alone[i] for i in first}
     return result
+
+
+def measure_domain_shortcuts(X, labels, groups, domains, names, **options):
+    """How well properties tell the label inside each domain.
+
+    The sign-flip tests against chance (`thesislib.evaluation.comparison.compare`) have Holm's
+    correction over all domains.
+
+    Parameters
+    ----------
+    X, labels, groups, names, **options
+        As in `measure_shortcuts`.
+    domains : array-like, shape (n,)
+        Clips without a domain (None) are left out, and domains with fewer than six groups or with
+        a class of one group: nothing can be tested there.
+
+    Returns
+    -------
+    dict of str to dict
+        Domain to the result of `measure_shortcuts`, with ``p_value``; ``is_shortcut``: whether the
+        corrected p-value is below 0.05 and the score above chance.
+
+    Examples
+    --------
+    >>> rng, rows = np.random.default_rng(0), np.arange(80)
+    >>> labels, domains = np.array(["cat", "dog"])[rows % 2], np.array(["home", "zoo"])[rows // 40]
+    >>> X = rng.standard_normal((80, 2))
+    >>> X[:, 1] += 9 * ((labels == "dog") & (domains == "zoo"))
+    >>> results = measure_domain_shortcuts(X, labels, rows, domains, ["duration_s", "level_db"])
+    >>> {domain: result["is_shortcut"] for domain, result in results.items()}
+    {'home': False, 'zoo': True}
+    """
+    X, labels, groups, domains = map(np.asarray, (X, labels, groups, domains))
+    results = {}
+    for domain in sorted({name for name in domains if name is not None}):
+        rows = np.array([d == domain and y is not None for d, y in zip(domains, labels)])
+        owned = [set(groups[rows & (labels == name)]) for name in set(labels[rows])]
+        n_groups = len(set(groups[rows]))
+        if len(owned) > 1 and min(map(len, owned)) > 1 and n_groups >= MIN_FLIPS:
+            parts = (part[rows] for part in (X, labels, groups))
+            results[str(domain)] = measure_shortcuts(*parts, names, by="p_value", **options)
+    for result, p in zip(results.values(), adjust_holm([r["p_value"] for r in results.values()])):
+        result["p_value"] = float(p)
+        result["is_shortcut"] = bool(result["is_shortcut"] and p < ALPHA)
+    return results
 
 
 def describe_shortcuts(result):

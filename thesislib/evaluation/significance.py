@@ -163,45 +163,6 @@ def compare_systems(systems):
     return compare_all(scores, test_share=1 / n_folds).assign(status="run")
 
 
-def ttest_from_printed(mean_a, deviation_a, mean_b, deviation_b, *, n_folds=10, ddof=0):
-    """Independent two-sample t-test from printed means and deviations (Table 8.13).
-
-    Parameters
-    ----------
-    mean_a, deviation_a, mean_b, deviation_b : float
-        As printed beside each other, in the same unit.
-    n_folds : int >= 3
-        Folds behind each mean.
-    ddof : {0, 1}
-        How the deviations were computed; the thesis's fit 0.
-
-    Returns
-    -------
-    dict
-        ``independent_t`` and ``independent_p`` (two-sided, equal variances).
-
-    Examples
-    --------
-    The best bag of features against IS09, printed as 5e-8:
-
-    >>> result = ttest_from_printed(66.3, 4.0, 49.2, 4.1)
-    >>> float(f"{result['independent_p']:.0e}")
-    5e-08
-    """
-    check_number("n_folds", n_folds, low=MIN_FOLDS, integer=True)
-    check_number("deviation_a", deviation_a, low=0)
-    check_number("deviation_b", deviation_b, low=0)
-    if ddof not in (0, 1):
-        raise ParameterError(f"ddof: found {ddof!r}, expected 0 or 1")
-    # scipy takes standard deviations with ddof=1.
-    a, b = (d * np.sqrt(n_folds / (n_folds - 1 + ddof)) for d in (deviation_a, deviation_b))
-    if a == b == 0:
-        t, p = (0.0, 1.0) if mean_a == mean_b else (float("nan"), float("nan"))
-    else:
-        t, p = map(float, stats.ttest_ind_from_stats(mean_a, a, n_folds, mean_b, b, n_folds))
-    return {"independent_t": t, "independent_p": p}
-
-
 def _check_scores(scores_a, scores_b):
     scores_a, scores_b = np.asarray(scores_a, float), np.asarray(scores_b, float)
     if scores_a.shape != scores_b.shape or scores_a.ndim != 1:

@@ -385,6 +385,8 @@ def fit_tasks(
     outputs = [None] * len(tasks)
     n_fits, n_stopped = Counter(), Counter()
     for group, fits in zip(groups, Parallel(n_jobs=n_jobs)(calls())):
+        # Equal tasks share the one fit of a classifier.
+        fits = fits if classifier is None else fits * len(group)
         for i, (values, has_stopped) in zip(group, fits):
             outputs[i] = classes[values.argmax(axis=1)], values
             n_fits[tasks[i].complexity] += 1
@@ -455,8 +457,11 @@ class StoppedWarning(ConvergenceWarning):
     """Some fits had not converged; ``stopped`` as :func:`fit_tasks` counts."""
 
     def __init__(self, stopped):
-        super().__init__(describe_stopped(stopped))
+        super().__init__(stopped)
         self.stopped = stopped
+
+    def __str__(self):
+        return describe_stopped(self.stopped)
 
 
 def warn_stopped(stopped):

@@ -20,6 +20,7 @@ from thesislib.evaluation.comparison import compare, describe_comparison, score
 from thesislib.evaluation.metrics import confusion
 from thesislib.evaluation.validation import evaluate_folds, evaluate_partitions
 from thesislib.export.tables import PLACES, check_writable, read_table
+from thesislib.reporting.escape import terminal
 from thesislib.reporting.scores import tabulate
 from thesislib.store import write_atomically
 
@@ -124,18 +125,20 @@ def evaluate_table(
     places = [] if output is None else _write(Path(output), corpus, table, scores, classes, counts)
     return "\n".join(
         [
-            *remarks,
-            *(f"remark: {remark}" for remark in corpus.remarks),
+            *map(terminal, remarks),
+            *(f"remark: {terminal(remark)}" for remark in corpus.remarks),
             f"linear SVM: {choice}",
             "",
             f"{metric.upper() if metric == 'uar' else metric}: {_describe(scores)}",
             describe_comparison(against),
             "",
-            classes.round(3).to_string(),
+            classes.round(3).rename(terminal).to_string(),
             "",
             "confusion matrix (rows: truth, columns: predicted)",
-            counts.rename_axis(index=None, columns=None).to_string(),
-            *places,
+            counts.rename(index=terminal, columns=terminal)
+            .rename_axis(index=None, columns=None)
+            .to_string(),
+            *map(terminal, places),
         ]
     )
 

@@ -188,11 +188,11 @@ def check_archive(record, path):
             if n_bytes > _MAX_BYTES:
                 return f"found {n_bytes} bytes of content, expected at most {_MAX_BYTES}"
             if damaged := archive.testzip():
-                return f"found a wrong checksum in {damaged}"
+                return f"found a wrong checksum in {damaged}, expected the archive's own"
             place, names = _find_members(record, archive.namelist())
             return find_problem(record, names) or _compare_contents(record, archive, place, names)
     except DAMAGED as error:
-        return f"found no readable archive ({error})"
+        return f"found no readable archive ({error}), expected a zip or tar archive"
 
 
 def _find_members(record, names):

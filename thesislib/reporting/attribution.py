@@ -28,7 +28,7 @@ from threadpoolctl import threadpool_limits
 
 from thesislib.errors import ParameterError, ThesisError, check_number
 from thesislib.evaluation.classifiers import build_svm, upsample
-from thesislib.reporting.figures import COLOUR_MAP, draw_audio, plot_audio, title_plot
+from thesislib.reporting.figures import COLOUR_MAP, PAGE_IN, draw_audio, plot_audio, title_plot
 from thesislib.representations.deep_spectrum import DeepSpectrum
 from thesislib.representations.extraction import extract
 from thesislib.representations.networks import input_size
@@ -320,7 +320,7 @@ def plot_attribution(plot, signal, attributions, *, titles, unit, gain, start_s=
     """
     cells = sum_cells(attributions)
     limit = float(np.quantile(np.abs(cells), 0.995)) or float(np.abs(cells).max()) or 1.0
-    figure, (left, right) = plt.subplots(1, 2, figsize=(10.6, 3.9), sharex=True, sharey=True)
+    figure, (left, right) = plt.subplots(1, 2, figsize=(PAGE_IN, 2.9), sharex=True, sharey=True)
     extent = draw_audio(left, plot, *signal, start_s=start_s)
     colours = ScalarMappable(Normalize(-limit, limit), COLOUR_MAP)
     right.imshow(

@@ -13,6 +13,7 @@ import pandas as pd
 from sklearn.model_selection import KFold
 
 from thesislib.errors import check_number, check_option
+from thesislib.reporting.matrices import COLUMN_IN, PAGE_IN
 
 DEGREES = (1, 5, 15)
 #: Figure of the thesis to its function.
@@ -78,7 +79,7 @@ def plot_activation(name, *, slope=0.2, limit=5.0):
     # Just below zero as well, so that a step is drawn as a step.
     x = np.sort(np.append(np.linspace(-limit, limit, 401), -1e-9 * limit))
     y, derivative = activate(x, name, slope=slope)
-    figure, axes = plt.subplots(figsize=(4.8, 3.4), layout="constrained")
+    figure, axes = plt.subplots(figsize=(COLUMN_IN, 2.7), layout="constrained")
     axes.plot(x, y, color=_DARK, linestyle="-", linewidth=2, label="function")
     axes.plot(x, derivative, color=_LIGHT, linestyle="--", linewidth=2, label="derivative")
     axes.axhline(0, color="0.85", linewidth=0.8, zorder=0)
@@ -176,12 +177,7 @@ def plot_fits(**settings):
     x, y, fits, errors = fit_polynomials(**settings)
     grid = np.linspace(0, 1, 401)
     figure, panels = plt.subplots(
-        1,
-        len(fits),
-        figsize=(3.4 * len(fits), 3.6),
-        sharey=True,
-        squeeze=False,
-        layout="constrained",
+        1, len(fits), figsize=(PAGE_IN, 2.9), sharey=True, squeeze=False, layout="constrained"
     )
     for axes, letter, (degree, fit) in zip(panels.flat, "abcdefgh", fits.items()):
         axes.plot(grid, fit(grid), color=_DARK, linestyle="-", linewidth=2, label="fit")

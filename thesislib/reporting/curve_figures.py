@@ -1,15 +1,11 @@
 """Figures of the outlook (11.3, 11.4), as wide as a column of text."""
 
 import matplotlib.pyplot as plt
-import numpy as np
 
 from thesislib.reporting.figures import LINES
+from thesislib.reporting.matrices import COLUMN_IN
 
-#: Width of a column of text in inches.
-COLUMN_IN = 3.5
 _MARKERS = "osD^vP"
-#: Least distance of two labels, as a share of the axis.
-_LABEL_DISTANCE = 0.06
 
 
 def _style(number):
@@ -71,26 +67,14 @@ def plot_pairs(table, *, chance):
     -------
     matplotlib.figure.Figure
     """
-    figure, axes = plt.subplots(figsize=(COLUMN_IN, 3.8))
-    scores = table[["within_percent", "elsewhere_percent"]].to_numpy(float)
-    low, high = min(scores.min(), chance) - 3, max(scores.max(), chance) + 3
-    order = np.argsort(scores[:, 1], kind="stable")
-    # Labels keep a distance: upwards from the lowest, then down again from the top.
-    step, heights = _LABEL_DISTANCE * (high - low), scores[order, 1].copy()
-    for i in range(1, len(heights)):
-        heights[i] = max(heights[i], heights[i - 1] + step)
-    heights -= max(0, heights[-1] - high) if len(heights) else 0
-    for number, pair in enumerate(scores):
-        axes.plot([0, 1], pair, **_style(number))
-    for height, number in zip(heights, order):
-        name = table["representation"].iloc[number]
-        axes.annotate(
-            name, (1, scores[number, 1]), (1.12, height), va="center", fontsize=8,
-            color=f"C{number}", arrowprops={"arrowstyle": "-", "color": "0.7", "lw": 0.5},
-            annotation_clip=False,
-        )  # fmt: skip
-    axes.axhline(chance, linestyle=":", color="0.3", linewidth=1)
-    axes.annotate("chance", (0, chance), (0, 2), textcoords="offset points", fontsize=8)
-    axes.set(xlim=(-0.1, 1.1), ylim=(low, high), ylabel="UAR (%)")
+    figure, axes = plt.subplots(figsize=(COLUMN_IN, 4.4))
+    pairs = table[["within_percent", "elsewhere_percent"]].to_numpy(float)
+    lines = {
+        name: axes.plot([0, 1], pair, **_style(number))[0]
+        for number, (name, pair) in enumerate(zip(table["representation"], pairs))
+    }
+    lines["chance"] = axes.axhline(chance, linestyle=":", color="0.3", linewidth=1)
+    axes.set(xlim=(-0.15, 1.15), ylabel="UAR (%)")
     axes.set_xticks([0, 1], ["within", "elsewhere"])
+    figure.legend(lines.values(), lines.keys(), loc="outside upper left", fontsize=8, frameon=False)
     return figure

@@ -9,7 +9,7 @@ import re
 import unicodedata
 from html import escape
 
-__all__ = ["html", "latex", "markdown", "mathtext", "terminal"]
+__all__ = ["html", "latex", "markdown", "mathtext", "terminal", "terminal_lines"]
 
 _BREAKS = re.compile(r"[\t\n\v\f\r\x1c-\x1e\x85\u2028\u2029]+")
 _UNPRINTABLE = re.compile(
@@ -120,3 +120,14 @@ def terminal(text):
     """
     text = _BREAKS.sub(" ", str(text))
     return _UNPRINTABLE.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+
+
+def terminal_lines(text):
+    r"""Escape a text of several lines for a terminal; its own lines stay.
+
+    Examples
+    --------
+    >>> terminal_lines("a\nb\x1b[2J")
+    'a\nb\\x1b[2J'
+    """
+    return "\n".join(map(terminal, str(text).split("\n")))

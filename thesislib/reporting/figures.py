@@ -1,5 +1,7 @@
 """Figures of the results, with labelled axes, legible in greyscale, reproducible byte by byte."""
 
+import logging
+
 import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
@@ -7,14 +9,16 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
+from thesislib.reporting.escape import terminal
+from thesislib.reporting.fonts import FAMILY, wrap
+from thesislib.reporting.matrices import COLOUR_MAP, PAGE_IN
+from thesislib.reporting.matrices import plot_confusion as plot_confusion
 from thesislib.reporting.tables import table_stem
 from thesislib.spectra.plot import colour_table
 from thesislib.store import write_atomically
 
-#: Sequential, and monotone in lightness.
-COLOUR_MAP = "cividis"
-#: Width of a page's text in inches.
-PAGE_IN = 7.2
+#: Height of the tallest figure in inches, without its small print.
+TALLEST_IN = 8.8
 #: Distinguishable without colour.
 LINES = ("-", "--", ":", "-.")
 #: Losses of an autoencoder's history, by column.
@@ -32,6 +36,8 @@ _LEAST_DISTANCE = 0.05
 
 def use_style():
     """Set the style of all figures; fonts are embedded."""
+    # A font without a regular weight is no reason for a message.
+    logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
     sns.set_theme(context="paper", style="ticks", palette="colorblind", font_scale=0.95)
     plt.rcParams.update(
         {
@@ -39,7 +45,9 @@ def use_style():
             "savefig.dpi": 150,
             "pdf.fonttype": 42,
             "svg.hashsalt": "thesislib",
-            "figure.constrained_layout.use": True,
+            # Constrained layout, with fonts that have the characters of all texts.
+            "figure.hooks": ["thesislib.reporting.fonts:lay_out"],
+            "font.family": FAMILY,
             "image.cmap": COLOUR_MAP,
             # Names of classes and clips are text: a dollar sign begins no formula.
             "text.parse_math": False,
@@ -47,45 +55,11 @@ def use_style():
     )
 
 
-def plot_confusion(matrices):
-    """Draw confusion matrices side by side: counts, shaded by the share of the true class.
-
-    Parameters
-    ----------
-    matrices : dict of str to pandas.DataFrame
-        Title to matrix, from :func:`thesislib.evaluation.metrics.confusion`.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-    """
-    size = 2.8 + 0.5 * len(next(iter(matrices.values())))
-    figure, grid = plt.subplots(
-        1, len(matrices), figsize=((size + 0.9) * len(matrices), size), squeeze=False
-    )
-    for axes, (title, counts) in zip(grid.flat, matrices.items()):
-        sns.heatmap(
-            100 * counts.div(counts.sum(axis=1).clip(lower=1), axis=0),
-            annot=counts.to_numpy(),
-            fmt="d",
-            vmin=0,
-            vmax=100,
-            cmap=COLOUR_MAP,
-            square=True,
-            linewidths=0.5,
-            cbar_kws={"label": "share of the true class (%)"},
-            ax=axes,
-        )
-        axes.set(xlabel="predicted class", ylabel="true class", title=title)
-        axes.tick_params(axis="y", rotation=0)
-    return figure
-
-
-def _make_grid(n, n_columns, width, height, *, extra=0.0, **options):
+def _make_grid(n, n_columns, width, height, **options):
     """Make a figure with ``n`` panels in rows; panels without contents are invisible."""
     n_columns = min(n_columns, n)
     n_rows = -(-n // n_columns)
-    size = (width * n_columns + extra, height * n_rows + extra)
+    size = (width * n_columns, min(height * n_rows, TALLEST_IN))
     figure, grid = plt.subplots(n_rows, n_columns, figsize=size, squeeze=False, **options)
     for axes in grid.flat[n:]:
         axes.set_axis_off()
@@ -179,7 +153,7 @@ def plot_audio(plots, clips, titles, *, n_columns=2, start_s=0.0, page=False):
         The plots' axes first, in order, then those of the colour bars.
     """
     n_columns = min(n_columns, len(plots))
-    width, height = (PAGE_IN / n_columns, 1.5) if page else (4.9, 3.4)
+    width, height = PAGE_IN / max(n_columns, 1 if page else 2), 1.5 if page else 2.5
     figure, grid = _make_grid(len(plots), n_columns, width, height)
     for i, (axes, plot, (y, sr), title) in enumerate(zip(grid.flat, plots, clips, titles)):
         axes.set_title(title, fontsize=8 if page else None)
@@ -270,8 +244,8 @@ def plot_layers(activations, *, title="", n_maps=6):
     matplotlib.figure.Figure
         One row per layer.
     """
-    figure = plt.figure(figsize=(1.5 * n_maps, 1.75 * len(activations)))
-    figure.suptitle(title, fontsize=10, fontweight="bold")
+    figure = plt.figure(figsize=(PAGE_IN, min(1.5 * len(activations) + 0.3, TALLEST_IN)))
+    figure.suptitle(wrap(title, 72 * PAGE_IN, 9), fontsize=9, fontweight="bold")
     rows = figure.subfigures(len(activations), 1, squeeze=False)[:, 0]
     for row, (layer, values) in zip(rows, activations.items()):
         zeros = f"{100 * np.mean(values == 0):.0f} % are zero"
@@ -279,10 +253,10 @@ def plot_layers(activations, *, title="", n_maps=6):
             axes = row.subplots()
             axes.vlines(np.arange(len(values)), 0, values, color="black", linewidth=0.4)
             axes.set(xlim=(0, len(values)), xlabel="feature", ylabel="activation")
-            row.suptitle(f"{layer}: {len(values)} features, {zeros}", fontsize=10)
+            row.suptitle(f"{layer}: {len(values)} features, {zeros}", fontsize=9)
             continue
         shape = " × ".join(map(str, values.shape[1:]))
-        row.suptitle(f"{layer}: {len(values)} maps of {shape}, {zeros}", fontsize=10)
+        row.suptitle(f"{layer}: {len(values)} maps of {shape}, {zeros}", fontsize=9)
         strongest = np.argsort(-values.mean(axis=(1, 2)), kind="stable")[:n_maps]
         for axes in row.subplots(1, n_maps).flat:
             axes.set_axis_off()
@@ -358,7 +332,7 @@ def plot_reconstructions(rows, titles, *, hop_s):
     figure, grid = plt.subplots(
         len(rows),
         len(titles),
-        figsize=(PAGE_IN, 1.3 * len(rows) + 0.5),
+        figsize=(PAGE_IN, min(1.3 * len(rows) + 0.5, TALLEST_IN)),
         squeeze=False,
         sharex="col",
         sharey=True,
@@ -450,7 +424,7 @@ def plot_detection(
     """
     n_frames, n_bands = spectrogram.shape
     figure, (above, below) = plt.subplots(
-        2, 1, figsize=(8.5, 5.2), sharex=True, height_ratios=(1.4, 1)
+        2, 1, figsize=(PAGE_IN, 4.6), sharex=True, height_ratios=(1.4, 1)
     )
     image = _draw_frames(above, spectrogram, hop_s=hop_s, low=-0.5)
     above.set(ylabel="mel band", title=title)
@@ -494,14 +468,20 @@ def write_figure(figure, number, folder, *, note=""):
         The files. The figure is closed, but can still be displayed.
     """
     if note:
-        figure.supxlabel(note, fontsize=8, color="0.3", wrap=True)
+        figure.draw_without_rendering()
+        box, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
+        # Below everything, in the width of the figure.
+        figure.text(
+            0.5, box.y0 / height - 0.1 / height, wrap(terminal(note), 72 * width - 8),
+            ha="center", va="top", fontsize=8, color="0.3",
+        )  # fmt: skip
     written = []
     for suffix, metadata in ((".png", {"Software": None}), (".pdf", {"CreationDate": None})):
         stem = table_stem(number)
         path = folder / f"{'' if stem.startswith('section') else 'figure_'}{stem}{suffix}"
         with write_atomically(path) as temporary:
             # Constrained layout cuts off labels beside square axes; a tight box does not.
-            figure.savefig(temporary, metadata=metadata, bbox_inches="tight", pad_inches=0.1)
+            figure.savefig(temporary, metadata=metadata, bbox_inches="tight", pad_inches=0.04)
         written.append(path)
     # A notebook shows the figure that a cell returns; it would show an open figure twice.
     plt.close(figure)

@@ -212,3 +212,40 @@ def _remove_old(folder, record):
     for path in (folder / name for name in old - new):
         if path.resolve().is_relative_to(folder.resolve()):
             path.unlink(missing_ok=True)
+
+
+def describe_origin(corpora, weights):
+    """Corpora with their kinds, and the weights, in a line, for captions and small print.
+
+    Parameters
+    ----------
+    corpora : dict of str to dict
+        As in ``run.json``.
+    weights : dict of str to str
+        Network (with its kind in brackets) to a SHA-256 or ``random:<seed>``.
+
+    Examples
+    --------
+    >>> corpora = {"corpus": {"name": "snore", "kind": "synthetic"}}
+    >>> describe_origin(corpora, {"alexnet (random)": "random:0"})
+    'snore (synthetic); random weights: alexnet'
+    """
+    names = [f"{corpus['name']} ({corpus['kind']})" for corpus in corpora.values()]
+    remarks = [remark for corpus in corpora.values() for remark in corpus.get("remarks", ())]
+    derived = [remark for remark in remarks if remark.startswith("derived:")]
+    parts = [*dict.fromkeys(names)] or ["no corpus"]
+    parts += dict.fromkeys(derived)
+    random, trained = {}, {}
+    for name, value in weights.items():
+        network, value = name.split(" (")[0], str(value)
+        if value.startswith("random"):
+            random[network] = random.get(network, 0) + 1
+        else:
+            trained[network] = f"{network} {value[:8]}"
+    if random:
+        n_seeds = max(random.values())
+        seeds = f" ({n_seeds} seeds)" if n_seeds > 1 else ""
+        parts.append(f"random weights: {', '.join(random)}{seeds}")
+    if trained:
+        parts.append(f"pre-trained weights: {', '.join(trained.values())}")
+    return "; ".join(parts)

@@ -339,14 +339,8 @@ class ScoreTable:
 
     @property
     def frame(self):
-        """The rows as a table; whole numbers stay whole where a row has none."""
-        table = pd.DataFrame(self.rows)
-        for column in table:
-            values = table[column].dropna()
-            if len(values) < len(table) and len(values):
-                if all(isinstance(v, int | np.integer) and not isinstance(v, bool) for v in values):
-                    table[column] = table[column].astype("Int64")
-        return table
+        """The rows as a table."""
+        return pd.DataFrame(self.rows)
 
     @property
     def predictions(self):

@@ -123,7 +123,8 @@ class CrossFittedFeatures:
         """Rows to fit on, sorted, and rows to validate on, of other groups."""
         rows = np.unique(np.asarray(train, dtype=int))
         # An untrained network has seen no row, so all training parts share it.
-        if self.fit_on == "all" or self.estimator.n_epochs == 0:
+        lengths = (getattr(self.estimator, name, None) for name in ("n_epochs", "n_updates"))
+        if self.fit_on == "all" or 0 in lengths:
             rows = np.arange(len(self.items))
         if not len(rows):
             raise ParameterError("train: found no row, expected at least one")

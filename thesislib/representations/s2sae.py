@@ -22,7 +22,7 @@ What the thesis leaves open, the choice and the reason:
 - *Decoder input*: the previous frame of the target (``teacher``), the decoder's own estimate of
   it (``previous``) or nothing (``none``); zeros at the first step. The first is the thesis's and
   auDeep's. The default is the last: with ``teacher`` the network can nearly copy the frame before,
-  and a linear probe of the code finds little (`docs/decisions.md`).
+  and a linear probe of the code finds less (`docs/decisions.md`).
 - *Bidirectional decoder*: two independent stacks, one per direction, averaged after the
   projection. Sharing a layer would leak the target frame: its second layer would see, through
   the other direction, the frame that it has to predict. With ``teacher`` both stacks together
