@@ -136,6 +136,8 @@ def test_every_table_and_figure_of_the_thesis_is_listed_once(reference_data):
 
 def test_what_is_listed_is_what_the_notebooks_promise():
     promised = pd.read_csv(ROOT / "tests" / "notebooks" / "outputs.csv")
+    # The outlook and users' own recordings have no outputs in the thesis.
+    promised = promised[~promised["notebook"].str.startswith(("11_3", "11_4", "20_"))]
     listed = load_list("outputs")
     made = listed[listed["notebook"] != ""]
     # Chapter 11 is the outlook: its outputs are not the thesis's.
