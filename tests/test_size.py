@@ -15,7 +15,7 @@ LIBRARY = Path(__file__).resolve().parents[1] / "thesislib"
 
 #: Code lines of a package at most; ``leaves`` are the modules of the top level.
 BUDGETS = {
-    "leaves": 1290,
+    "leaves": 1295,
     "corpora": 2230,
     "spectra": 500,
     "representations": 3570,

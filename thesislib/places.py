@@ -7,6 +7,7 @@ Parameters, recipes and descriptions are read without aliases, since nine lines 
 10⁹ values, and with limited nesting, so that no text can exhaust the memory or the stack.
 """
 
+import contextlib
 import json
 import os
 from pathlib import Path
@@ -140,3 +141,30 @@ def read_plain(path, *, error=CorpusError, aliases=False):
     except (ValueError, RecursionError) as e:
         raise error(f"{path}: found no plain text values ({e})") from e
     return parse_plain(text, where=path, error=error, aliases=aliases)
+
+
+#: Libraries whose versions can change a number; equal here and on a cluster, for equal bytes.
+LIBRARIES = (
+    "numpy scipy pandas scikit-learn librosa soundfile soxr torch torchvision opensmile matplotlib"
+).split()
+
+
+def describe_versions():
+    """Python, this package, and the libraries that can change a number; None for an absent one.
+
+    Examples
+    --------
+    >>> list(describe_versions())[:3]
+    ['python', 'thesislib', 'numpy']
+    """
+    import platform
+    from importlib.metadata import PackageNotFoundError, version
+
+    from thesislib import __version__
+
+    versions = {"python": platform.python_version(), "thesislib": __version__}
+    for name in LIBRARIES:
+        versions[name] = None
+        with contextlib.suppress(PackageNotFoundError):
+            versions[name] = version(name)
+    return versions

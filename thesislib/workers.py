@@ -24,6 +24,7 @@ from concurrent.futures import BrokenExecutor, as_completed
 from functools import lru_cache, partial
 
 from thesislib.errors import ThesisError
+from thesislib.places import describe_versions
 
 #: Signals that end a command, with exit code 128 + number.
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -37,10 +38,6 @@ VARIABLE = "THESIS_DASK"
 DEATHS = 5
 #: Seconds to wait for a scheduler.
 CONNECT_S = 30
-#: Libraries whose versions can change a number; equal here and on a cluster, for equal bytes.
-LIBRARIES = (
-    "numpy scipy pandas scikit-learn librosa soundfile soxr torch torchvision opensmile matplotlib"
-).split()
 #: Environment of worker processes. One thread each: those of BLAS would only wait for each other.
 #: Freed memory stays with the process: returning it to the system and requesting it again took up
 #: to half of the time of a spectrum and its plot (glibc; other libraries do not read this).
@@ -198,27 +195,6 @@ def _check_workers(client, address):
     if problems:
         lines = "\n".join(f"  - {problem}" for problem in problems)
         raise ClusterError(f"{address}: {len(problems)} problems\n{lines}")
-
-
-def describe_versions():
-    """Python, this package, and the libraries that can change a number; None for an absent one.
-
-    Examples
-    --------
-    >>> list(describe_versions())[:3]
-    ['python', 'thesislib', 'numpy']
-    """
-    import platform
-    from importlib.metadata import PackageNotFoundError, version
-
-    from thesislib import __version__
-
-    versions = {"python": platform.python_version(), "thesislib": __version__}
-    for name in LIBRARIES:
-        versions[name] = None
-        with contextlib.suppress(PackageNotFoundError):
-            versions[name] = version(name)
-    return versions
 
 
 def share(value):

@@ -88,8 +88,12 @@ def test_a_notebook_s_page_runs_no_script_of_a_corpus(outputs, tmp_path, browser
 def test_labels_are_drawn_as_they_are(tmp_path):
     use_style()
     figure = plot_confusion({LABELS[3]: confusion(LABELS, LABELS, LABELS)})
-    axes = figure.axes[0]
-    assert [tick.get_text() for tick in axes.get_yticklabels()] == LABELS
+    # Long names are listed below the matrix, where very long ones lose their middle.
+    listed = [text.get_text().partition("…") for text in figure.texts]
+    for label in LABELS:
+        assert any(
+            label.startswith(head) and label.endswith(tail) for head, _, tail in listed if head
+        ), label
     assert all(not text.get_parse_math() for text in figure.findobj(plt.Text))
     written = write_figure(figure, "10.2", tmp_path, note="$\\input{x}$")
     assert all(path.stat().st_size > 1000 for path in written)

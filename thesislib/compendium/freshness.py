@@ -15,7 +15,7 @@ import os
 from pathlib import Path
 
 from thesislib.compendium.parameters import read_limits
-from thesislib.places import project_root, published_folder, weights_folder
+from thesislib.places import describe_versions, project_root, published_folder, weights_folder
 from thesislib.reporting.notebooks import (
     OVERVIEW,
     list_notebooks,
@@ -25,7 +25,6 @@ from thesislib.reporting.notebooks import (
 )
 from thesislib.reporting.results import find_results, list_folders, list_places, read_record
 from thesislib.store import hash_file, hash_parameters
-from thesislib.workers import describe_versions
 
 #: Inputs of a run, and their names in a list of changes.
 WHAT = {"notebook": "notebook", "code": "thesislib", "published": "published tables"}

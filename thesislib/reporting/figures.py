@@ -10,7 +10,7 @@ from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
 from thesislib.reporting.escape import terminal
-from thesislib.reporting.fonts import FAMILY, wrap
+from thesislib.reporting.fonts import FAMILY, shorten, wrap
 from thesislib.reporting.matrices import COLOUR_MAP, PAGE_IN
 from thesislib.reporting.matrices import plot_confusion as plot_confusion
 from thesislib.reporting.tables import table_stem
@@ -19,6 +19,8 @@ from thesislib.store import write_atomically
 
 #: Height of the tallest figure in inches, without its small print.
 TALLEST_IN = 8.8
+# Of a panel with its labels, in a figure of audio plots.
+_LEAST_HEIGHT_IN = 1.05
 #: Distinguishable without colour.
 LINES = ("-", "--", ":", "-.")
 #: Losses of an autoencoder's history, by column.
@@ -144,24 +146,30 @@ def plot_audio(plots, clips, titles, *, n_columns=2, start_s=0.0, page=False):
     start_s : float
         Time of each first sample in seconds.
     page : bool
-        Draw at the width of a page, with small text, axis labels at the margins and no colour
-        bars, as in Figure 8.4.
+        Draw with small text, axis labels at the margins and no colour bars, as in Figure 8.4;
+        always with more than two columns.
 
     Returns
     -------
     matplotlib.figure.Figure
-        The plots' axes first, in order, then those of the colour bars.
+        The plots' axes first, in order, then those of the colour bars. Plots for which a page has
+        no room are left out, with their number below.
     """
     n_columns = min(n_columns, len(plots))
+    page = page or n_columns > 2
+    n_left = len(plots) - n_columns * int(TALLEST_IN / _LEAST_HEIGHT_IN)
+    plots = plots[: len(plots) - max(n_left, 0)]
     width, height = PAGE_IN / max(n_columns, 1 if page else 2), 1.5 if page else 2.5
     figure, grid = _make_grid(len(plots), n_columns, width, height)
     for i, (axes, plot, (y, sr), title) in enumerate(zip(grid.flat, plots, clips, titles)):
-        axes.set_title(title, fontsize=8 if page else None)
+        axes.set_title(shorten(title, 72 * width - 8), fontsize=8 if page else None)
         draw_audio(axes, plot, y, sr, start_s=start_s, compact=page)
         if page:
             axes.tick_params(labelsize=8)
             axes.set_xlabel(axes.get_xlabel() if i >= len(plots) - n_columns else "", fontsize=8)
             axes.set_ylabel(axes.get_ylabel(), fontsize=8)
+    if n_left > 0:
+        figure.supxlabel(f"{n_left} more are not drawn", fontsize=8)
     return figure
 
 
@@ -296,7 +304,7 @@ def plot_histories(histories, columns, *, label, log=False):
                 (shown[name],) = axes.plot(
                     *zip(*points), LINES[i % len(LINES)], color=f"C{i}", marker=marker
                 )
-        axes.set(title=title, xlabel="epoch")
+        axes.set(title=shorten(title, 72 * width - 8, 9), xlabel="epoch")
         if not history:
             axes.text(0.5, 0.5, "untrained", ha="center", transform=axes.transAxes)
     for axes in grid[:, 0]:
@@ -342,7 +350,7 @@ def plot_reconstructions(rows, titles, *, hop_s):
             image = _draw_frames(axes, np.asarray(spectrogram), hop_s=hop_s, vmin=-1, vmax=1)
         line[0].set_ylabel(f"{name}\nmel band")
     for axes, title in zip(grid[0], titles):
-        axes.set_title(title)
+        axes.set_title(shorten(title, 72 * (PAGE_IN - 1.8) / len(titles) - 4, 9))
     for axes in grid[-1]:
         axes.set_xlabel("time (s)")
     figure.colorbar(image, ax=grid, label="level, scaled to [−1, 1]")

@@ -299,17 +299,6 @@ class Grid:
         sides = [side for beside in self.columns.values() for side in ([0, 1] if beside else [0])]
         return {i for i, side in enumerate(sides) if side}
 
-    @property
-    def aligned(self):
-        """Alignment of these columns: text to the left."""
-        rows = [row[2] for row in self.body if row[0] == "row"]
-        texts = [
-            [text for parts in column for style, text in parts if "small" not in style]
-            for column in zip(*rows)
-        ]
-        is_text = [any(re.search(r"[^\W\d_]{4}", text) for text in own) for own in texts]
-        return ["left" if text else "right" for text in is_text] or ["left"] * self.n_columns
-
     def _stack(self, cell, beside):
         ours = [("bold" if cell.best else "", cell.ours)] if cell.ours else []
         ours += [("small", text) for text in cell.small if cell.ours]

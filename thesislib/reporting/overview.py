@@ -33,12 +33,12 @@ from thesislib.reporting.published import (
 from thesislib.reporting.runs import (
     STORED,
     describe_score,
+    drop_settings,
     load_stored,
     pick_headlines,
     score_systems,
     store_runs,
 )
-from thesislib.reporting.scores import AS_PUBLISHED
 from thesislib.reporting.tables import table_stem
 
 #: Kind of corpus of a profile, for runs without a record.
@@ -240,7 +240,7 @@ def write_readme_table(scores=None):
         its 95 % interval beside chance, the best control and the best baseline.
     """
     scores = score_systems(load_stored()) if scores is None else scores
-    scores = scores[scores["selection"] != AS_PUBLISHED]
+    scores = drop_settings(scores)
     columns = ["Section", "Thesis", "Corpus (classes, clips, groups)", "Here", "Best control"]
     columns += ["Best baseline", "Chance"]
     lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]

@@ -284,7 +284,7 @@ def pick_headlines(scores, table, role="method"):
         rows *as published*. The selection does not depend on scores.
     """
     patterns = load_list("headlines").set_index("table")["systems"].get(table, "")
-    rows = scores[(scores["table"] == table) & (scores["selection"] != AS_PUBLISHED)]
+    rows = drop_settings(scores[scores["table"] == table])
     for wanted in ("method",) if role == "method" else ("method", "baseline", "control"):
         of_role = rows[rows["role"] == wanted]
         for pattern in filter(None, patterns.split("|")):
@@ -292,6 +292,21 @@ def pick_headlines(scores, table, role="method"):
             if len(matches):
                 return matches[matches["system"] == matches["system"].iloc[0]].to_dict("records")
     return []
+
+
+def drop_settings(scores):
+    """Drop rows *as published*, and single settings where one was chosen on development.
+
+    Parameters
+    ----------
+    scores : DataFrame
+        From :func:`score_systems`.
+    """
+    marked = scores["selection"].eq("development")
+    keys = [scores[name] for name in ("source", "table", "corpus")]
+    marked = marked.groupby(keys).transform("any")
+    is_setting = marked & scores["selection"].eq("")
+    return scores[~is_setting & scores["selection"].ne(AS_PUBLISHED)]
 
 
 def describe_score(row):

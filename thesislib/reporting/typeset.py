@@ -18,6 +18,17 @@ _SIZES = ["small", "footnotesize", "scriptsize", "tiny"]
 _WIDTHS, _LEADING, _PAGE = [4.7, 4.3, 4.0, 3.4], [11, 9.5, 8, 6], (345, 560)
 
 
+def align_columns(grid):
+    """Alignment of the columns behind the stubs: text to the left, numbers to the right."""
+    rows = [row[2] for row in grid.body if row[0] == "row"]
+    texts = [
+        [text for parts in column for style, text in parts if "small" not in style]
+        for column in zip(*rows)
+    ]
+    is_text = [any(re.search(r"[^\W\d_]{4}", text) for text in own) for own in texts]
+    return ["left" if text else "right" for text in is_text] or ["left"] * grid.n_columns
+
+
 def to_html(grid, number, caption):
     """HTML table in ASCII, with classes for a style sheet and a small style of its own."""
     tags = {"bold": "<b>{}</b>", "small": "<small>{}</small>"}
@@ -30,7 +41,7 @@ def to_html(grid, number, caption):
         text = joint.join(_style(parts, tags, escape.html))
         return f'<{tag}{wide} style="{style}">{text}</{tag}>'
 
-    heads, lines, sides = [], [], grid.aligned
+    heads, lines, sides = [], [], align_columns(grid)
     for level in grid.header:
         stubs = grid.stubs if level is grid.header[-1] else [""] * len(grid.stubs)
         own = [cell("th", stub) for stub in stubs]
@@ -154,7 +165,7 @@ def to_latex(grid, number, caption):
             own = [write(parts[i : i + 1]) for parts in cells]
             lines.append(" & ".join(own) + (r" \\*" if i < n_rows - 1 else r" \\"))
         lines[-1] += r"\addlinespace[2pt]" if n_rows > 1 else ""
-    sides = ["l"] * n_stubs + [align[0] for align in grid.aligned]
+    sides = ["l"] * n_stubs + [align[0] for align in align_columns(grid)]
     columns = "".join(
         (rf"@{{\hspace{{{2 * gap}pt}}}}" if i in breaks and i > n_stubs + 1 else "") + side
         for i, side in enumerate(sides, 1)
@@ -208,7 +219,7 @@ def _fit(grid, widths, words, gap):
     """Size of the font, and the characters of each column, so that the table fits the line."""
     page = _PAGE[0] - gap * len(widths)
     page *= 0.87 if grid.plain else 1  # Text is wider than numbers.
-    sides = ["left"] * len(grid.stubs) + grid.aligned
+    sides = ["left"] * len(grid.stubs) + align_columns(grid)
     shrinkable = [i for i, side in enumerate(sides) if grid.plain or side == "left"]
     limits = [min(width, 26) if i in shrinkable else width for i, width in enumerate(widths)]
     for size, points in enumerate(_WIDTHS[: 4 if grid.plain else 3]):
