@@ -11,7 +11,7 @@ from thesislib.cli import main
 
 #: Small values; a run takes some seconds.
 SMALL = {
-    "08_1_acoustic_scenes": "dcgan_n_epochs=1; n_epochs=1; mlp_n_epochs=2; baseline_n_epochs=1; "
+    "08_1_acoustic_scenes": "dcgan_n_updates=1; n_epochs=1; mlp_n_epochs=2; baseline_n_epochs=1; "
     "search_n_epochs=1; search_n_units=[8]; search_directions=[UB]; search_windows_s=[0.2]; "
     "search_n_mels=[16]; decoder_inputs=[teacher, none]; n_resamples=20; seeds=[0, 1]",
     "08_3_game_genre": "networks={alexnet: fc7}; plots=[spectrogram, chroma]; n_resamples=20; "

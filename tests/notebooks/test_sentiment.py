@@ -41,8 +41,8 @@ def statistics(first):
 
 def score(reviews, X, labels, class_weight="balanced"):
     parts = {name: reviews.rows(name) for name in ("train", "devel", "test")}
-    machine = {"scale": "minmax", "class_weight": class_weight}
-    found = evaluate_partitions(X, labels, **parts, complexities=[0.01, 1.0], machine=machine)
+    svm = {"scale": "minmax", "class_weight": class_weight}
+    found = evaluate_partitions(X, labels, **parts, complexities=[0.01, 1.0], svm=svm)
     return found.test[found.best("devel")].score()
 
 
