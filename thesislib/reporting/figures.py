@@ -10,7 +10,7 @@ from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
 from thesislib.reporting.escape import terminal
-from thesislib.reporting.fonts import FAMILY, shorten, wrap
+from thesislib.reporting.fonts import FAMILY, set_fonts, shorten, wrap
 from thesislib.reporting.matrices import COLOUR_MAP, PAGE_IN
 from thesislib.reporting.matrices import plot_confusion as plot_confusion
 from thesislib.reporting.tables import table_stem
@@ -18,7 +18,7 @@ from thesislib.spectra.plot import colour_table
 from thesislib.store import write_atomically
 
 #: Height of the tallest figure in inches, without its small print.
-TALLEST_IN = 8.8
+TALLEST_IN = 8.6
 # Of a panel with its labels, in a figure of audio plots.
 _LEAST_HEIGHT_IN = 1.05
 #: Distinguishable without colour.
@@ -162,7 +162,7 @@ def plot_audio(plots, clips, titles, *, n_columns=2, start_s=0.0, page=False):
     width, height = PAGE_IN / max(n_columns, 1 if page else 2), 1.5 if page else 2.5
     figure, grid = _make_grid(len(plots), n_columns, width, height)
     for i, (axes, plot, (y, sr), title) in enumerate(zip(grid.flat, plots, clips, titles)):
-        axes.set_title(shorten(title, 72 * width - 8), fontsize=8 if page else None)
+        axes.set_title(shorten(title, 72 * width - 40), fontsize=8 if page else None)
         draw_audio(axes, plot, y, sr, start_s=start_s, compact=page)
         if page:
             axes.tick_params(labelsize=8)
@@ -253,7 +253,7 @@ def plot_layers(activations, *, title="", n_maps=6):
         One row per layer.
     """
     figure = plt.figure(figsize=(PAGE_IN, min(1.5 * len(activations) + 0.3, TALLEST_IN)))
-    figure.suptitle(wrap(title, 72 * PAGE_IN, 9), fontsize=9, fontweight="bold")
+    figure.suptitle(wrap(title, 60 * PAGE_IN, 9), fontsize=9, fontweight="bold")
     rows = figure.subfigures(len(activations), 1, squeeze=False)[:, 0]
     for row, (layer, values) in zip(rows, activations.items()):
         zeros = f"{100 * np.mean(values == 0):.0f} % are zero"
@@ -304,7 +304,7 @@ def plot_histories(histories, columns, *, label, log=False):
                 (shown[name],) = axes.plot(
                     *zip(*points), LINES[i % len(LINES)], color=f"C{i}", marker=marker
                 )
-        axes.set(title=shorten(title, 72 * width - 8, 9), xlabel="epoch")
+        axes.set(title=shorten(title, 72 * width - 24, 9), xlabel="epoch")
         if not history:
             axes.text(0.5, 0.5, "untrained", ha="center", transform=axes.transAxes)
     for axes in grid[:, 0]:
@@ -453,7 +453,7 @@ def plot_detection(
         below.plot([decided_s], [1.04], "kv", ms=9, clip_on=False, label="onset decided on")
     below.set(ylim=(0, 1.04), xlabel="time (s)", ylabel="probability", xlim=(0, n_frames * hop_s))
     # Above the panels, where it covers no curve.
-    figure.legend(loc="outside upper center", ncols=5, fontsize="small", frameon=False)
+    figure.legend(loc="outside upper center", ncols=5, fontsize=8, frameon=False)
     return figure
 
 
@@ -478,11 +478,11 @@ def write_figure(figure, number, folder, *, note=""):
     if note:
         figure.draw_without_rendering()
         box, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
-        # Below everything, in the width of the figure.
-        figure.text(
-            0.5, box.y0 / height - 0.1 / height, wrap(terminal(note), 72 * width - 8),
-            ha="center", va="top", fontsize=8, color="0.3",
-        )  # fmt: skip
+        # Below everything, in at most four lines of the figure's width.
+        line = 72 * width - 24
+        place, text = (0.5, (box.y0 - 0.1) / height), wrap(shorten(terminal(note), 3 * line), line)
+        figure.text(*place, text, ha="center", va="top", fontsize=8, color="0.3")
+        set_fonts(figure)
     written = []
     for suffix, metadata in ((".png", {"Software": None}), (".pdf", {"CreationDate": None})):
         stem = table_stem(number)

@@ -17,7 +17,7 @@ COLUMN_IN, PAGE_IN = 3.5, 7.2
 MOST_COUNTED = 30
 # In points: lines of text, height of a page, room of the colour bar and of an axis's label, lines
 # of a legend.
-_LINE, _PAGE, _BAR, _AXIS, _MOST_LINES = 11.0, 630.0, 52.0, 28.0, 21
+_LINE, _PAGE, _BAR, _AXIS, _MOST_LINES = 11.0, 615.0, 52.0, 28.0, 21
 _STEPS = [number * 10**power for power in range(6) for number in (1, 2, 5)]
 
 
