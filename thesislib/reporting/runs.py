@@ -363,4 +363,7 @@ def _name_paths(value):
         return {key: _name_paths(element) for key, element in value.items()}
     if isinstance(value, list):
         return [_name_paths(element) for element in value]
-    return Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value
+    if isinstance(value, str) and Path(value).is_absolute():
+        # A HEAR module may be followed by its weights: "module.py:weights".
+        return ":".join(Path(part).name for part in value.split(":"))
+    return value
