@@ -85,7 +85,7 @@ def shorten(text, width, size=8):
     Examples
     --------
     >>> shorten("environmental_background_noise", 60)
-    'envir…noise'
+    'enviro…_noise'
     """
     n = min(len(text), 400)
     while measure(text, size) > width and n > 1:
@@ -100,7 +100,7 @@ def wrap(text, width, size=8):
     Examples
     --------
     >>> wrap("corpus of a_very_long_name", 60).splitlines()
-    ['corpus of', 'a_very_long', '_name']
+    ['corpus of', 'a_very_long_n', 'ame']
     """
     lines = [""]
     for word in text.split():
