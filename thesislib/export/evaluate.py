@@ -196,7 +196,7 @@ def _describe(scores):
 
 def _write(folder, corpus, table, scores, classes, counts):
     """Write tables, the figure of the confusion matrix and the predictions."""
-    from thesislib.reporting.figures import plot_confusion, write_figure
+    from thesislib.reporting.figures import plot_confusion, use_style, write_figure
     from thesislib.reporting.tables import write_table
 
     caption = f"Linear SVM on {corpus.name}."
@@ -205,6 +205,7 @@ def _write(folder, corpus, table, scores, classes, counts):
     frames["evaluation_confusion"] = counts.reset_index()
     for number, frame in frames.items():
         write_table(frame, number, folder / "tables", caption=caption)
+    use_style()
     write_figure(plot_confusion({corpus.name: counts}), "evaluation", folder / "figures")
     with write_atomically(folder / "predictions" / "table_evaluation.parquet") as temporary:
         table.to_parquet(temporary, index=False)

@@ -1,7 +1,7 @@
 """Confusion matrices of any number of classes, as wide as a column or a page of text."""
 
 from itertools import product
-from typing import NamedTuple
+from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -19,21 +19,6 @@ MOST_COUNTED = 30
 # of a legend.
 _LINE, _PAGE, _BAR, _AXIS, _MOST_LINES = 11.0, 615.0, 52.0, 28.0, 21
 _STEPS = [number * 10**power for power in range(6) for number in (1, 2, 5)]
-
-
-class _Arrangement(NamedTuple):
-    """Sizes of a figure in points."""
-
-    width: float
-    n_columns: int
-    names: list
-    longest: float
-    turned: bool
-    side: float
-    titles: list
-    legend: list
-    count_size: float
-    fits: bool
 
 
 def plot_confusion(matrices):
@@ -71,6 +56,7 @@ def plot_confusion(matrices):
 
 
 def _arrange(titles, names, n_digits, numbered, least_size, page):
+    """Sizes in points, tick labels and legend on a page (width and number of columns)."""
     (width, n_columns), n = page, len(names)
     panel, n_rows = (width - _BAR) / n_columns, -(-len(titles) // n_columns)
     legend = _list_names(names, width - 10) if numbered else []
@@ -88,8 +74,14 @@ def _arrange(titles, names, n_digits, numbered, least_size, page):
     count_size = min(8, (side / n - 2) / (0.64 * n_digits))
     fits = n > MOST_COUNTED or count_size >= least_size
     fits &= side / n >= 3 if numbered else longest <= 0.31 * panel and side / n >= _LINE
-    return _Arrangement(
-        width, n_columns, names, longest, turned, side, titles, legend, count_size, fits
+    sizes = {"width": width, "n_columns": n_columns, "side": side, "top": top, "below": below}
+    labels = {"titles": titles, "names": names, "longest": longest, "turned": turned}
+    return SimpleNamespace(
+        **sizes,
+        **labels,
+        legend=legend,
+        count_size=count_size if n <= MOST_COUNTED else 0,
+        fits=fits,
     )
 
 
@@ -110,9 +102,8 @@ def _list_names(names, width):
 
 
 def _draw(matrices, plan, n):
-    below = _AXIS + (plan.longest if plan.turned else _LINE)
-    top = 8 + _LINE * max(title.count("\n") + 1 for title in plan.titles)
-    n_lines, row = max(map(len, plan.legend), default=0), top + plan.side + below
+    n_lines = max(map(len, plan.legend), default=0)
+    row = plan.top + plan.side + plan.below
     height = row * -(-len(matrices) // plan.n_columns) + _LINE * n_lines
     figure = plt.figure(figsize=(plan.width / 72, height / 72))
     figure.set_layout_engine("none")
@@ -128,7 +119,7 @@ def _draw(matrices, plan, n):
     for i, (counts, title) in enumerate(zip(matrices.values(), plan.titles)):
         left = (plan.width - _BAR) / plan.n_columns * (i % plan.n_columns)
         left += _AXIS + plan.longest
-        axes = add_axes(left, top + row * (i // plan.n_columns), plan.side)
+        axes = add_axes(left, plan.top + row * (i // plan.n_columns), plan.side)
         shares = counts.div(counts.sum(axis=1).clip(lower=1), axis=0).to_numpy()
         image = axes.imshow(100 * shares, cmap=COLOUR_MAP, vmin=0, vmax=100)
         names = [plan.names[tick] for tick in ticks]
@@ -140,12 +131,12 @@ def _draw(matrices, plan, n):
             edges = np.arange(n + 1) - 0.5
             axes.hlines(edges, -0.5, n - 0.5, "white", linewidth=0.5)
             axes.vlines(edges, -0.5, n - 0.5, "white", linewidth=0.5)
-        if n <= MOST_COUNTED and plan.count_size >= 6:
+        if plan.count_size >= 6:
             for place, count in np.ndenumerate(counts.to_numpy()):
                 colour = _contrast(image.to_rgba(100 * shares[place]))
                 options = {"ha": "center", "va": "center", "fontsize": plan.count_size}
                 axes.text(*place[::-1], str(count), color=colour, in_layout=False, **options)
-    bar = add_axes(left + plan.side + 12, top, 9)
+    bar = add_axes(left + plan.side + 12, plan.top, 9)
     figure.colorbar(image, cax=bar).set_label("share of the true class (%)", size=8)
     bar.tick_params(labelsize=8)
     for i, entries in enumerate(plan.legend):
