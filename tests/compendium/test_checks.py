@@ -239,7 +239,7 @@ def test_a_network_that_the_table_only_names_is_built(capsys):
 def test_needs_name_notebooks_corpora_and_parameters():
     text = (notebooks_folder() / "parameters" / "needs.yaml").read_text(encoding="utf-8")
     needs = yaml.safe_load(text)
-    assert set(needs) == {name for name in list_notebooks() if "00" < name[:2] < "20"}
+    assert set(needs) == {name for name in list_notebooks() if "00" < name[:2] < "21"}
     for name, need in needs.items():
         assert need["corpus"] in (*NEEDS, "any")
         parameters = read_parameters(name)
