@@ -241,7 +241,7 @@ def test_needs_name_notebooks_corpora_and_parameters():
     needs = yaml.safe_load(text)
     assert set(needs) == {name for name in list_notebooks() if "00" < name[:2] < "21"}
     for name, need in needs.items():
-        assert need["corpus"] in (*NEEDS, "any")
+        assert need["corpus"] in (*NEEDS, "any", "own")
         parameters = read_parameters(name)
         for key in [*need.get("chunks", []), need.get("words", "seed")]:
             assert key in parameters

@@ -9,7 +9,7 @@ from thesislib.compendium.checks import describe_work, read_needs
 from thesislib.reporting.notebooks import list_notebooks, read_parameters
 
 NAME = "10_2_snore"
-DURATIONS = {"deep features": 10.0, "twelve descriptors": 4.0, "end to end": 2.0, "other": 1.0}
+DURATIONS = {"deep features": 10.0, "descriptors": 4.0, "end to end": 2.0, "other": 1.0}
 
 
 @pytest.fixture
