@@ -381,6 +381,16 @@ def test_readme_table_is_the_one_of_the_kept_results():
     assert found[1].strip() == table.strip()
 
 
+def test_the_readme_states_the_pooled_differences_of_the_stored_runs():
+    judged = judge_objectives(compare_runs(load_stored())).dropna(subset="low")
+    if not len(judged):
+        pytest.skip("fewer than four corpora are stored")
+    text = re.sub(r"\s+", " ", (ROOT / "README.md").read_text(encoding="utf-8")).replace("−", "-")
+    for row in judged.query("not claim.str.contains('hand-made')").to_dict("records"):
+        assert f"{abs(row['difference'])}" in text, row["claim"]
+        assert f"[{row['low']}, {row['high']}]" in text, row["claim"]
+
+
 def test_the_ledger_is_shown_whole():
     shown = show_ledger(load_ledger("contradictions"))
     assert shown.count("<tr") == len(load_list("contradictions")) + 1

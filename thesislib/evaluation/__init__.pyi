@@ -35,6 +35,9 @@ from .classifiers import (
     decision_values as decision_values,
 )
 from .classifiers import (
+    properties_classifier as properties_classifier,
+)
+from .classifiers import (
     upsample as upsample,
 )
 from .comparison import (

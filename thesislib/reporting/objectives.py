@@ -7,13 +7,10 @@ over corpora (:func:`~thesislib.evaluation.comparison.pool`).
 
 import pandas as pd
 
-from thesislib.evaluation.comparison import describe_comparison, pool
+from thesislib.evaluation.comparison import MIN_CORPORA, describe_comparison, pool
 from thesislib.reporting.published import load_list
 from thesislib.reporting.runs import find_metric
 from thesislib.reporting.scores import compare_planned, plan_pairs
-
-#: With fewer corpora, the single results are listed, and no pooled verdict is given.
-MIN_CORPORA = 4
 
 
 def compare_runs(runs, **options):

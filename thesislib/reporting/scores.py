@@ -90,6 +90,8 @@ class ScoreTable:
         Error rates are no percentages; their columns are ``<name>``, ``<name>_low``, …
     ties : bool
         Whether the rows have ``ties_percent``, the share of clips whose vote was tied.
+    constants : dict, optional
+        Columns with one value for all rows, behind the others.
     random_state : int
         Of the bootstrap.
     n_resamples : int
@@ -119,10 +121,12 @@ class ScoreTable:
         metric="uar",
         name="uar",
         ties=False,
+        constants=None,
         random_state=0,
         n_resamples=2000,
     ):
         self.corpus, self.metric, self.name, self.ties = corpus, metric, name, ties
+        self.constants = constants or {}
         self.options = {"metric": metric, "n_resamples": n_resamples, "random_state": random_state}
         self.rows, self._of_row, self._marked = [], [], []
 
@@ -340,7 +344,7 @@ class ScoreTable:
     @property
     def frame(self):
         """The rows as a table."""
-        return pd.DataFrame(self.rows)
+        return pd.DataFrame(self.rows).assign(**self.constants)
 
     @property
     def predictions(self):
