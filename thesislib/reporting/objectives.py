@@ -109,6 +109,8 @@ def _judge(part):
 def describe_pooled(low, high, margin=3.0):
     """Verdict of a pooled difference in points, from its interval.
 
+    ``worth at most`` is said where the upper end is no more than twice the margin of equivalence.
+
     Examples
     --------
     >>> describe_pooled(2.0, 8.0), describe_pooled(-2.9, 4.9), describe_pooled(-9.0, 12.0)
