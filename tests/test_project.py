@@ -1,5 +1,6 @@
 """The project file, the pins and the environment agree; nothing private is in git."""
 
+import json
 import re
 import subprocess
 import tomllib
@@ -9,6 +10,8 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+
+from thesislib import __version__
 
 ROOT = Path(__file__).resolve().parents[1]
 STAGES = ["corpora", "spectra", "representations", "evaluation", "reporting"]
@@ -50,6 +53,46 @@ def test_owner_s_libraries_are_required():
     names = {canonicalize_name(requirement.name) for requirement in read_requirements()}
     fixed = "jupyterlab papermill torch torchvision librosa matplotlib seaborn scikit-learn"
     assert {*fixed.split(), "pandas", "scipy", "nbval"} <= names
+
+
+def test_one_version_and_date_everywhere():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text("utf-8"))
+    about = json.loads((ROOT / "codemeta.json").read_text("utf-8"))
+    date = citation["date-released"].isoformat()
+    assert citation["version"] == about["version"] == __version__
+    assert about["datePublished"] == date
+    changes = (ROOT / "CHANGELOG.md").read_text("utf-8")
+    assert re.search(r"^## (.+)$", changes, re.M)[1] == f"{__version__} ({date})"
+
+
+def test_codemeta_describes_the_project():
+    about = json.loads((ROOT / "codemeta.json").read_text("utf-8"))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert about["@context"].startswith("https://w3id.org/codemeta/")
+    assert about["@type"] == "SoftwareSourceCode"
+    # Terms of CodeMeta and schema.org; a reader ignores any other key.
+    assert set(about) <= {
+        *("@context", "@type", "name", "description", "version", "datePublished", "license"),
+        *("developmentStatus", "programmingLanguage", "runtimePlatform", "operatingSystem"),
+        *("softwareRequirements", "applicationCategory", "keywords", "author"),
+        "referencePublication",
+    }
+    assert about["name"] == project["name"]
+    assert about["license"].endswith(f"/{project['license']}")
+    needed = {canonicalize_name(requirement.name) for requirement in read_requirements()}
+    assert set(about["softwareRequirements"]) <= needed
+
+
+def test_the_paper_cites_what_it_lists_and_has_the_readme_s_numbers():
+    paper = (ROOT / "docs/paper/paper.md").read_text("utf-8")
+    entries = re.findall(r"^@\w+{(\w+),", (ROOT / "docs/paper/paper.bib").read_text("utf-8"), re.M)
+    assert sorted(entries) == sorted(set(re.findall(r"\[@(\w+)\]", paper)))
+    readme = (ROOT / "README.md").read_text("utf-8")
+    intervals = re.findall(r"\[−?[\d.]+,\s−?[\d.]+\]", paper)
+    assert len(intervals) == 3
+    plain = " ".join(readme.split())
+    assert [text for text in intervals if " ".join(text.split()) not in plain] == []
+    assert 500 < len(paper.split()) < 1000
 
 
 def test_make_alone_prints_the_targets():

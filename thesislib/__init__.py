@@ -5,4 +5,4 @@ Five stages, in the order in which data goes through them: :mod:`thesislib.corpo
 :mod:`thesislib.reporting`. The notebooks join them.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
