@@ -1,5 +1,6 @@
 """Audio files: every format, every fault, and what resampling and chunking must keep."""
 
+import os
 import struct
 import sys
 
@@ -9,6 +10,7 @@ import soundfile as sf
 
 from thesislib.audio import CHANNELS, find_peak, probe_audio, read_audio, stream_audio
 from thesislib.errors import AudioError, ParameterError
+from thesislib.export.features import write_features
 from thesislib.representations.reading import chunk
 
 SR = 16000
@@ -527,6 +529,18 @@ def test_a_phone_recording_is_read_like_any_other(phone_recording):
     path.write_bytes(path.read_bytes()[:200])
     with pytest.raises(AudioError, match=r"memo\.m4a: found no readable audio"):
         read_audio(path)
+
+
+def test_features_of_a_phone_recording_in_a_folder_of_any_name(phone_recording, tmp_path):
+    """libsndfile opens neither the file nor, given as a path, the folder's name."""
+    folder = tmp_path / os.fsdecode(b"\xff\xfe")
+    try:
+        folder.mkdir()
+    except OSError as error:
+        pytest.skip(f"names are UTF-8 here ({error.strerror})")
+    phone_recording[0].rename(folder / "memo.m4a")
+    outcome = write_features([folder], tmp_path / "out.csv", "band-statistics", n_mels=4)
+    assert (outcome.n_clips, outcome.errors) == (1, {})
 
 
 def test_without_the_extra_the_error_names_it(tmp_path, monkeypatch):

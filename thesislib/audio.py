@@ -109,6 +109,18 @@ def probe_audio(path):
         return AudioInfo(str(path), sr, file.channels, n_samples, n_samples / sr, is_float)
 
 
+def read_rate(path):
+    """Sampling rate in Hz that a file's header states.
+
+    Raises
+    ------
+    AudioError
+        As :func:`probe_audio`.
+    """
+    with _open(Path(path)) as file:
+        return file.samplerate
+
+
 def find_peak(path):
     """Largest absolute sample of a file, which is read in blocks.
 

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import soundfile
 from scipy.io import wavfile
 from tqdm.auto import tqdm
 
 from thesislib import __version__
+from thesislib.audio import read_rate
 from thesislib.corpora.index import Corpus
 from thesislib.corpora.recordings import find_recordings, read_labels
 from thesislib.errors import AudioError, ParameterError, check_number, check_option
@@ -117,7 +117,7 @@ def write_features(
 
     Examples
     --------
-    >>> import tempfile
+    >>> import soundfile, tempfile
     >>> folder = Path(tempfile.mkdtemp())
     >>> soundfile.write(folder / "a.wav", np.random.default_rng(0).normal(0, 0.1, 4000), 8000)
     >>> write_features([folder], folder / "a.csv", "band-statistics", n_mels=2).n_features
@@ -286,7 +286,7 @@ def arrange(shard, labels, features, recipe, reading, types):
     """
     files, paths = shard.index["file"].tolist(), shard.paths
     good = [n for n in range(len(files)) if n not in features.errors]
-    rates = [reading.sr or soundfile.info(paths[n]).samplerate for n in good]
+    rates = [reading.sr or read_rate(paths[n]) for n in good]
     n_chunks = [len(features.lengths[n]) for n in good]
     clips = np.repeat(good, n_chunks)  # of each chunk, as all arrays here
     places = {
