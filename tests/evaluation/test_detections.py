@@ -117,9 +117,11 @@ def test_the_rule_sets_the_threshold(grid):
     used = {
         rule: decide_events(
             grid, DetectionSystem("s", "FFNN", (1,), rule=rule), thresholds=thresholds, **options
-        ).used
-        for rule in ("peak", "validation", "median filter")
+        )
+        for rule in ("peak", "validation", "onsets", "median filter")
     }
-    assert used["peak"] == {"cry": "0.3", "shot": "0.9"}
-    assert used["median filter"] == {"cry": "0.5", "shot": "0.5"}
-    assert set(used["validation"]) == set(LABELS)
+    assert used["peak"].describe("threshold") == {"cry": "0.3", "shot": "0.9"}
+    assert used["median filter"].describe("threshold") == {"cry": "0.5", "shot": "0.5"}
+    assert used["validation"].rules["shot"][0].keys() == {"threshold", "n_back"}
+    assert used["onsets"].rules["shot"][0].keys() == {"threshold", "n_back", "smooth_s"}
+    assert used["peak"].describe("smooth_s") == {"cry": "", "shot": ""}

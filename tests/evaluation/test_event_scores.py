@@ -4,7 +4,7 @@ import pytest
 
 from thesislib.evaluation.comparison import score
 from thesislib.evaluation.event_scores import (
-    choose_threshold,
+    choose_rule,
     describe_rates,
     split_events,
     tabulate_events,
@@ -76,12 +76,23 @@ def test_the_chosen_threshold_separates(rng):
     clips = pd.DataFrame({"file": map(str, range(30)), "label": "cry", "onset_s": onsets_s})
     sequences = 0.2 * rng.random((30, 20))
     sequences[1::2, 10:13] = 0.42  # an event's peak, far below the thesis's 0.8
-    threshold = choose_threshold(clips, sequences, hop_s=0.1)
+    threshold = choose_rule(clips, sequences, hop_s=0.1)["threshold"]
     assert 0.2 <= threshold <= 0.4
     found = locate_events(clips, sequences, hop_s=0.1, threshold=threshold)
     assert found["file"].tolist() == clips["file"][1::2].tolist()
     assert found["onset_s"].tolist() == pytest.approx([1.0] * 15)
     assert locate_events(clips, sequences, hop_s=0.1, threshold=0.8).empty
+
+
+def test_a_rule_is_chosen_that_finds_the_onset():
+    clips = pd.DataFrame({"file": ["a", "b"], "label": "cry", "onset_s": [1.0, np.nan]})
+    sequences = np.zeros((2, 20))
+    sequences[0, 10:14], sequences[0, 1] = 0.9, 0.6  # a single frame before the event
+    rules = [{"n_back": 20}, {"n_back": 20, "smooth_s": 0.3}, {"n_back": 5}]
+    assert choose_rule(clips, sequences, hop_s=0.1, rules=rules)["smooth_s"] == 0.3
+    assert choose_rule(clips, sequences, hop_s=0.1, rules=rules[::2])["n_back"] == 5
+    sequences[0, 1] = 0
+    assert choose_rule(clips, sequences, hop_s=0.1, rules=rules).keys() == {"threshold", "n_back"}
 
 
 def test_the_baselines_rule_gives_every_run_of_frames():

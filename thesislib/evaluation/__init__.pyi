@@ -59,7 +59,7 @@ from .comparison import (
     score as score,
 )
 from .event_scores import (
-    choose_threshold as choose_threshold,
+    choose_rule as choose_rule,
 )
 from .event_scores import (
     describe_rates as describe_rates,

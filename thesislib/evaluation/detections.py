@@ -6,7 +6,7 @@ import pandas as pd
 from sklearn.base import clone
 
 from thesislib.evaluation.event_scores import (
-    choose_threshold,
+    choose_rule,
     describe_rates,
     split_events,
     tabulate_events,
@@ -30,9 +30,10 @@ class DetectionSystem:
         Of its networks, whose probabilities are averaged; None: the ensemble of each class.
     sliding : bool
         Whether chunks overlap.
-    rule : {"peak", "validation", "median filter"}
+    rule : {"peak", "validation", "onsets", "median filter"}
         The peak rule with the given thresholds, or with thresholds selected on the validation
-        mixtures, or the rule of the challenge's baseline.
+        mixtures, or with thresholds, search back and smoothing selected there, or the rule of the
+        challenge's baseline.
     """
 
     name: str
@@ -44,6 +45,9 @@ class DetectionSystem:
 
 #: Experiment of the systems whose thresholds are selected on the validation mixtures.
 TUNED = "Extension: thresholds from validation"
+#: The same with how the onset is searched: how far back, and in how smooth a curve, in seconds.
+ONSETS = "Extension: thresholds and onset rule from validation"
+BACK_S, SMOOTH_S = (1.0, 0.5), (0.0, 0.25, 0.5)
 ALONE, SLIDING = "w/o sliding ensemble", "with sliding ensemble"
 
 
@@ -91,7 +95,34 @@ def list_systems(time_steps):
         for name, system in experiments[experiment].items()
         if system.kind and system.rule == "peak"
     }
-    return {**experiments, TUNED: tuned}
+    onsets = {
+        name: replace(system, name=f"{system.name}, onset rule from validation", rule="onsets")
+        for name, system in experiments["Experiment 3"].items()
+    }
+    return {**experiments, TUNED: tuned, ONSETS: onsets}
+
+
+def list_onset_rules(n_back, hop_s):
+    """Onset rules to choose among: the given search back and shorter ones, smooth or not.
+
+    Parameters
+    ----------
+    n_back : int
+        Frames.
+    hop_s : float
+        Seconds between frames.
+
+    Returns
+    -------
+    list of dict
+
+    Examples
+    --------
+    >>> list_onset_rules(3, 0.5)[:4:3]
+    [{'n_back': 3, 'smooth_s': 0.0}, {'n_back': 2, 'smooth_s': 0.0}]
+    """
+    backs = dict.fromkeys([n_back, *(round(s / hop_s) for s in BACK_S if s / hop_s < n_back)])
+    return [{"n_back": back, "smooth_s": smooth} for back in backs for smooth in SMOOTH_S]
 
 
 class DetectorGrid:
@@ -247,14 +278,14 @@ class Decisions:
     ----------
     tables : dict of str to dict of int to DataFrame
         Partition to seed to the predictions for the mixtures of all classes.
-    thresholds : dict of str to dict of int to float
-        Class to seed to the threshold in use.
+    rules : dict of str to dict of int to dict
+        Class to seed to the rule in use: threshold, search back and smoothing.
     curves : dict of str to dict of str to list
         Class to partition to the probabilities of the first seed.
     """
 
     tables: dict
-    thresholds: dict
+    rules: dict
     curves: dict
 
     def error_rates(self, part):
@@ -262,12 +293,11 @@ class Decisions:
         by_event = split_events(self.tables[part])
         return {event: describe_rates(own)["error_rate"] for event, own in by_event.items()}
 
-    @property
-    def used(self):
-        """Thresholds of each class as text, seed by seed."""
+    def describe(self, name):
+        """Thresholds, ``n_back`` or ``smooth_s`` of each class as text, seed by seed."""
         return {
-            label: " ".join(f"{threshold:g}" for threshold in by_seed.values())
-            for label, by_seed in self.thresholds.items()
+            label: " ".join(f"{rule[name]:g}" for rule in by_seed.values() if name in rule)
+            for label, by_seed in self.rules.items()
         }
 
 
@@ -307,36 +337,31 @@ def decide_events(
     """
     tables = {part: {seed: [] for seed in seeds} for part in parts}
     used, curves = {}, {}
-    how = {"n_back": n_back, "collar_s": collar_s}
     for label, own in grid.clips.items():
         used[label], curves[label] = {}, {}
         steps = ensembles[label]
         steps = () if not system.kind else steps if system.time_steps is None else system.time_steps
         for seed in seeds:
-            threshold, hop_s = thresholds[label], 1.0
-            if steps:
-                hop_s = grid.frames[system.kind].hop(grid.sr)
+            hop_s = grid.frames[system.kind].hop(grid.sr) if steps else 1.0
             mean = {
                 part: grid.average(label, system, steps, seed, part) if steps else []
                 for part in dict.fromkeys(["validation", *parts])
             }
-            if system.rule == "validation":
-                clips = own["validation"].index
-                threshold = choose_threshold(clips, mean["validation"], hop_s=hop_s, **how)
-            median = system.rule == "median filter"
-            used[label][seed] = 0.5 if median else threshold
+            rule = {"threshold": thresholds[label], "n_back": n_back}
+            if system.rule in ("validation", "onsets"):
+                tried = [{"n_back": n_back}]
+                tried = list_onset_rules(n_back, hop_s) if system.rule == "onsets" else tried
+                how = {"hop_s": hop_s, "rules": tried, "collar_s": collar_s}
+                rule = choose_rule(own["validation"].index, mean["validation"], **how)
+            elif system.rule == "median filter":
+                rule = {"threshold": 0.5, "median_s": median_s}
+            used[label][seed] = rule
             if seed == seeds[0]:
                 curves[label] = mean
             for part in parts:
                 clips = own[part].index
-                onsets = locate_events(
-                    clips if steps else clips[:0],
-                    mean[part],
-                    hop_s=hop_s,
-                    threshold=used[label][seed],
-                    n_back=n_back,
-                    median_s=median_s if median else None,
-                )
+                detected = clips if steps else clips[:0]
+                onsets = locate_events(detected, mean[part], hop_s=hop_s, **rule)
                 table = tabulate_events(clips, onsets, groups=groups, collar_s=collar_s)
                 tables[part][seed].append(table)
     joined = {

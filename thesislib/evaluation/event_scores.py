@@ -1,24 +1,25 @@
 """Results of detectors of events: thresholds chosen, scores with intervals (thesis 8.2.2)."""
 
+from itertools import product
+
 import numpy as np
 import pandas as pd
 
 from thesislib.evaluation.events import count_events, error_rates, locate_events
 
-#: Presence thresholds that `choose_threshold` tries.
+#: Presence thresholds that `choose_rule` tries.
 THRESHOLDS = tuple(round(0.05 * i, 2) for i in range(1, 20))
 #: Name of the row with the mean over events.
 AVERAGE = "Average"
 
 
-def choose_threshold(
-    clips, probabilities, *, hop_s, thresholds=THRESHOLDS, n_back=220, collar_s=0.5
-):
-    """Presence threshold with the lowest error rate on some clips of one class.
+def choose_rule(clips, probabilities, *, hop_s, thresholds=THRESHOLDS, rules=({},), collar_s=0.5):
+    """Presence threshold and onset rule with the lowest error rate on some clips of one class.
 
     The thesis gives a threshold for each class and no rule; how high a network's probabilities
-    rise depends on how much it was trained on. Clips to choose by are neither those that the
-    network learnt from nor those that it is scored on.
+    rise depends on how much it was trained on. It also leaves open how far the onset is searched
+    back. Clips to choose by are neither those that the network learnt from nor those that it is
+    scored on.
 
     Parameters
     ----------
@@ -26,30 +27,33 @@ def choose_threshold(
         ``file``, ``label``, ``onset_s`` (NaN without an event).
     probabilities : sequence of array_like, shape (time,)
         One a clip.
-    hop_s, n_back, collar_s
+    hop_s, collar_s
         As in `locate_events` and `count_events`.
     thresholds : sequence of float
         Tried; of several equally good ones the middle one is taken.
+    rules : sequence of dict
+        Onset rules tried: ``n_back`` and ``smooth_s`` of `locate_events`; of several equally good
+        ones the first is taken.
 
     Returns
     -------
-    float
+    dict
+        ``threshold``, and the items of the rule.
 
     Examples
     --------
     >>> clips = pd.DataFrame({"file": list("ab"), "label": "gunshot", "onset_s": [0.5, None]})
     >>> sequences = [[0.1, 0.4, 0.4], [0.2, 0.1, 0.2]]
-    >>> choose_threshold(clips, sequences, hop_s=0.5, thresholds=[0.1, 0.2, 0.25, 0.3, 0.4])
-    0.25
+    >>> choose_rule(clips, sequences, hop_s=0.5, thresholds=[0.1, 0.2, 0.25, 0.3, 0.4])
+    {'threshold': 0.25}
     """
-    rates = []
-    for threshold in thresholds:
-        onsets = locate_events(
-            clips, probabilities, hop_s=hop_s, threshold=threshold, n_back=n_back
-        )
-        rates.append(error_rates(count_events(clips, onsets, collar_s=collar_s))["error_rate"])
-    best = np.flatnonzero(np.array(rates) == min(rates))
-    return float(thresholds[best[(len(best) - 1) // 2]])
+    rates = np.empty((len(rules), len(thresholds)))
+    for (i, rule), (j, threshold) in product(enumerate(rules), enumerate(thresholds)):
+        onsets = locate_events(clips, probabilities, hop_s=hop_s, threshold=threshold, **rule)
+        rates[i, j] = error_rates(count_events(clips, onsets, collar_s=collar_s))["error_rate"]
+    row = int(rates.min(axis=1).argmin())
+    best = np.flatnonzero(rates[row] == rates[row].min())
+    return {"threshold": float(thresholds[best[(len(best) - 1) // 2]]), **rules[row]}
 
 
 def tabulate_events(mixtures, onsets, *, groups=None, collar_s=0.5):
