@@ -24,7 +24,7 @@ matplotlib.use("Agg")
 WINDOW, HOP, N_MELS = 256, 128, 128
 
 
-def draw_with_librosa(path):
+def draw_with_librosa(path, size_px=227):
     import librosa
     import librosa.display
     from matplotlib import pyplot
@@ -39,7 +39,7 @@ def draw_with_librosa(path):
     axes.set_axis_off()
     librosa.display.specshow(S, sr=sr, hop_length=HOP, cmap="viridis", ax=axes)
     png = io.BytesIO()
-    figure.savefig(png, format="png", dpi=227)
+    figure.savefig(png, format="png", dpi=size_px)
     pyplot.close(figure)
     return np.asarray(Image.open(png).convert("RGB"))
 
