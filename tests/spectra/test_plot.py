@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import pickle
+import warnings
 from pathlib import Path
 
 import matplotlib
@@ -359,6 +360,19 @@ def test_a_file_becomes_a_picture_and_an_array(tmp_path, style, size_px):
     assert brightest_height(array) == pytest.approx(1 / 8, abs=0.01)
     plot_file(tmp_path / "t.wav", tmp_path / "n.npy", style=style, n_fft=64, size_px=50)
     assert np.load(tmp_path / "n.npy").shape == (50, 50, 3)
+
+
+@pytest.mark.parametrize("sr", [8000, 16000, 44100, 96000])
+def test_a_mel_plot_has_no_empty_bands_by_default(tmp_path, rng, sr):
+    sf.write(tmp_path / "noise.wav", 0.1 * rng.normal(size=sr), sr)
+    draw = {"kind": "mel", "colour_map": "gray", "size_px": 128}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        plot_file(tmp_path / "noise.wav", tmp_path / "plot.npy", **draw)
+    assert np.load(tmp_path / "plot.npy").mean(axis=(1, 2)).min() > 30
+    plot_file(tmp_path / "noise.wav", tmp_path / "long.npy", window_s=0.2, **draw)
+    with pytest.raises(ParameterError, match="n_fft: found beside window_s"):
+        plot_file(tmp_path / "noise.wav", tmp_path / "o.npy", window_s=0.2, n_fft=512, **draw)
 
 
 def test_a_file_that_cannot_be_drawn_is_named(tmp_path):

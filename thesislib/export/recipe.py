@@ -21,8 +21,7 @@ from thesislib.representations.bag_of_features import BagOfFeatures
 from thesislib.representations.extraction import describe
 from thesislib.representations.functionals import FrameFeatures, Functionals
 from thesislib.representations.statistics import LogMelStatistics
-from thesislib.spectra.plot import STYLES, AudioPlot, own_axis
-from thesislib.spectra.spectrogram import Spectrum
+from thesislib.spectra.plot import AudioPlot, make_spectrum, own_axis
 
 _SPECTRUM = {"kind", "delta", "n_mels", "n_fft", "window_s", "hop_s"}
 _DRAWING = {"style", "colour_map", "frequency_axis", "top_hz", "size_px"}
@@ -248,14 +247,7 @@ def _select(settings, names):
 
 
 def _make_spectrum(settings, **others):
-    options = _select(settings, _SPECTRUM)
-    if "n_fft" in options and "window_s" in options:
-        raise ParameterError("n_fft: found beside window_s, expected one of them")
-    if "n_fft" in options or "window_s" in options:
-        options.setdefault("hop_s", None)  # half a window
-    style = check_option("style", settings.get("style", "thesis"), STYLES)
-    preset = Spectrum.thesis if style == "thesis" else Spectrum.deepspectrum
-    return preset(**others | options)
+    return make_spectrum(**others | _select(settings, _SPECTRUM | {"style"}))
 
 
 def _deep_spectrum(settings, reading, random_state):

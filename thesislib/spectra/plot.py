@@ -242,9 +242,28 @@ def write_png(path, plot):
         temporary.write_bytes(data.getvalue())
 
 
-def plot_file(
-    path, output, *, style="thesis", size_px=None, start_s=None, end_s=None, n_fft=None, **settings
-):
+def make_spectrum(style="thesis", **settings):
+    """Spectrum of a style; where only the window is given, the hop is half of it.
+
+    Raises
+    ------
+    ParameterError
+        If the window is given twice, in samples and in seconds.
+
+    Examples
+    --------
+    >>> make_spectrum("deepspectrum", window_s=0.03).hop_s is None
+    True
+    """
+    check_option("style", style, STYLES)
+    if "n_fft" in settings and "window_s" in settings:
+        raise ParameterError("n_fft: found beside window_s, expected one of them")
+    if "n_fft" in settings or "window_s" in settings:
+        settings = {"hop_s": None} | settings
+    return (Spectrum.thesis if style == "thesis" else Spectrum.deepspectrum)(**settings)
+
+
+def plot_file(path, output, *, style="thesis", size_px=None, start_s=None, end_s=None, **settings):
     """Draw the audio plot of a recording, or of a segment, into a file.
 
     Parameters
@@ -259,11 +278,10 @@ def plot_file(
         Side of the picture; None is 387 (thesis) or 227 (deepspectrum).
     start_s, end_s : float, optional
         Segment in seconds.
-    n_fft : int, optional
-        Window in samples, with half of it as hop, in place of the style's.
     **settings
         ``colour_map`` and ``frequency_axis`` as in :class:`AudioPlot`, all others as in
-        :class:`~thesislib.spectra.spectrogram.Spectrum`.
+        `make_spectrum`. Mel bands of style ``thesis`` have windows of 64 ms and hops of 16 ms
+        by default: with the 16 ms of the thesis some bands hold no bin.
 
     Raises
     ------
@@ -272,15 +290,14 @@ def plot_file(
     """
     output = Path(output)
     check_option("output", output.suffix, (".png", ".npy"))
-    check_option("style", style, STYLES)
-    if n_fft is not None:
-        settings.update(n_fft=n_fft, hop_s=None)
     drawing = {name: settings.pop(name) for name in _DRAWING if name in settings}
-    spectrum = (Spectrum.thesis if style == "thesis" else Spectrum.deepspectrum)(**settings)
+    if style == "thesis" and settings.get("kind") == "mel" and "n_fft" not in settings:
+        filled = {"window_s": 0.064, "hop_s": 0.016}
+        settings = settings if "window_s" in settings else filled | settings
+    spectrum = make_spectrum(style, **settings)
     if size_px is None:
         size_px = DRAWN_PX if style == "thesis" else 227
-    if "frequency_axis" in drawing:
-        drawing["frequency_axis"] = own_axis(spectrum.kind, drawing["frequency_axis"])
+    drawing["frequency_axis"] = own_axis(spectrum.kind, drawing.get("frequency_axis", "linear"))
     draw = AudioPlot(spectrum, style=style, size_px=size_px, **drawing)
     y, sr = read_audio(path, start_s=start_s, end_s=end_s)
     try:
