@@ -37,8 +37,8 @@ def project_root():
         if (folder / "notebooks").is_dir():
             return folder.resolve()
     raise ThesisError(
-        f"{candidates[0]}: found no folder notebooks there, expected a checkout of the project "
-        "(set THESIS_ROOT to one)"
+        f"{named or f'{Path.cwd()} and the folders above'}: found no folder notebooks, expected a "
+        "checkout of the project (run the command in one, or set THESIS_ROOT to its path)"
     )
 
 
@@ -48,13 +48,17 @@ def notebooks_folder():
 
 
 def data_folder():
-    """Corpora, published tables, weights and the feature store."""
-    return project_root() / "data"
+    """Corpora, weights and synthetic corpora; without a checkout, a cache folder of the user."""
+    with contextlib.suppress(ThesisError):
+        return project_root() / "data"
+    import pooch
+
+    return Path(pooch.os_cache("thesislib"))
 
 
 def published_folder():
     """The thesis's printed tables, and the lists of the overview."""
-    return data_folder() / "published"
+    return project_root() / "data" / "published"
 
 
 def weights_folder():
@@ -66,7 +70,7 @@ def weights_folder():
 def store_folder():
     """The feature store; ``THESIS_STORE`` overrides it."""
     named = os.environ.get("THESIS_STORE")
-    return Path(named) if named else data_folder() / "store"
+    return Path(named) if named else project_root() / "data" / "store"
 
 
 def results_folder():
