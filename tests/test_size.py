@@ -15,7 +15,7 @@ LIBRARY = Path(__file__).resolve().parents[1] / "thesislib"
 
 #: Code lines of a package at most; ``leaves`` are the modules of the top level.
 BUDGETS = {
-    "leaves": 1295,
+    "leaves": 1300,
     "corpora": 2230,
     "spectra": 505,
     "representations": 3570,
