@@ -291,7 +291,7 @@ def plot_file(path, output, *, style="thesis", size_px=None, start_s=None, end_s
     output = Path(output)
     check_option("output", output.suffix, (".png", ".npy"))
     drawing = {name: settings.pop(name) for name in _DRAWING if name in settings}
-    if style == "thesis" and settings.get("kind") == "mel" and "n_fft" not in settings:
+    if style == "thesis" and settings.get("kind", "mel") == "mel" and "n_fft" not in settings:
         filled = {"window_s": 0.064, "hop_s": 0.016}
         settings = settings if "window_s" in settings else filled | settings
     spectrum = make_spectrum(style, **settings)
