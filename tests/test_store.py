@@ -12,6 +12,7 @@ import threading
 import time
 import warnings
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -250,8 +251,15 @@ def test_a_file_system_without_locks_gives_one_remark(tmp_path, monkeypatch, cod
 
 def test_a_lock_in_the_place_of_a_folder_names_the_path(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(StoreError, match=r"file/out: cannot be written \("):
+    with pytest.raises(StoreError, match=r"^\S+file/out: cannot be written \(a file stands where"):
         with lock(tmp_path / "file" / "out"):
+            pass
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="there is no /proc")
+def test_a_folder_that_takes_no_files_does_not_make_a_lock_wait_for_ever():
+    with pytest.raises(StoreError, match=r"^/proc/out: cannot be written \("):
+        with lock("/proc/out"):
             pass
 
 

@@ -49,6 +49,9 @@ class WeightsError(ThesisError, ValueError):
 class StoreError(ThesisError, OSError):
     """The feature store cannot be read or written."""
 
+    def __str__(self):
+        return str(self.args[-1])
+
 
 @dataclass(frozen=True)
 class Constraint:

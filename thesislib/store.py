@@ -148,6 +148,7 @@ def lock(path):
     held = FileLock(file, fallback_to_soft=False)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()  # filelock waits where its file cannot be made (/proc)
         try:
             held.acquire(blocking=False)
         except Timeout:
@@ -155,7 +156,7 @@ def lock(path):
             held.acquire()
     except OSError as error:
         if error.errno not in _NO_LOCKS:
-            raise _cannot_write(path, error) from error
+            raise cannot_write(path, error) from error
         warnings.warn(
             f"{path.parent}: found a file system without locks ({error.strerror}); "
             "run one command at a time",
@@ -172,8 +173,12 @@ def lock(path):
         held.release()
 
 
-def _cannot_write(path, error):
-    return StoreError(error.errno, f"{path}: cannot be written ({os.strerror(error.errno)})")
+def cannot_write(path, error):
+    """The error of a path that could not be written, with the reason of an `OSError`."""
+    reason = os.strerror(error.errno)
+    if error.errno == errno.EEXIST:
+        reason = "a file stands where a folder is needed"
+    return StoreError(error.errno, f"{path}: cannot be written ({reason})")
 
 
 @contextlib.contextmanager
@@ -215,7 +220,7 @@ def write_atomically(path):
     except OSError as error:
         if isinstance(error, StoreError) or error.errno is None:
             raise
-        raise _cannot_write(path, error) from error
+        raise cannot_write(path, error) from error
     except Exception as error:
         # Writers of their own: libsndfile, safetensors, the archives of torch.
         kind = type(error).__module__.partition(".")[0]

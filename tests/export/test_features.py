@@ -12,7 +12,7 @@ from scipy.signal import resample_poly
 from threadpoolctl import threadpool_limits
 
 from thesislib.audio import read_audio
-from thesislib.errors import AudioError, CorpusError, ParameterError, WeightsError
+from thesislib.errors import AudioError, CorpusError, ParameterError, StoreError, WeightsError
 from thesislib.export import features
 from thesislib.export.features import write_features
 from thesislib.export.openxbow import bag_csv
@@ -431,7 +431,7 @@ def test_wrong_files_are_told_before_any_work(few, tmp_path, idle):
     out = tmp_path / "out.csv"
     with pytest.raises(ParameterError, match=r"output: found '\.txt'"):
         write_features([few], tmp_path / "out.txt", "IS09")
-    with pytest.raises(ParameterError, match=r"0\.wav/out\.csv: cannot be written"):
+    with pytest.raises(StoreError, match=r"0\.wav/out\.csv: cannot be written"):
         write_features([few], few / "0.wav" / "out.csv", "IS09")
     (tmp_path / "folder.csv").mkdir()
     with pytest.raises(ParameterError, match="found a folder, expected a file to write"):

@@ -11,7 +11,7 @@ import pyarrow.parquet
 import pytest
 import soundfile
 
-from thesislib.errors import AudioError, ParameterError
+from thesislib.errors import AudioError, ParameterError, StoreError
 from thesislib.export.features import write_features
 from thesislib.export.shards import bag_folder, list_parts, read_about
 from thesislib.representations.extraction import Reading
@@ -109,7 +109,7 @@ def test_a_folder_of_another_run_is_refused(clips, tmp_path):
     with pytest.raises(ParameterError, match=r"found part-00003\.parquet, expected at most 3"):
         write_features([clips], tmp_path / "out", "band-statistics", shards=5, **BANDS)
     (tmp_path / "file").touch()
-    with pytest.raises(ParameterError, match="cannot be written"):
+    with pytest.raises(StoreError, match="cannot be written"):
         write_features([clips], tmp_path / "file", "band-statistics", **BANDS)
     with pytest.raises(ParameterError, match="shards: found 0"):
         write_features([clips], tmp_path / "other", "band-statistics", shards=0, **BANDS)

@@ -141,7 +141,9 @@ def test_a_failed_run_replaces_an_earlier_failure_only(folder):
 
 def test_a_file_where_the_folder_should_be_is_named(tmp_path):
     (tmp_path / "results").write_text("a file")
-    with pytest.raises(StoreError, match=r"results.*: cannot be written \((Not a dir|File exists)"):
+    with pytest.raises(
+        StoreError, match=r"results.*: cannot be written \((Not a dir|a file stands)"
+    ):
         stage(tmp_path / "results")
 
 

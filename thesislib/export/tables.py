@@ -17,7 +17,7 @@ import pandas as pd
 from sklearn.externals import _arff
 
 from thesislib.errors import CorpusError, ParameterError, check_option
-from thesislib.store import write_atomically
+from thesislib.store import cannot_write, write_atomically
 
 FORMATS = (".parquet", ".csv", ".arff", ".npz")
 #: Columns before the features.
@@ -31,7 +31,7 @@ def check_writable(path):
 
     Raises
     ------
-    ParameterError
+    StoreError, ParameterError
         Names the path and the reason.
 
     Examples
@@ -39,7 +39,7 @@ def check_writable(path):
     >>> check_writable("/dev/null/table.csv")
     Traceback (most recent call last):
     ...
-    thesislib.errors.ParameterError: /dev/null/table.csv: cannot be written (a file stands where a
+    thesislib.errors.StoreError: /dev/null/table.csv: cannot be written (a file stands where a
     folder is needed)
     """
     path = Path(path)
@@ -47,11 +47,8 @@ def check_writable(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=path.parent):
             is_folder = path.is_dir()  # a name that is too long is an error, too
-    except FileExistsError:
-        reason = "a file stands where a folder is needed"
-        raise ParameterError(f"{path}: cannot be written ({reason})") from None
     except OSError as error:
-        raise ParameterError(f"{path}: cannot be written ({error.strerror})") from error
+        raise cannot_write(path, error) from error
     if is_folder:
         raise ParameterError(f"{path}: found a folder, expected a file to write")
 

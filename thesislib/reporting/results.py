@@ -16,7 +16,7 @@ from pathlib import Path
 from thesislib.errors import StoreError
 from thesislib.places import project_root, results_folder
 from thesislib.reporting.notebooks import OVERVIEW, PROFILES, read_profile
-from thesislib.store import lock, make_temporary, write_atomically
+from thesislib.store import cannot_write, lock, make_temporary, write_atomically
 
 
 def find_results(name, parameters):
@@ -112,8 +112,7 @@ def stage(folder):
         staged = _make_beside(folder)
         os.chmod(staged, folder.stat().st_mode)
     except OSError as error:
-        reason = os.strerror(error.errno)
-        raise StoreError(error.errno, f"{folder}: cannot be written ({reason})") from error
+        raise cannot_write(folder, error) from error
     return staged
 
 
