@@ -15,17 +15,17 @@ LIBRARY = Path(__file__).resolve().parents[1] / "thesislib"
 
 #: Code lines of a package at most; ``leaves`` are the modules of the top level.
 BUDGETS = {
-    "leaves": 1300,
+    "leaves": 1305,
     "corpora": 2230,
     "spectra": 505,
     "representations": 3570,
     "evaluation": 2130,
-    "reporting": 2710,
+    "reporting": 2715,
     "compendium": 1420,
-    "export": 1940,
+    "export": 1935,
 }
 #: All packages together, and modules beside the packages at the top level.
-TOTAL, TOP_LEVEL = 15780, 9
+TOTAL, TOP_LEVEL = 15785, 9
 #: Tokens that are no code by themselves.
 LAYOUT = {
     tokenize.COMMENT,

@@ -75,6 +75,12 @@ def test_a_row_has_the_score_of_its_predictions(corpus):
     assert set(table.predictions["selection"]) == {"nested"}
 
 
+def test_a_system_that_predicts_one_class_is_a_remark(corpus):
+    wrong = np.flatnonzero(corpus.labels == "b")
+    with pytest.warns(UserWarning, match="^SVM: predicts 'a' for all clips$"):
+        ScoreTable(corpus).add({}, predict(corpus, wrong=wrong), system="SVM")
+
+
 def test_seeds_are_averaged_and_kept_apart(corpus):
     by_seed = {seed: predict(corpus, wrong=range(2 * seed)) for seed in range(3)}
     table = ScoreTable(corpus)

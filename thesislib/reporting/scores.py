@@ -6,6 +6,7 @@ project or by any other program, from ``predictions/table_<n>.parquet``.
 """
 
 import re
+import warnings
 from collections import Counter
 from itertools import product
 
@@ -213,6 +214,10 @@ class ScoreTable:
             for seed, part in seeds.items()
         ]
         frame = pd.concat(parts, ignore_index=True)
+        labels = set(frame.get("prediction", ()))
+        if about["system"] and len(labels) == 1:
+            what = f"predicts {labels.pop()!r} for all clips"
+            warnings.warn(f"{about['system']}: {what}", stacklevel=3)
         row = self._describe(frame, name)
         folds = [part for part in seeds.values() if getattr(part, "folds", None) is not None]
         row |= self._describe_folds(folds, name)
