@@ -1,19 +1,27 @@
 """A notebook outside `thesis run`: finished results change when its run is complete, not before."""
 
+import json
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import papermill
 import pytest
+import soundfile
 from papermill.exceptions import PapermillExecutionError
 
 from thesislib.cli import main
 from thesislib.compendium.provenance import Run
+from thesislib.corpora.index import Corpus
 from thesislib.errors import ParameterError
+from thesislib.evaluation import Predictions
 from thesislib.reporting.notebooks import read_parameters
+from thesislib.reporting.scores import ScoreTable
 from thesislib.store import hash_file
 
 NAME = "90_1_example"
@@ -103,3 +111,23 @@ def test_text_for_another_type_is_refused_with_papermill_s_option_for_it(add_not
     add_notebook(NAME)
     with pytest.raises(ParameterError, match=r"weights: found '\{a: b\}' \(str\).* use -y"):
         Run(NAME, {"weights": "{a: b}"})
+
+
+def test_a_run_says_how_well_properties_of_the_files_tell_the_labels(add_notebook, project, rng):
+    lists = Path("data", "published", "overview")
+    shutil.copytree(Path(__file__).parents[2] / lists, project / lists)
+    files, labels = [f"{i}.wav" for i in range(20)], np.array(["loud", "quiet"] * 10)
+    for file, label in zip(files, labels):
+        y = {"loud": 0.2, "quiet": 0.02}[label] * rng.standard_normal(1000)
+        soundfile.write(project / file, y, 8000)
+    corpus = Corpus(pd.DataFrame({"file": files, "label": labels}), project, name="levels")
+    right = Predictions(np.arange(20), labels, labels, np.eye(2)[[0, 1] * 10], ("loud", "quiet"))
+    add_notebook(NAME)
+    run = Run(NAME, read_parameters(NAME))
+    scores = ScoreTable(run.add_corpus(corpus), n_resamples=10)
+    scores.add({"features": "all"}, right, system="perfect")
+    run.table("90.1", scores, caption="An example.")
+    run.finish()
+    (remark,) = json.loads((run.results / "run.json").read_text())["remarks"]
+    assert remark.startswith("properties of the files tell the label: UAR 100.0 % (")
+    assert "level_db alone: 100.0 %" in remark

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
+from thesislib.cli import main
 from thesislib.corpora import open_corpus
 from thesislib.corpora.domains import join_corpora
 from thesislib.corpora.index import Corpus
@@ -20,7 +21,7 @@ def load_small(folder, **options):
     return open_corpus("sentiment", folder, n_folds=3)
 
 
-def test_the_planted_shortcut_is_found_in_its_domain(tmp_path):
+def test_the_planted_shortcut_is_found_in_its_domain(tmp_path, capsys):
     corpus = load_small(tmp_path / "corpus")
     whole = {"reading": Reading(channel="all"), "progress": False}
     measured = extract(corpus, Properties(), None, None, **whole)
@@ -29,6 +30,10 @@ def test_the_planted_shortcut_is_found_in_its_domain(tmp_path):
     assert [name for name, each in results.items() if each["is_shortcut"]] == ["domain 1"]
     assert "duration_s" in results["domain 1"]["alone"]
     assert results["domain 1"]["alone"]["duration_s"] == 1
+    assert main(["corpus", "check", str(tmp_path / "corpus"), "--shortcuts"]) == 0
+    (line,) = [row for row in capsys.readouterr().out.split("\n") if row.startswith("shortcuts: ")]
+    assert "in domain 1, properties of the files tell the label: UAR 100.0 %" in line
+    assert "duration_s alone: 100.0 %" in line and "domain 2" not in line
 
 
 def test_each_domain_has_groups_of_each_class(tmp_path):

@@ -9,8 +9,14 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.naive_bayes import GaussianNB
 
 from thesislib.cli import main
+from thesislib.corpora import load_any
 from thesislib.errors import CorpusError, ParameterError
-from thesislib.evaluation.shortcuts import measure_domain_shortcuts, measure_shortcuts
+from thesislib.evaluation import shortcuts
+from thesislib.evaluation.shortcuts import (
+    find_shortcuts,
+    measure_domain_shortcuts,
+    measure_shortcuts,
+)
 
 NAMES = [f"property_{i}" for i in range(12)]
 N_CORPORA = 200
@@ -62,18 +68,36 @@ def test_what_cannot_be_measured_is_named(rng):
         measure_shortcuts(X[:, :3], labels, groups, NAMES)
 
 
-def test_the_command_names_the_property(tmp_path, rng, capsys):
+def write_levels(folder, rng, n=24):
+    """Corpus of two classes that differ in level."""
     rows = []
-    for i in range(24):
+    for i in range(n):
         level, label = (0.02, "quiet") if i % 2 else (0.2, "loud")
-        soundfile.write(tmp_path / f"{i}.wav", level * rng.standard_normal(1000), 8000)
+        soundfile.write(folder / f"{i}.wav", level * rng.standard_normal(1000), 8000)
         rows.append({"file": f"{i}.wav", "label": label, "group": f"g{i // 4}{label}"})
     rows += [{"file": "0.wav", "label": None, "group": None, "start_s": 0.01}]
-    pd.DataFrame(rows).to_csv(tmp_path / "index.csv", index=False)
+    pd.DataFrame(rows).to_csv(folder / "index.csv", index=False)
+
+
+def test_the_command_names_the_property(tmp_path, rng, capsys):
+    write_levels(tmp_path, rng)
     assert main(["corpus", "check", str(tmp_path), "--shortcuts"]) == 0
     line = next(x for x in capsys.readouterr().out.splitlines() if x.startswith("shortcuts: "))
     assert "properties of the files tell the label: UAR 100.0 %" in line
     assert any(f"{name} alone: " in line for name in ("level_db", "peak", "noise_floor_db"))
+
+
+def test_of_many_clips_a_slice_is_measured_and_said_so(tmp_path, rng, monkeypatch):
+    write_levels(tmp_path, rng)
+    monkeypatch.setattr(shortcuts, "MAX_CLIPS", 15)
+    line = find_shortcuts(load_any(tmp_path))
+    assert "tell the label: UAR 100.0 %" in line and line.endswith("a slice: 13 of 25 clips")
+
+
+def test_what_cannot_be_tested_is_a_line_and_no_error(tmp_path, rng):
+    write_levels(tmp_path, rng, n=2)
+    line = find_shortcuts(load_any(tmp_path))
+    assert line.startswith("properties of the files were not tested (properties: class 'loud' has")
 
 
 def simulate_domains(rng, n_domains, *, planted=0.0, **options):
@@ -87,7 +111,9 @@ def simulate_domains(rng, n_domains, *, planted=0.0, **options):
 
 def test_a_shortcut_of_one_domain_is_found_there_and_named(rng):
     arrays = simulate_domains(rng, 3, planted=6.0)
-    results = measure_domain_shortcuts(*arrays, NAMES, classifier=GaussianNB())
+    results = measure_domain_shortcuts(*arrays, NAMES, classifier=GaussianNB(), whole=True)
+    assert next(iter(results)) == "" and set(results) == {"", *"abc"}
+    results.pop("")
     assert [name for name, each in results.items() if each["is_shortcut"]] == ["a"]
     assert next(iter(results["a"]["alone"])) == "property_3"
 
@@ -98,7 +124,8 @@ def test_in_no_domain_anything_is_claimed_where_labels_were_drawn():
     for seed in range(N_CORPORA):
         rng = np.random.default_rng(seed)
         arrays = simulate_domains(rng, 3, n_groups=12, spread=seed % 3, n_classes=2 + seed % 2)
-        results = measure_domain_shortcuts(*arrays, NAMES, n_folds=3, classifier=GaussianNB())
+        options = {"n_folds": 3, "classifier": GaussianNB(), "whole": True}
+        results = measure_domain_shortcuts(*arrays, NAMES, **options)
         claims += any(each["is_shortcut"] for each in results.values())
     assert claims <= binom.ppf(0.99, N_CORPORA, 0.05)
 

@@ -22,8 +22,9 @@ from thesislib.compendium.freshness import describe_inputs, describe_versions
 from thesislib.compendium.parameters import STAGED_VARIABLE, check_parameters
 from thesislib.errors import ParameterError
 from thesislib.evaluation.comparison import describe_comparison
+from thesislib.evaluation.shortcuts import find_shortcuts
 from thesislib.evaluation.validation import StoppedWarning, add_stopped, describe_stopped
-from thesislib.places import project_root
+from thesislib.places import project_root, store_folder
 from thesislib.reporting.escape import markdown
 from thesislib.reporting.figures import write_figure
 from thesislib.reporting.notebooks import read_parameters
@@ -40,7 +41,7 @@ from thesislib.reporting.scores import ScoreTable, compare_planned
 from thesislib.reporting.tables import ResultTable, join_published, table_stem, write_table
 from thesislib.reporting.values import AS_PUBLISHED, OPTIMISTIC
 from thesislib.representations.hear import hear_modules
-from thesislib.store import hash_file, hash_parameters, write_atomically
+from thesislib.store import FeatureStore, hash_file, hash_parameters, write_atomically
 
 
 class Run:
@@ -86,7 +87,7 @@ class Run:
         # Before the work: what changes meanwhile calls for another run.
         self.inputs = describe_inputs(name, self.parameters)
         self.corpora, self.weights, self.notes, self.outputs = {}, {}, {}, []
-        self._scores = {}
+        self._scores, self._corpora = {}, {}
         # Collected for `finish`, in place of lines with paths; no reference keeps the run alive.
         self._warnings = collected = []
         warnings.showwarning = lambda message, *_, **__: collected.append(message)
@@ -96,6 +97,7 @@ class Run:
 
     def add_corpus(self, corpus, role="corpus"):
         """Record a corpus that the results depend on; returns it."""
+        self._corpora[corpus.name] = corpus
         self.corpora[role] = {
             "name": corpus.name,
             "kind": corpus.kind,
@@ -285,11 +287,21 @@ class Run:
         text = describe_stopped(add_stopped(stopped))
         return list(dict.fromkeys([*filter(None, [text]), *others]))
 
+    def _find_shortcuts(self):
+        """Line for each corpus whose clips were classified: what their files' properties tell."""
+        tables = [t for t, options in self._scores.values() if options["metric"] != "error_rate"]
+        names = {name for table in tables for name in table["corpus"].unique()}
+        store = FeatureStore(self.parameters.get("store") or store_folder())
+        lines = {n: find_shortcuts(c, store) for n, c in self._corpora.items() if n in names}
+        return [f"{name}: {line}" if len(lines) > 1 else line for name, line in lines.items()]
+
     def finish(self):
         """Show the remarks, write the final ``run.json`` and replace the finished results."""
         shown = [key for key in ("seed", "seeds") if key in self.parameters]
         seeds = "".join(f"; {key} {self.parameters[key]}" for key in shown)
         display(Markdown(f"*{markdown(self.label + seeds)}.*"))
+        self._warnings += self._find_shortcuts()
+        self.lap("remarks")
         if self.remarks:
             remarks = "; ".join(markdown(text.rstrip(".")) for text in self.remarks)
             display(Markdown(f"Remarks: {remarks}."))

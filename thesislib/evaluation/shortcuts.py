@@ -8,15 +8,19 @@ import numpy as np
 import pandas as pd
 from sklearn.base import clone
 from sklearn.inspection import permutation_importance
+from sklearn.metrics import balanced_accuracy_score
 from sklearn.model_selection import PredefinedSplit, cross_val_predict
+from sklearn.tree import DecisionTreeClassifier
 
-from thesislib.corpora.splits import draw_parts
-from thesislib.errors import ParameterError
+from thesislib.corpora.splits import draw_parts, take_slice
+from thesislib.errors import CorpusError, ParameterError
 from thesislib.evaluation.classifiers import properties_classifier
 from thesislib.evaluation.comparison import ALPHA, MIN_FLIPS, adjust_holm, compare, score
 
 #: Properties that are named at most.
 N_NAMED = 3
+#: Trees of the default classifier, and clips of a corpus at most: some seconds in all.
+N_TREES, MAX_CLIPS = 30, 1000
 
 
 def measure_shortcuts(
@@ -36,7 +40,7 @@ def measure_shortcuts(
         At most; not more than the groups of the class that has the fewest.
     seed : int
     classifier : estimator, optional
-        By default `properties_classifier`.
+        By default `properties_classifier` with `N_TREES` trees.
     by : {"interval", "p_value"}
         What decides on ``is_shortcut``: the interval, or the sign-flip test against chance.
 
@@ -45,14 +49,14 @@ def measure_shortcuts(
     dict
         That of `thesislib.evaluation.comparison.score`, and ``chance``; ``p_value`` against chance;
         ``is_shortcut``: whether the interval lies above chance; ``alone``: if so, the UAR by single
-        properties, the `N_NAMED` foremost ones. They are ordered by what is lost when the property
-        is permuted (mean over the test folds), or by their gain alone if it is larger: a property
-        that others repeat loses nothing.
+        properties (of a decision tree), the `N_NAMED` foremost ones. They are ordered by what is
+        lost when the property is permuted (mean over the test folds), or by their gain alone if it
+        is larger: a property that others repeat loses nothing.
 
     Raises
     ------
     CorpusError
-        If a class has one group only.
+        If a class has one group only, or there are fewer than two classes.
 
     Examples
     --------
@@ -66,42 +70,42 @@ def measure_shortcuts(
     known = np.array([label is not None for label in labels])
     X, labels, groups = (np.asarray(part)[known] for part in (X, labels, groups))
     labels = np.array([str(label) for label in labels], dtype=object)
+    if len(set(labels)) < 2:
+        raise CorpusError(f"found {len(set(labels))} classes, expected at least two")
     if len(X) != len(labels) or X.ndim != 2 or X.shape[1] != len(names):
         raise ParameterError(f"X: found shape {X.shape}, expected ({len(labels)}, {len(names)})")
-    classifier = properties_classifier(seed) if classifier is None else classifier
+    if classifier is None:
+        classifier = properties_classifier(seed).set_params(n_estimators=N_TREES)
     n_groups = min(len(set(groups[labels == name])) for name in set(labels))
     n_parts = max(2, min(n_folds, n_groups))
     folds = PredefinedSplit(draw_parts(labels, groups, n_parts, seed=seed, where="properties"))
     table = pd.DataFrame({"file": np.arange(len(X)).astype(str), "group": groups, "truth": labels})
-
-    def rate(columns):
-        predicted = cross_val_predict(classifier, X[:, columns], labels, cv=folds)
-        return table.assign(prediction=predicted)
-
-    predictions, chance = rate(np.arange(X.shape[1])), 1 / len(set(labels))
+    predictions = table.assign(prediction=cross_val_predict(classifier, X, labels, cv=folds))
+    chance = 1 / len(set(labels))
     result = score(predictions) | {"chance": chance, "alone": {}}
     result["p_value"] = compare(predictions, "chance")["p_value"]
     above = result["score"] > chance and result["p_value"] < ALPHA
     result["is_shortcut"] = above if by == "p_value" else bool(result["low"] > chance)
     if result["is_shortcut"]:
-        alone = np.array([score(rate([i]))["score"] for i in range(X.shape[1])])
-        lost = []
+        tree = DecisionTreeClassifier(min_samples_leaf=3, class_weight="balanced")
+        single = [cross_val_predict(tree, column[:, None], labels, cv=folds) for column in X.T]
+        alone, lost = np.array([balanced_accuracy_score(labels, each) for each in single]), []
         for train, test in folds.split():
             fitted = clone(classifier).fit(X[train], labels[train])
-            how = {"scoring": "balanced_accuracy", "n_repeats": 5, "random_state": seed}
+            how = {"scoring": "balanced_accuracy", "n_repeats": 3, "random_state": seed}
             ranked = permutation_importance(fitted, X[test], labels[test], **how)
             lost.append(ranked.importances_mean)
-        weight = np.maximum(np.mean(lost, axis=0), alone - result["chance"])
+        weight = np.maximum(np.mean(lost, axis=0), alone - chance)
         first = np.argsort(-weight, kind="stable")[:N_NAMED]
         result["alone"] = {names[i]: alone[i] for i in first}
     return result
 
 
-def measure_domain_shortcuts(X, labels, groups, domains, names, **options):
+def measure_domain_shortcuts(X, labels, groups, domains, names, *, whole=False, **options):
     """How well properties tell the label inside each domain.
 
     The sign-flip tests against chance (`thesislib.evaluation.comparison.compare`) have Holm's
-    correction over all domains.
+    correction over all results.
 
     Parameters
     ----------
@@ -110,6 +114,9 @@ def measure_domain_shortcuts(X, labels, groups, domains, names, **options):
     domains : array-like, shape (n,)
         Clips without a domain (None) are left out, and domains with fewer than six groups or with
         a class of one group: nothing can be tested there.
+    whole : bool
+        Whether the first result is that of all clips, by the name ``""``. For a shortcut, its
+        interval must lie above chance, too.
 
     Returns
     -------
@@ -128,7 +135,7 @@ def measure_domain_shortcuts(X, labels, groups, domains, names, **options):
     {'home': False, 'zoo': True}
     """
     X, labels, groups, domains = map(np.asarray, (X, labels, groups, domains))
-    results = {}
+    results = {"": measure_shortcuts(X, labels, groups, names, **options)} if whole else {}
     for domain in sorted({name for name in domains if name is not None}):
         rows = np.array([d == domain and y is not None for d, y in zip(domains, labels)])
         owned = [set(groups[rows & (labels == name)]) for name in set(labels[rows])]
@@ -140,6 +147,38 @@ def measure_domain_shortcuts(X, labels, groups, domains, names, **options):
         result["p_value"] = float(p)
         result["is_shortcut"] = bool(result["is_shortcut"] and p < ALPHA)
     return results
+
+
+def find_shortcuts(corpus, store=None, *, n_jobs=1):
+    """How well properties of its files tell the labels of a corpus, in a line.
+
+    Parameters
+    ----------
+    corpus : Corpus
+        Of more than `MAX_CLIPS` clips, a slice is measured
+        (`thesislib.corpora.splits.take_slice`). Files that cannot be read are left out.
+    store : FeatureStore, optional
+    n_jobs : int
+
+    Returns
+    -------
+    str
+        Of all clips and, with several domains, of those domains where properties tell the label.
+    """
+    from thesislib.representations import Properties, Reading, extract
+
+    sliced = take_slice(corpus, -(-len(corpus) // MAX_CLIPS))
+    how = {"reading": Reading(channel="all"), "n_jobs": n_jobs, "on_error": "collect"}
+    features = extract(sliced, Properties(), None, store, progress=False, **how)
+    columns = (part[features.rows] for part in (sliced.labels, sliced.groups, sliced.domains))
+    try:
+        arrays = features.matrix, *columns, features.names
+        results = measure_domain_shortcuts(*arrays, whole=True)
+    except (CorpusError, ParameterError) as error:
+        return f"properties of the files were not tested ({error})"
+    lines = [describe_shortcuts(results.pop(""))]
+    lines += [f"in {d}, {describe_shortcuts(r)}" for d, r in results.items() if r["is_shortcut"]]
+    return "; ".join([*lines, *sliced.remarks[len(corpus.remarks) :]])
 
 
 def describe_shortcuts(result):

@@ -3,8 +3,11 @@
 
 def check(folder, *, shortcuts=False):
     """``thesis corpus check``: list what a corpus holds and what is wrong with it."""
+    from joblib import cpu_count
+
     from thesislib.compendium.checks import list_uses
     from thesislib.corpora import load_any
+    from thesislib.evaluation.shortcuts import find_shortcuts
     from thesislib.reporting.escape import terminal
 
     corpus = load_any(folder)
@@ -17,7 +20,7 @@ def check(folder, *, shortcuts=False):
         lines.append(f"{corpus.index['domain'].nunique()} domains; by class: {listed}")
     lines += [f"remark: {remark}" for remark in report.remarks]
     if shortcuts:
-        lines.append(f"shortcuts: {_measure_shortcuts(corpus)}")
+        lines.append(f"shortcuts: {find_shortcuts(corpus, n_jobs=cpu_count())}")
     lines += [f"problem: {problem}" for problem in report.problems]
     print("\n".join(map(terminal, lines)))
     if report.problems:
@@ -32,18 +35,3 @@ def index(folder, *, partitions=None, **options):
 
     print(write_index(folder, partitions=dict(partitions or PARTITIONS), **options))
     return check(folder)
-
-
-def _measure_shortcuts(corpus):
-    import sys
-
-    from joblib import cpu_count
-
-    from thesislib.evaluation.shortcuts import describe_shortcuts, measure_shortcuts
-    from thesislib.representations import Properties, Reading, extract
-
-    how = {"reading": Reading(channel="all"), "n_jobs": cpu_count(), "on_error": "collect"}
-    features = extract(corpus, Properties(), progress=sys.stderr.isatty(), **how)
-    usable = features.rows
-    labels, groups = corpus.labels[usable], corpus.groups[usable]
-    return describe_shortcuts(measure_shortcuts(features.matrix, labels, groups, features.names))
