@@ -150,12 +150,13 @@ def test_every_table_with_scores_has_a_system_that_stands_for_it():
     published = list_published()
     scored = set(published.index[published["measure"].ne("") & published["measure"].ne("p_value")])
     headlines = load_list("headlines")
-    assert set(headlines["table"]) == scored
+    assert set(headlines["table"]) == scored | {"11.4"}
     assert len(headlines.query("readme != ''")) == 7
 
 
 def test_comparisons_name_notebooks_and_tables_that_there_are():
-    outputs = load_list("outputs").set_index("output")["notebook"]
+    outputs = load_list("outputs").set_index("output")["notebook"].to_dict()
+    outputs["table 11.4"] = "11_4_elsewhere"
     for rule in load_list("comparisons").itertuples():
         assert outputs[f"table {rule.table}"] == rule.notebook
 
@@ -173,7 +174,7 @@ def test_without_results_everything_is_listed_as_missing(results):
     assert own["status"].tolist() == ["not run: no corpus in data/snore"]
     judged = judge_objectives(compare_runs(runs))
     assert set(judged["verdict"]) == {"not run"}
-    assert set(judged["objective"]) == {"I", "II", "III", "IV", "today"}
+    assert set(judged["objective"]) == {"I", "II", "III", "IV", "today", "elsewhere"}
     assert "not run" in show_results(listed, relative_to=results)
     assert "No figures yet" in show_figures(runs, relative_to=results)
     assert "<table" not in show_claims(judged)
@@ -282,7 +283,30 @@ def test_stored_results_are_listed_and_in_the_readme_table(results, tmp_path):
     assert "snore (2, 40, 20) | Deep Spectrum 90.0 %" in line
     assert "| Deep Spectrum, random weights 75.0 %" in line
     assert "| Baseline functionals 75.0 %" in line
-    assert line.endswith("| 50 % |")
+    assert line.endswith("| 50 % |  |")
+
+
+def test_the_readme_table_has_the_score_elsewhere_beside_that_of_the_same_corpus():
+    wanted = {"Deep Spectrum x, within": 36, "Deep Spectrum x, elsewhere": 24}
+    wanted |= {"Properties of the file, within": 34, "Properties of the file, elsewhere": 20}
+    remedy = {"Deep Spectrum x, standardised within each domain, elsewhere": 40}
+    remedy |= {"Log-mel mean and deviation, standardised within each domain, elsewhere": 40}
+    parts = []
+    for corpus in ("snore", "others"):
+        part = snore_predictions(remedy | wanted, corpus)
+        parts.append(part[part["selection"].eq("development") & ~part["system"].isin(WANTED)])
+    run = {"source": "docs/stand_ins", "notebook": "11_4_elsewhere", "record": {}}
+    run["predictions"] = pd.concat(parts).assign(selection="nested", table="11.4")
+    within = {**run, "notebook": "10_2_snore"}
+    within["predictions"] = snore_predictions().assign(table="10.6")
+    lines = write_readme_table(score_systems([within, run])).splitlines()
+    of_corpus = {name: [x for x in lines if f"| {name} (" in x] for name in ("snore", "others")}
+    assert all(len(rows) == 1 for rows in of_corpus.values())
+    pair = r"Deep Spectrum x 60.0 % \[.*; best control: Properties of the file 50.0 % \["
+    assert re.search(rf"\| Deep Spectrum 90.0 % .*\| 50 % \| {pair}", of_corpus["snore"][0])
+    (line,) = of_corpus["others"]
+    assert line.startswith("| 11.4 | outlook | others (2, 40, 20) | Deep Spectrum x 90.0 % [")
+    assert re.search(rf"\| Properties of the file 85.0 % .*\| 50 % \| {pair}", line)
 
 
 def test_synthetic_results_are_not_stored(results, tmp_path, capsys):

@@ -44,6 +44,8 @@ from thesislib.reporting.tables import table_stem
 #: Kind of corpus of a profile, for runs without a record.
 KINDS = {"demo": "synthetic", "public": "stand-in", "paper": "thesis"}
 NO_CORPUS = "no corpus"
+#: Table with scores within domains and elsewhere.
+ELSEWHERE = "11.4"
 
 
 def list_results(runs, scores=None):
@@ -237,14 +239,22 @@ def write_readme_table(scores=None):
     -------
     str
         For each experiment the thesis's value, and on each stand-in corpus the same system with
-        its 95 % interval beside chance, the best control and the best baseline.
+        its 95 % interval beside chance, the best control and the best baseline. *Elsewhere* is the
+        score of Table 11.4 on the same corpus and that of its best control; corpora that have
+        that table alone are the last rows, with their scores within domains.
     """
     scores = score_systems(load_stored()) if scores is None else scores
     scores = drop_settings(scores)
     columns = ["Section", "Thesis", "Corpus (classes, clips, groups)", "Here", "Best control"]
-    columns += ["Best baseline", "Chance"]
+    columns += ["Best baseline", "Chance", "Elsewhere"]
     lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
     outputs = load_list("outputs").set_index("output")
+    # Without remedies: "standardised within each domain", "trained on one domain".
+    systems = scores["system"].where(~scores["system"].str.contains(" domain, "), "")
+    within, elsewhere = (
+        scores[(scores["table"] == ELSEWHERE) & systems.str.endswith(ending)]
+        for ending in (", within", ", elsewhere")
+    )
     for headline in load_list("headlines").query("readme != ''").itertuples():
         notebook = outputs.loc[f"table {headline.table}", "notebook"]
         chapter, part, *_ = notebook.split("_")
@@ -253,23 +263,35 @@ def write_readme_table(scores=None):
         measure = {"accuracy_percent": "accuracy", "error_rate": "error rate"}.get(measure, "UAR")
         about = [f"{int(chapter)}.{part}", f"{headline.name}: {printed} {measure}"]
         of_table = scores[scores["table"] == headline.table]
-        for ours in pick_headlines(scores, headline.table) or [None]:
-            if ours is None:
-                lines.append("| " + " | ".join([*about, "not run", *[""] * 4]) + " |")
-                continue
-            same = of_table[of_table["corpus"] == ours["corpus"]]
-            n_classes = f"{ours['n_classes']:.0f}, " if pd.notna(ours["n_classes"]) else ""
-            corpus = (
-                f"{markdown(ours['corpus'])} ({n_classes}{ours['n_clips']}, {ours['n_groups']})"
-            )
-            cells = [*about, corpus, f"{ours['system']} {describe_score(ours)}"]
-            cells += [_describe_best(same, role) for role in ("control", "baseline")]
-            lines.append("| " + " | ".join([*cells, _describe_chance(ours)]) + " |")
-            about = ["", ""]
+        ours = pick_headlines(scores, headline.table)
+        lines += _list_rows(about, ours, of_table, elsewhere)
+        if not ours:
+            lines.append("| " + " | ".join([*about, "not run", *[""] * 5]) + " |")
+        within = within[~within["corpus"].isin([row["corpus"] for row in ours])]
+    within = within.assign(system=within["system"].str.removesuffix(", within"))
+    lines += _list_rows(["11.4", "outlook"], pick_headlines(within, ELSEWHERE), within, elsewhere)
     return "\n".join(lines) + "\n"
 
 
-def _describe_best(scores, role):
+def _list_rows(about, rows, of_table, elsewhere):
+    """Lines of the README's table for the scores of one system, one per corpus."""
+    lines = []
+    for row in rows:
+        same, others = (t[t["corpus"] == row["corpus"]] for t in (of_table, elsewhere))
+        n_classes = f"{row['n_classes']:.0f}, " if pd.notna(row["n_classes"]) else ""
+        numbers = f"{n_classes}{row['n_clips']}, {row['n_groups']}"
+        cells = [*about, f"{markdown(row['corpus'])} ({numbers})"]
+        cells += [f"{row['system']} {describe_score(row)}"]
+        cells += [_describe_best(same, role) for role in ("control", "baseline")]
+        further = [f"{r['system']} {describe_score(r)}" for r in pick_headlines(others, ELSEWHERE)]
+        further = "; best control: ".join([*further, *filter(None, [_describe_best(others)])])
+        cells += [_describe_chance(row), further.replace(", elsewhere", "")]
+        lines.append("| " + " | ".join(cells) + " |")
+        about = ["", ""]
+    return lines
+
+
+def _describe_best(scores, role="control"):
     """System of a role with the best score."""
     rows = scores[(scores["role"] == role) & scores["score"].notna()]
     if not len(rows):
