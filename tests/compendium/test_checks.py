@@ -254,6 +254,19 @@ def test_a_second_corpus_that_is_missing_is_named(tmp_path):
         check_run("11_4_elsewhere", values)
 
 
+@pytest.mark.parametrize(
+    "name", sorted(name for name in read_needs() if "split_by" in read_parameters(name))
+)
+def test_every_experiment_on_clips_can_be_split_by_domain(corpus, name):
+    values = read_parameters(name) | {"corpus": str(corpus), "split_by": "domain"}
+    values |= {"last_chunk": "pad"} if "last_chunk" in values else {}
+    values |= {key: [2] for key in filter(None, [read_needs()[name].get("words")])}
+    with pytest.raises(ThesisError, match="found no column domain, expected one to split by"):
+        check_run(name, values)
+    change_index(corpus, lambda t: t.assign(domain=[f"d{i // 2}" for i in range(20)]))
+    check_run(name, values)
+
+
 @pytest.mark.parametrize("n_groups", [2, 10])
 def test_a_corpus_serves_the_notebooks_whose_checks_it_passes(corpus, n_groups):
     change_index(corpus, lambda t: t.assign(group=[f"g{i % n_groups}" for i in range(20)]))

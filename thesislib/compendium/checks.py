@@ -222,7 +222,7 @@ def _check_uses(corpus, need, values):
     # Last, since scikit-learn takes a second to import.
     needs = values.get("n_folds") or NEEDS.get(name)
     needs = choose_split(corpus) or needs if name == "own" else needs
-    corpus = adapt(corpus, needs, seed=values["seed"])
+    corpus = adapt(corpus, needs, by=values.get("split_by", "group"), seed=values["seed"])
     if key := need.get("words"):
         _check_codebooks(corpus, key, values)
 
