@@ -121,7 +121,7 @@ def _print_remark(message, category, filename, lineno, file=None, line=None):
 #: What people do, printed by ``thesis`` alone.
 TASKS = {
     "reproduce the experiments on synthetic recordings": "run all",
-    "run an experiment on your own recordings": "run 10_2_snore --corpus my/recordings",
+    "run an experiment on your own recordings": "run 20_own_recordings --corpus my/recordings",
     "make a corpus of a folder of recordings": "corpus index my/recordings",
     "compute features of recordings": "features my/recordings -r ComParE_2016 -o table.csv",
     "draw what a network sees": "plot recording.wav --kind mel -o plot.png",

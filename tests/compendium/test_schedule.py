@@ -92,6 +92,8 @@ def test_running_cells_are_refreshed_in_place_on_a_terminal_only(monkeypatch, ca
             assert printed == "90_2_two: made\n"
             shown.running["90_1_one"] = time.perf_counter() - 60, 150.5, 3, 5
             assert shown._describe() == ["90_1_one: cell 3 of 5, 1:00, about 1:30 left"]
+            shown.running["90_1_one"] = time.perf_counter() - 60, 0, 0, 0
+            assert shown._describe() == ["90_1_one: starting, 1:00"]
 
 
 def test_a_child_reports_each_cell_and_its_state(add_notebook, monkeypatch):
@@ -106,7 +108,7 @@ def test_a_child_reports_each_cell_and_its_state(add_notebook, monkeypatch):
     shown.running = Recorder()
     (outcome,) = schedule.run_side_by_side({"90_1_one": {}}, shown=shown)
     assert outcome.state == "made"
-    assert states == [("90_1_one", cell, 4) for cell in (1, 2, 3, 4)]
+    assert states == [("90_1_one", 0, 0), *(("90_1_one", cell, 4) for cell in (1, 2, 3, 4))]
 
 
 def test_a_failure_does_not_stop_the_others(project, add_notebook, capsys):

@@ -195,7 +195,8 @@ class Progress:
             elapsed_s = now - started
             rest_s = total_s - elapsed_s
             rest = f", about {_clock(rest_s)} left" if cell > 1 and rest_s > 0 else ""
-            lines.append(f"{name}: cell {cell} of {n_cells}, {_clock(elapsed_s)}{rest}")
+            place = f"cell {cell} of {n_cells}" if cell else "starting"
+            lines.append(f"{name}: {place}, {_clock(elapsed_s)}{rest}")
         return lines
 
     def write(self, *lines):
@@ -342,6 +343,7 @@ class _Children:
                 process.stdin.write(json.dumps(task).encode() + b"\n")
                 process.stdin.flush()
             usual_s, outcome = _read_seconds(name, values), None
+            self.shown.running[name] = started, 0, 0, 0
             for line in process.stdout:
                 outcome = json.loads(line)
                 if "cell" in outcome:
