@@ -149,7 +149,7 @@ def test_frames_bag_and_codebook(clips, tmp_path, capsys):
     bag = read_codebook(book)
     assert (bag.codebook_size, bag.n_assign, bag.scale, bag.log) == (6, 2, "zscore", True)
     capsys.readouterr()
-    assert run("bag", frames, "-o", again, "--codebook", book, "--size", 6) == 2
+    assert run("bag", frames, "-o", again, "--codebook", book, "--size", 7) == 2
     assert "codebook: found beside codebook_size" in capsys.readouterr().err
     assert run("bag", tmp_path / "none.csv", "-o", again) == 2
     assert "none.csv: cannot be read" in capsys.readouterr().err

@@ -344,8 +344,8 @@ def test_bag_csv_learns_saves_and_uses_again(tmp_path):
 def test_bag_csv_refuses_before_it_writes(tmp_path):
     train, output = FIXTURES / "toy_train.csv", tmp_path / "bags.csv"
     codebook = FIXTURES / "toy_random_codebook"
-    with pytest.raises(ParameterError, match="codebook: found beside codebook_size, log"):
-        bag_csv(train, output, codebook=codebook, log=True, codebook_size=9)
+    with pytest.raises(ParameterError, match="codebook: found beside codebook_size, idf"):
+        bag_csv(train, output, codebook=codebook, idf=True, log=True, codebook_size=9)
     with pytest.raises(ParameterError, match=r"found unknown parameters \['size'\]"):
         bag_csv(train, output, size=9)
     with pytest.raises(ThesisError, match=r"found frames of \(64,\) features"):

@@ -297,7 +297,7 @@ def bag_csv(
     Raises
     ------
     ParameterError
-        On an unknown or impossible parameter, or one beside ``codebook``, which holds it.
+        On an unknown or impossible parameter, or one that differs from that in ``codebook``.
     CorpusError, WeightsError
         If a file is damaged.
     """
@@ -321,14 +321,16 @@ def choose_bag(codebook, norm, parameters):
     if unknown:
         raise ParameterError(f"bag: found unknown parameters {unknown}")
     if codebook is not None:
-        # A flag of the command line that is not set is False.
-        doubled = sorted(name for name, value in chosen.items() if value is not False)
+        bag = read_codebook(codebook)
+        # A flag of the command line that is not set is False; the file's own value is fine.
+        fine = {name: (False, value) for name, value in bag.get_params().items()}
+        doubled = sorted(name for name, value in chosen.items() if value not in fine[name])
         if doubled:
             raise ParameterError(
                 f"codebook: found beside {', '.join(doubled)}, expected one or the other: the "
                 "file holds the values it was learnt with"
             )
-        return read_codebook(codebook).set_params(norm=norm)
+        return bag.set_params(norm=norm)
     return BagOfFeatures(norm=norm, **chosen)
 
 
