@@ -192,11 +192,10 @@ class Progress:
     def _describe(self):
         now, lines = time.perf_counter(), []
         for name, (started, total_s, cell, n_cells) in sorted(self.running.copy().items()):
-            elapsed_s = now - started
-            rest_s = total_s - elapsed_s
+            rest_s = started + total_s - now
             rest = f", about {_clock(rest_s)} left" if cell > 1 and rest_s > 0 else ""
             place = f"cell {cell} of {n_cells}" if cell else "starting"
-            lines.append(f"{name}: {place}, {_clock(elapsed_s)}{rest}")
+            lines.append(f"{name}: {place}, {_clock(now - started)}{rest}")
         return lines
 
     def write(self, *lines):

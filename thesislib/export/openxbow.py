@@ -323,12 +323,11 @@ def choose_bag(codebook, norm, parameters):
     if codebook is not None:
         bag = read_codebook(codebook)
         # A flag of the command line that is not set is False; the file's own value is fine.
-        fine = {name: (False, value) for name, value in bag.get_params().items()}
-        doubled = sorted(name for name, value in chosen.items() if value not in fine[name])
+        doubled = [name for name, v in chosen.items() if v not in (False, bag.get_params()[name])]
         if doubled:
             raise ParameterError(
-                f"codebook: found beside {', '.join(doubled)}, expected one or the other: the "
-                "file holds the values it was learnt with"
+                f"codebook: found beside {', '.join(sorted(doubled))}, expected one or the other: "
+                "the file holds the values it was learnt with"
             )
         return bag.set_params(norm=norm)
     return BagOfFeatures(norm=norm, **chosen)
