@@ -348,8 +348,7 @@ class _Children:
                 if "cell" in outcome:
                     cell, n_cells = outcome["cell"], outcome["n_cells"]
                     # As the last run, else by the cells so far, which are no equal steps.
-                    so_far_s = time.perf_counter() - started
-                    total_s = usual_s or so_far_s * n_cells / max(cell - 1, 1)
+                    total_s = usual_s or (time.perf_counter() - started) * n_cells / (cell - 1 or 1)
                     self.shown.running[name] = started, total_s, cell, n_cells
             self.shown.running.pop(name, None)
             process.wait()
