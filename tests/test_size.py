@@ -16,16 +16,16 @@ LIBRARY = Path(__file__).resolve().parents[1] / "thesislib"
 #: Code lines of a package at most; ``leaves`` are the modules of the top level.
 BUDGETS = {
     "leaves": 1305,
-    "corpora": 2230,
+    "corpora": 2232,
     "spectra": 505,
     "representations": 3570,
     "evaluation": 2150,
     "reporting": 2730,
-    "compendium": 1425,
+    "compendium": 1430,
     "export": 1935,
 }
 #: All packages together, and modules beside the packages at the top level.
-TOTAL, TOP_LEVEL = 15820, 9
+TOTAL, TOP_LEVEL = 15835, 9
 #: Tokens that are no code by themselves.
 LAYOUT = {
     tokenize.COMMENT,

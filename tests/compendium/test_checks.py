@@ -282,4 +282,7 @@ def test_a_corpus_serves_the_notebooks_whose_checks_it_passes(corpus, n_groups):
     assert ("20_own_recordings" in passed) == (n_groups == 10)
     lacking = [name for line in others for name in line.partition(":")[0].split(", ")]
     assert len(lacking) + len(passed) == len(read_needs())
-    assert all("(thesis corpus " in line for line in others)
+    # A parameter that does not fit is named, and is no lack of groups.
+    parameters = [line for line in others if "(thesis corpus " not in line]
+    assert any(": chunk_s: found 1 s, expected at most the shortest" in x for x in parameters)
+    assert all(": found" in x and ", expected at most" in x for x in parameters), parameters

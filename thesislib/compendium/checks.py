@@ -247,6 +247,8 @@ def list_uses(root):
         try:
             for corpus in _read_corpora(need["corpus"], root, values).values():
                 _check_uses(corpus, need, values)
+        except ParameterError as error:  # names the parameter and its remedy
+            lack = str(error)
         except ThesisError as error:
             lack = re.sub(r"^.*?: ", "", str(error))
             remedy = f"thesis corpus index {root} --overwrite --group REGEX"

@@ -172,10 +172,13 @@ def _probe_files(corpus, problems):
         rules.append((wrong, f"{column} is {{{column}:g}}, but {{file}} lasts {{lasts:.3f}} s"))
     _add_by_rule(index.assign(lasts=lasts), rules, problems)
     remarks = []
-    for what, counts in (("sampling rates (Hz)", rates), ("numbers of channels", channels)):
+    sr = min(rates, default=0)
+    lowest = f"; features differ by that alone: give --sr {sr} (to a run: -p sr={sr})"
+    mixed = ("sampling rates (Hz)", rates, lowest), ("numbers of channels", channels, "")
+    for what, counts, remedy in mixed:
         if len(counts) > 1:
             listed = ", ".join(f"{kind} in {n} files" for kind, n in sorted(counts.items()))
-            remarks.append(f"mixed {what}: {listed}")
+            remarks.append(f"mixed {what}: {listed}{remedy}")
     if peaks:
         remarks.append(
             f"{len(peaks)} files have peaks beyond full scale, up to {max(peaks):.4g} (at most "

@@ -197,7 +197,7 @@ class Corpus:
     def counts(self, by="partition"):
         """Rows of each class (columns) in each partition or fold, with sums."""
         labels = self.index["label"].fillna("unlabelled")
-        by = self.index[by] if by in self.index else pd.Series("all", index=self.index.index)
+        by = self.index[by] if by in self.index else pd.Series("all", self.index.index, name=by)
         return pd.crosstab(by, labels, margins=True, margins_name="sum")
 
     @cached_property

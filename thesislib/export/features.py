@@ -375,7 +375,8 @@ def _sum_up(parts, errors, remarks):
     rates = sum((Counter(part["rates"]) for part in parts), Counter())
     if len(rates) > 1:
         each = ", ".join(f"{rates[sr]} at {sr} Hz" for sr in sorted(rates, key=int))
-        remarks = [*remarks, f"mixed sampling rates ({each}): features differ by that alone"]
+        lowest = f"features differ by that alone: give --sr {min(rates, key=int)}"
+        remarks = [*remarks, f"mixed sampling rates ({each}): {lowest}"]
     n_clips, n_rows = (sum(part[count] for part in parts) for count in ("n_clips", "n_rows"))
     n_features = parts[0]["n_features"] if n_clips else 0
     return Outcome(n_clips, n_rows, n_features, errors, remarks)
