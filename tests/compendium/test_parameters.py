@@ -102,6 +102,8 @@ def test_parameters_go_before_those_of_the_profile(project):
         plan_runs(["90_1_example"], corpus=project / "absent")
     with pytest.raises(ParameterError, match="did you mean '90_1_example'"):
         resolve_run("90_1_exampel")
+    with pytest.raises(ParameterError, match=r"no notebooks/parameters/public/90_1_example\.yaml"):
+        resolve_run("90_1_example", profile="public")
 
 
 def test_a_profile_s_corpus_is_where_the_project_is(project, monkeypatch):
