@@ -15,7 +15,7 @@ import soundfile
 from thesislib.audio import read_audio, stream_audio
 from thesislib.cli import main
 from thesislib.errors import AudioError, WeightsError
-from thesislib.evaluation.events import count_events, find_events
+from thesislib.evaluation.events import count_events, stream_events
 from thesislib.export.detect import detect_events, load_detectors, save_detectors, write_events
 from thesislib.representations.crnn import CRNN
 from thesislib.representations.frame_detector import label_frames
@@ -96,7 +96,7 @@ def test_a_stream_gives_what_the_whole_recording_gives(folder, recording):
     rows = []
     for label, entry in model["classes"].items():
         whole = predict_ensemble(entry["detectors"], FRAMES(y, sr=SR)[None])[0, :, 0]
-        events = find_events(whole, hop_s=FRAMES.hop(SR), threshold=entry["threshold"])
+        events = stream_events([whole], hop_s=FRAMES.hop(SR), threshold=entry["threshold"])
         rows += [(onset_s, offset_s, label, peak) for onset_s, offset_s, peak in events]
     expected = pd.DataFrame(sorted(rows), columns=["onset_s", "offset_s", "label", "probability"])
     pd.testing.assert_frame_equal(detect_events(recording, model), expected, atol=1e-5)

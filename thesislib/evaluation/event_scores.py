@@ -5,7 +5,7 @@ from itertools import product
 import numpy as np
 import pandas as pd
 
-from thesislib.evaluation.events import count_events, error_rates, locate_events
+from thesislib.evaluation.events import count_events, locate_events
 
 #: Presence thresholds that `choose_rule` tries.
 THRESHOLDS = tuple(round(0.05 * i, 2) for i in range(1, 20))
@@ -47,12 +47,13 @@ def choose_rule(clips, probabilities, *, hop_s, thresholds=THRESHOLDS, rules=({}
     >>> choose_rule(clips, sequences, hop_s=0.5, thresholds=[0.1, 0.2, 0.25, 0.3, 0.4])
     {'threshold': 0.25}
     """
-    rates = np.empty((len(rules), len(thresholds)))
+    wrong = np.empty((len(rules), len(thresholds)), int)
     for (i, rule), (j, threshold) in product(enumerate(rules), enumerate(thresholds)):
         onsets = locate_events(clips, probabilities, hop_s=hop_s, threshold=threshold, **rule)
-        rates[i, j] = error_rates(count_events(clips, onsets, collar_s=collar_s))["error_rate"]
-    row = int(rates.min(axis=1).argmin())
-    best = np.flatnonzero(rates[row] == rates[row].min())
+        n_true, n_found, n_hits = count_events(clips, onsets, collar_s=collar_s).iloc[:, 2:].sum()
+        wrong[i, j] = n_true + n_found - 2 * n_hits
+    row = int(wrong.min(axis=1).argmin())
+    best = np.flatnonzero(wrong[row] == wrong[row].min())
     return {"threshold": float(thresholds[best[(len(best) - 1) // 2]]), **rules[row]}
 
 

@@ -11,10 +11,10 @@ Conventions
 Metrics
 -------
 - `decide_onset`: at most one event in a clip, by peak and search back (8.2.1.3).
-- `find_events`, `stream_events`: any number of events, from a median filter and thresholds.
+- `stream_events`: any number of events, from thresholds.
 - `locate_events`: either of the two, for all clips of a class, as an event table.
-- `count_events`, `error_rates`: event-based error rate (eq. 8.1) and F1, onset only, equal to those
-  of the DCASE 2017 challenge's toolbox (sed_eval).
+- `count_events`: what the event-based error rate (eq. 8.1) and F1 are computed from, onset only,
+  equal to those of the DCASE 2017 challenge's toolbox (sed_eval).
 """
 
 import itertools
@@ -151,42 +151,6 @@ def stream_events(blocks, *, hop_s, threshold, onset_threshold=0.5):
         yield start * hop_s, position * hop_s, peak
 
 
-def find_events(probabilities, *, hop_s, threshold=0.5, onset_threshold=0.5, median_s=0.0):
-    """All events of a clip: smoothed activity, then runs (the challenge's baseline).
-
-    Parameters
-    ----------
-    probabilities : array_like, shape (time,)
-        Probabilities of the class.
-    hop_s, threshold, onset_threshold
-        As in `decide_onset`.
-    median_s : float >= 0
-        Width of a median filter over the probabilities, rounded to an odd number of frames;
-        0.54 s in the challenge's baseline, 0 for none. As medians and thresholds commute,
-        this equals filtering the binary activity when both thresholds are the same.
-
-    Returns
-    -------
-    list of tuple of float
-        ``(onset_s, offset_s, peak probability)`` of each event.
-
-    Examples
-    --------
-    >>> find_events([0, 1, 0, 0, 1, 1, 1, 0, 0], hop_s=1.0, median_s=3.0)
-    [(4.0, 7.0, 1.0)]
-    """
-    probabilities = _check_sequence(probabilities)
-    check_number("hop_s", hop_s, low=0, open_low=True)
-    return list(
-        stream_events(
-            [_smooth(probabilities, hop_s, median_s)],
-            hop_s=hop_s,
-            threshold=threshold,
-            onset_threshold=onset_threshold,
-        )
-    )
-
-
 def locate_events(
     clips, probabilities, *, hop_s, threshold, n_back=220, smooth_s=0.0, median_s=None
 ):
@@ -203,8 +167,10 @@ def locate_events(
     hop_s, threshold, n_back, smooth_s
         As in `decide_onset`, which finds at most one event a clip.
     median_s : float, optional
-        Decide as the challenge's baseline does instead: `find_events` with this median filter
-        and the threshold for every frame, any number of events.
+        Decide as the challenge's baseline does instead: `stream_events` after a median filter of
+        this width (0.54 s in the baseline, rounded to an odd number of frames), with the threshold
+        for every frame, any number of events. As medians and thresholds commute, this equals
+        filtering the binary activity.
 
     Returns
     -------
@@ -225,8 +191,9 @@ def locate_events(
             onset_s = decide_onset(sequence, hop_s=hop_s, n_back=n_back, smooth_s=smooth_s, **both)
             onsets_s = [] if onset_s is None else [onset_s]
         else:
+            smooth = _smooth(_check_sequence(sequence), hop_s, median_s)
             same = {"threshold": threshold, "onset_threshold": threshold}
-            onsets_s = [e[0] for e in find_events(sequence, hop_s=hop_s, median_s=median_s, **same)]
+            onsets_s = [event[0] for event in stream_events([smooth], hop_s=hop_s, **same)]
         rows += [(file, label, onset_s) for onset_s in onsets_s]
     return pd.DataFrame(rows, columns=["file", "label", "onset_s"])
 
@@ -274,7 +241,7 @@ def _check_events(name, table):
 
 
 def count_events(reference, estimate, *, collar_s=0.5):
-    """Counts of every file: what `error_rates` sums, and a bootstrap draws from.
+    """Counts of every file: what error rates sum, and a bootstrap draws from.
 
     Parameters
     ----------
@@ -322,50 +289,3 @@ def count_events(reference, estimate, *, collar_s=0.5):
         )
     columns = ["label", "file", "n_reference", "n_estimated", "n_matched"]
     return pd.DataFrame(rows, columns=columns)
-
-
-def error_rates(counts):
-    """Error rate, its parts and F1 from counts of one class (eq. 8.1).
-
-    With one class an estimate cannot have the right time and the wrong label, so S = 0 and
-    ER = (D + I) / N.
-
-    Parameters
-    ----------
-    counts : DataFrame
-        Rows of `count_events`.
-
-    Returns
-    -------
-    dict
-        ``error_rate``, ``deletion_rate``, ``insertion_rate`` (NaN where there is no reference
-        event to divide by), ``f1``, ``precision`` (0 where nothing was found), ``recall``, and the
-        counts ``n_files``, ``n_reference``, ``n_estimated``, ``n_matched``.
-
-    Examples
-    --------
-    Whoever detects nothing misses everything: an error rate of 1.
-
-    >>> reference = pd.DataFrame({"file": ["a", "b"], "label": "gunshot", "onset_s": [7.0, None]})
-    >>> scores = error_rates(count_events(reference, reference.iloc[:0]))
-    >>> scores["error_rate"], scores["f1"]
-    (1.0, 0.0)
-    """
-    n_reference, n_estimated, n_matched = (
-        int(counts[name].sum()) for name in ("n_reference", "n_estimated", "n_matched")
-    )
-    nan = float("nan")
-    deletion_rate = (n_reference - n_matched) / n_reference if n_reference else nan
-    insertion_rate = (n_estimated - n_matched) / n_reference if n_reference else nan
-    return {
-        "error_rate": deletion_rate + insertion_rate,
-        "deletion_rate": deletion_rate,
-        "insertion_rate": insertion_rate,
-        "f1": 2 * n_matched / (n_reference + n_estimated) if n_reference else nan,
-        "precision": n_matched / n_estimated if n_estimated else 0.0,
-        "recall": n_matched / n_reference if n_reference else nan,
-        "n_files": len(counts),
-        "n_reference": n_reference,
-        "n_estimated": n_estimated,
-        "n_matched": n_matched,
-    }

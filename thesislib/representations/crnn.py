@@ -229,7 +229,7 @@ class FFNN(FrameDetector):
     """The challenge's baseline: a multilayer perceptron on a few frames (Table 8.7).
 
     Designed for 40 mel bands. The baseline's median filter of 0.54 s over decisions is
-    ``median_s`` of `thesislib.evaluation.events.find_events`.
+    ``median_s`` of `thesislib.evaluation.events.locate_events`.
 
     Parameters
     ----------
