@@ -5,42 +5,47 @@ import pytest
 
 from thesislib.errors import ParameterError
 from thesislib.evaluation.fusion import (
+    fuse_decisions,
     fuse_features,
     search_weights,
-    vote,
-    vote_by_clip,
+    vote_chunks,
     weight_grid,
 )
 from thesislib.evaluation.metrics import accuracy
+from thesislib.evaluation.predictions import Predictions
+
+
+def fuse(predicted, values, classes):
+    """Winner and tie of voters on one clip."""
+    parts = [
+        Predictions(np.arange(1), np.array(["a"]), np.array([name]), np.array([own]), classes)
+        for name, own in zip(predicted, values)
+    ]
+    fused = fuse_decisions(parts)
+    return fused.predicted[0], fused.tied
 
 
 def test_a_majority_wins_whatever_the_decision_values():
-    values = np.zeros((3, 1, 2))
-    values[2, 0] = [-99, 99]
-    winners, tied = vote([["a"], ["a"], ["b"]], values, ["a", "b"])
-    assert winners.tolist() == ["a"]
-    assert not tied[0]
+    assert fuse("aab", [[0, 0], [0, 0], [-99, 99]], ("a", "b")) == ("a", 0)
 
 
 def test_a_tie_goes_to_the_larger_sum_of_decision_values_among_the_tied():
-    values = np.array([[[0.1, 0.0, 5.0]], [[0.0, 0.4, 5.0]]])
-    winners, tied = vote([["a"], ["b"]], values, ["a", "b", "c"])
-    assert winners.tolist() == ["b"]
-    assert tied[0]
+    assert fuse("ab", [[0.1, 0.0, 5.0], [0.0, 0.4, 5.0]], ("a", "b", "c")) == ("b", 1)
 
 
 def test_an_exact_tie_goes_by_class_order():
-    winners, _ = vote([["b"], ["a"]], np.zeros((2, 1, 2)), ["a", "b"])
-    assert winners.tolist() == ["a"]
+    assert fuse("ba", np.zeros((2, 2)), ("a", "b"))[0] == "a"
 
 
-def test_votes_of_chunks_keep_the_clips_order(rng):
-    clips = np.array([5, 5, 5, 2, 2, 2])
-    predictions = np.array(list("aababb"))
-    names, winners, tied = vote_by_clip(predictions, np.zeros((6, 2)), clips, ["a", "b"])
-    assert names.tolist() == [5, 2]
-    assert winners.tolist() == ["a", "b"]
-    assert not tied.any()
+def test_votes_of_chunks_keep_the_clips_order():
+    clips, truth = np.array([5, 5, 5, 2, 2, 2]), np.array(list("aaabbb"))
+    chunks = Predictions(
+        np.arange(6), truth, np.array(list("aababb")), np.zeros((6, 2)), ("a", "b")
+    )
+    voted = vote_chunks(chunks, clips)
+    assert voted.rows.tolist() == [5, 2]
+    assert voted.predicted.tolist() == voted.truth.tolist() == ["a", "b"]
+    assert voted.tied == 0
 
 
 @pytest.mark.parametrize(("n_parts", "count"), [(1, 1), (2, 11), (3, 66), (4, 286)])

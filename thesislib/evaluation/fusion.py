@@ -16,7 +16,7 @@ from scipy.stats import rankdata
 
 from thesislib.errors import ParameterError, check_option
 from thesislib.evaluation.metrics import accuracy, score_folds
-from thesislib.evaluation.predictions import FoldResult, Predictions, choose_nested
+from thesislib.evaluation.predictions import FoldResult, Predictions, choose_again
 
 SELECTIONS = ("as published", "nested")
 SCALINGS = {
@@ -56,7 +56,7 @@ def fuse_frames(*parts):
     return [fuse_features(*of_clip) for of_clip in zip(*parts, strict=True)]
 
 
-def vote(predictions, decisions, classes):
+def vote(votes, support, classes):
     """Majority vote with the tie rule of this project (the thesis states none).
 
     Of the classes with the most votes, the one with the larger sum of decision values
@@ -64,10 +64,8 @@ def vote(predictions, decisions, classes):
 
     Parameters
     ----------
-    predictions : array-like, shape (n_voters, n)
-        Class names.
-    decisions : array-like, shape (n_voters, n, n_classes)
-        Decision values of each voter, in the order of ``classes``.
+    votes, support : ndarray, shape (n, n_classes)
+        Number of votes, and sum of the voters' decision values.
     classes : sequence of str, sorted
 
     Returns
@@ -78,56 +76,13 @@ def vote(predictions, decisions, classes):
 
     Examples
     --------
-    >>> winners, tied = vote([["a"], ["b"]], [[[0.1, -0.1]], [[-0.6, 0.6]]], ["a", "b"])
+    >>> winners, tied = vote(np.array([[1, 1]]), np.array([[-0.5, 0.5]]), ["a", "b"])
     >>> winners.tolist(), tied.tolist()
     (['b'], [True])
     """
-    predictions, decisions = np.asarray(predictions), np.asarray(decisions, dtype=float)
-    classes = np.asarray(classes)
-    if decisions.shape != (*predictions.shape, len(classes)):
-        wanted = (*predictions.shape, len(classes))
-        raise ParameterError(f"decisions: found shape {decisions.shape}, expected {wanted}")
-    votes = (predictions[:, :, None] == classes).sum(axis=0)
-    return _elect(votes, decisions.sum(axis=0), classes)
-
-
-def _elect(votes, support, classes):
-    """Winners and ties from the votes and the sums of decision values, (n, n_classes) each."""
     leading = votes == votes.max(axis=1, keepdims=True)
     support = np.where(leading, support, -np.inf)
-    return classes[support.argmax(axis=1)], leading.sum(axis=1) > 1
-
-
-def vote_by_clip(predictions, decisions, clips, classes):
-    """Majority vote over the chunks of each clip.
-
-    Parameters
-    ----------
-    predictions : array-like, shape (n_chunks,)
-    decisions : array-like, shape (n_chunks, n_classes)
-    clips : array-like, shape (n_chunks,)
-        Clip of each chunk.
-    classes : sequence of str, sorted
-
-    Returns
-    -------
-    names : ndarray
-        The clips, in order of first appearance.
-    winners, tied : ndarray
-        As in :func:`vote`.
-
-    Examples
-    --------
-    >>> names, winners, _ = vote_by_clip(["a", "a", "b"], np.zeros((3, 2)), [7, 7, 8], ["a", "b"])
-    >>> names.tolist(), winners.tolist()
-    ([7, 8], ['a', 'b'])
-    """
-    predictions, clips, classes = map(np.asarray, (predictions, clips, classes))
-    number, names = pd.factorize(clips)
-    votes, support = np.zeros((2, len(names), len(classes)))
-    np.add.at(votes, number, predictions[:, None] == classes)
-    np.add.at(support, number, np.asarray(decisions, dtype=float))
-    return names, *_elect(votes, support, classes)
+    return np.asarray(classes)[support.argmax(axis=1)], leading.sum(axis=1) > 1
 
 
 def weight_grid(n_parts, *, step=0.1):
@@ -191,22 +146,22 @@ def vote_chunks(decisions, clip_of_chunk):
         Rows are corpus rows; ``values`` are summed over the chunks.
     """
     clips = np.asarray(clip_of_chunk)[decisions.rows]
-    folds = np.zeros(len(clips), int) if decisions.folds is None else decisions.folds
-    parts = []
-    for fold in dict.fromkeys(folds.tolist()):
-        mask = folds == fold
-        names, winners, tied = vote_by_clip(
-            decisions.predicted[mask], decisions.values[mask], clips[mask], decisions.classes
-        )
-        order = pd.factorize(clips[mask])[0]
-        values = np.zeros((len(names), len(decisions.classes)))
-        np.add.at(values, order, decisions.values[mask])
-        truth = np.empty(len(names), dtype=decisions.truth.dtype)
-        truth[order] = decisions.truth[mask]
-        parts.append((names, truth, winners, values, np.full(len(names), fold), tied))
-    rows, truth, winners, values, voted, tied = map(np.concatenate, zip(*parts))
-    folds = None if decisions.folds is None else voted
-    return Predictions(rows, truth, winners, values, decisions.classes, folds, float(tied.mean()))
+    folds = np.zeros(len(clips)) if decisions.folds is None else decisions.folds
+    number, names = pd.factorize(pd.MultiIndex.from_arrays([folds, clips]))
+    first = np.unique(number, return_index=True)[1]
+    votes, values = np.zeros((2, len(names), len(decisions.classes)))
+    np.add.at(votes, number, decisions.predicted[:, None] == np.asarray(decisions.classes))
+    np.add.at(values, number, decisions.values)
+    winners, tied = vote(votes, values, decisions.classes)
+    return Predictions(
+        clips[first],
+        decisions.truth[first],
+        winners,
+        values,
+        decisions.classes,
+        None if decisions.folds is None else folds[first],
+        float(tied.mean()),
+    )
 
 
 def vote_clips(result, clip_of_chunk):
@@ -229,9 +184,7 @@ def vote_clips(result, clip_of_chunk):
     if not result.inner_votes:
         nested = vote_chunks(result.nested, clip_of_chunk)
         return replace(result, by_complexity=voted, nested=nested)
-    result = replace(result, by_complexity=voted, inner=result.inner_votes)
-    nested, chosen = choose_nested({None: result})
-    return replace(result, nested=nested, chosen={fold: c for fold, (_, c) in chosen.items()})
+    return choose_again(replace(result, by_complexity=voted, inner=result.inner_votes))
 
 
 def fuse_decisions(parts, *, scale="none"):
@@ -254,16 +207,18 @@ def fuse_decisions(parts, *, scale="none"):
     (['b'], 1.0)
     """
     check_option("scale", scale, SCALINGS)
-    first = parts[0]
+    _check_alike(parts)
+    classes = np.asarray(parts[0].classes)
+    votes = np.sum([np.asarray(part.predicted)[:, None] == classes for part in parts], axis=0)
+    values = np.sum([SCALINGS[scale](part.values) for part in parts], axis=0)
+    winners, tied = vote(votes, values, classes)
+    return replace(parts[0], predicted=winners, values=values, tied=float(tied.mean()))
+
+
+def _check_alike(parts):
     for part in parts[1:]:
-        if not np.array_equal(part.rows, first.rows) or part.classes != first.classes:
+        if not np.array_equal(part.rows, parts[0].rows) or part.classes != parts[0].classes:
             raise ParameterError("parts: found different rows or classes, expected the same")
-    supports = [SCALINGS[scale](part.values) for part in parts]
-    winners, tied = vote([part.predicted for part in parts], supports, first.classes)
-    values = np.sum(supports, axis=0)
-    return Predictions(
-        first.rows, first.truth, winners, values, first.classes, first.folds, float(tied.mean())
-    )
 
 
 def fuse_probabilities(parts, *, selection, metric=accuracy, step=0.1):
@@ -295,10 +250,8 @@ def fuse_probabilities(parts, *, selection, metric=accuracy, step=0.1):
     """
     check_option("selection", selection, SELECTIONS)
     outer = [part.nested for part in parts]
+    _check_alike(outer)
     names = list(dict.fromkeys(outer[0].folds.tolist()))
-    for part in outer[1:]:
-        if not np.array_equal(part.rows, outer[0].rows) or part.classes != outer[0].classes:
-            raise ParameterError("parts: found different rows or classes, expected the same")
     truth, classes, folds = outer[0].truth, outer[0].classes, outer[0].folds
     if selection == "as published":
         best, _ = search_weights(
