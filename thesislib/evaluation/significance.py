@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from thesislib.errors import ParameterError, check_number
+from thesislib.errors import check_number
 from thesislib.evaluation.metrics import score_folds
 
 MIN_FOLDS = 3
@@ -53,7 +53,7 @@ def compare_folds(scores_a, scores_b, *, test_share):
     Raises
     ------
     ParameterError
-        For fewer than three folds, lengths that differ, or values that are not finite.
+        If ``test_share`` is not a share.
 
     Examples
     --------
@@ -61,10 +61,8 @@ def compare_folds(scores_a, scores_b, *, test_share):
     >>> [round(result[f"{test}_p"], 3) for test in ("independent", "paired", "corrected")]
     [0.025, 0.016, 0.049]
     """
-    scores_a, scores_b = _check_scores(scores_a, scores_b)
-    check_number("test_share", test_share, low=0, high=1, open_low=True)
-    if test_share == 1:
-        raise ParameterError("test_share: found 1, expected a number > 0 and < 1")
+    check_number("test_share", test_share, low=0, high=0.99, open_low=True)
+    scores_a, scores_b = np.asarray(scores_a, float), np.asarray(scores_b, float)
     n = len(scores_a)
     difference = scores_a - scores_b
     noise = _ROUNDING * max(1.0, np.abs([scores_a, scores_b]).max())
@@ -89,47 +87,6 @@ def compare_folds(scores_a, scores_b, *, test_share):
     return result
 
 
-def compare_all(scores, *, test_share):
-    """Compare every pair of systems.
-
-    Parameters
-    ----------
-    scores : dict of str to array-like, shape (n_folds,)
-        Name of each system to its scores; at least two systems.
-    test_share : float in (0, 1)
-        See :func:`compare_folds`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row a pair in the order given: ``system_a``, ``system_b`` and the columns of
-        :func:`compare_folds`. The p-values are not adjusted for the number of pairs,
-        as in Table 8.13.
-
-    Raises
-    ------
-    ParameterError
-        As :func:`compare_folds`, naming the pair; or for fewer than two systems.
-
-    Examples
-    --------
-    >>> scores = {"one": [0.5, 0.6, 0.7], "two": [0.5, 0.6, 0.6], "three": [0.3, 0.2, 0.4]}
-    >>> table = compare_all(scores, test_share=1 / 3)
-    >>> table[["system_a", "system_b"]].values.tolist()
-    [['one', 'two'], ['one', 'three'], ['two', 'three']]
-    """
-    if len(scores) < 2:
-        raise ParameterError(f"scores: found {len(scores)} systems, expected at least 2")
-    rows = []
-    for a, b in combinations(scores, 2):
-        try:
-            result = compare_folds(scores[a], scores[b], test_share=test_share)
-        except ParameterError as error:
-            raise ParameterError(f"{a} and {b}: {error}") from error
-        rows.append({"system_a": a, "system_b": b, **result})
-    return pd.DataFrame(rows)
-
-
 def compare_systems(systems):
     """Compare every pair of systems by their UAR on each fold, averaged over seeds.
 
@@ -141,7 +98,9 @@ def compare_systems(systems):
     Returns
     -------
     pandas.DataFrame
-        As from :func:`compare_all`, with ``status``: ``run``, or why there is no test.
+        One row a pair in the order given: ``system_a``, ``system_b``, the columns of
+        :func:`compare_folds`, and ``status``: ``run``, or why there is no test. The p-values are
+        not adjusted for the number of pairs, as in Table 8.13.
 
     Examples
     --------
@@ -156,27 +115,15 @@ def compare_systems(systems):
         folds = [score_folds(p.truth, p.predicted, p.folds) for p in by_seed.values()]
         scores[name] = np.mean([each["scores"] for each in folds], axis=0)
     n_folds = min(len(each) for each in scores.values())
+    pairs = pd.DataFrame(combinations(scores, 2), columns=["system_a", "system_b"])
     if n_folds < MIN_FOLDS:
-        pairs = pd.DataFrame(combinations(scores, 2), columns=["system_a", "system_b"])
         reason = f"not run: {n_folds} folds, expected at least {MIN_FOLDS}"
         return pairs.assign(independent_p=np.nan, status=reason)
-    return compare_all(scores, test_share=1 / n_folds).assign(status="run")
-
-
-def _check_scores(scores_a, scores_b):
-    scores_a, scores_b = np.asarray(scores_a, float), np.asarray(scores_b, float)
-    if scores_a.shape != scores_b.shape or scores_a.ndim != 1:
-        raise ParameterError(
-            f"scores_a, scores_b: found shapes {scores_a.shape} and {scores_b.shape}, "
-            "expected (n_folds,) twice"
-        )
-    if len(scores_a) < MIN_FOLDS:
-        raise ParameterError(
-            f"scores_a, scores_b: found {len(scores_a)} folds, expected at least {MIN_FOLDS}"
-        )
-    if not np.isfinite([scores_a, scores_b]).all():
-        raise ParameterError("scores_a, scores_b: found NaN or infinity, expected finite scores")
-    return scores_a, scores_b
+    tests = [
+        compare_folds(scores[a], scores[b], test_share=1 / n_folds)
+        for a, b in combinations(scores, 2)
+    ]
+    return pairs.join(pd.DataFrame(tests)).assign(status="run")
 
 
 def _variance(values, noise):
