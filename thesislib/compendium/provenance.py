@@ -90,6 +90,7 @@ class Run:
         self._scores, self._corpora = {}, {}
         # Collected for `finish`, in place of lines with paths; no reference keeps the run alive.
         self._warnings = collected = []
+        warnings.simplefilter("always", StoppedWarning)  # each one counts
         warnings.showwarning = lambda message, *_, **__: collected.append(message)
         self._started = self._lap = time.perf_counter()
         self._durations = {}

@@ -8,7 +8,6 @@ import numpy as np
 
 from thesislib.errors import CorpusError, check_number
 from thesislib.evaluation.candidates import list_seeds, take_seed
-from thesislib.evaluation.predictions import Predictions
 from thesislib.evaluation.validation import evaluate_folds
 
 
@@ -105,32 +104,13 @@ def evaluate_curve(features, labels, subsets, **options):
     >>> {size: draws[0].score() for size, draws in curve.items()}
     {4: 1.0, 5: 1.0, 7: 1.0, 9: 1.0, 12: 1.0}
     """
-    curve, seeds = {size: {} for size in subsets}, list_seeds(features)
-    for seed_number, seed in enumerate(seeds):
-        # All training parts in one call, so that they are fitted side by side.
-        parts = {
-            (size, draw, fold): sides
-            for size, draws in subsets.items()
+    seeds = list_seeds(features)
+    return {
+        size: {
+            draw: evaluate_folds(
+                take_seed(features, seeds[draw % len(seeds)]), labels, folds, **options
+            ).nested
             for draw, folds in enumerate(draws)
-            if draw % len(seeds) == seed_number
-            for fold, sides in folds.items()
         }
-        if not parts:
-            continue
-        names = {
-            f"{size} groups, draw {draw}, {fold}": (size, draw, fold) for size, draw, fold in parts
-        }
-        result = evaluate_folds(
-            take_seed(features, seed),
-            labels,
-            {name: parts[key] for name, key in names.items()},
-            **options,
-        ).nested
-        keys = np.array([names[name] for name in result.folds], dtype=object)
-        for size, draw in dict.fromkeys((size, draw) for size, draw, _ in parts):
-            own = (keys[:, 0] == size) & (keys[:, 1] == draw)
-            arrays = (result.rows, result.truth, result.predicted, result.values)
-            curve[size][draw] = Predictions(
-                *(array[own] for array in arrays), result.classes, keys[own, 2].astype(str)
-            )
-    return {size: dict(sorted(draws.items())) for size, draws in curve.items()}
+        for size, draws in subsets.items()
+    }

@@ -6,7 +6,7 @@ hold the predictions of every setting: the maximum over the reported scores is t
 each training part *nested*.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -57,11 +57,10 @@ class PartitionResult:
     test: dict
     stopped: dict = field(default_factory=dict)
 
-    def best(self, partition="devel", metric=unweighted_average_recall):
-        """Complexity with the best score on a partition; the smallest of equals."""
-        check_option("partition", partition, ("devel", "test"))
-        by_complexity = getattr(self, partition)
-        return max(sorted(by_complexity), key=lambda c: by_complexity[c].score(metric))
+    def best(self, partition="devel"):
+        """Complexity with the best UAR on a partition; the smallest of equals."""
+        by_complexity = getattr(self, check_option("partition", partition, ("devel", "test")))
+        return max(sorted(by_complexity), key=lambda c: by_complexity[c].score())
 
 
 @dataclass(frozen=True)
@@ -100,10 +99,14 @@ class FoldResult:
     weights: dict = field(default_factory=dict)
     inner_votes: dict = field(default_factory=dict)
 
-    def best(self, metric=unweighted_average_recall):
-        """Complexity with the best score on the reported folds; the smallest of equals."""
-        scores = self.by_complexity
-        return max(sorted(scores), key=lambda complexity: scores[complexity].score(metric))
+    @property
+    def test(self):
+        """Predictions for the reported part by complexity, as in a :class:`PartitionResult`."""
+        return self.by_complexity
+
+    def best(self, partition="test"):
+        """Complexity with the best UAR on the reported folds, which are the only part."""
+        return max(sorted(self.test), key=lambda complexity: self.test[complexity].score())
 
     @property
     def mean_weights(self):
@@ -139,4 +142,10 @@ def choose_nested(results):
         for name in ("rows", "truth", "predicted", "values", "folds")
     }
     tied = float(np.average([part.tied for part, _ in parts], weights=[m.sum() for m in masks]))
-    return Predictions(**joined, classes=first.nested.classes, tied=tied), chosen
+    return Predictions(**joined, classes=parts[0][0].classes, tied=tied), chosen
+
+
+def choose_again(result):
+    """Result with the nested choice that its inner scores give."""
+    nested, chosen = choose_nested({None: result})
+    return replace(result, nested=nested, chosen={fold: c for fold, (_, c) in chosen.items()})

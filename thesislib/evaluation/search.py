@@ -6,13 +6,11 @@ setting on the reported folds to the next stage:
 :meth:`~thesislib.evaluation.candidates.Candidates.rank`.
 """
 
-import hashlib
-import warnings
 from importlib.metadata import version
 
+import joblib
 import numpy as np
 from sklearn.base import clone
-from sklearn.exceptions import ConvergenceWarning
 
 from thesislib.errors import ParameterError
 from thesislib.evaluation.candidates import (
@@ -23,13 +21,8 @@ from thesislib.evaluation.candidates import (
     take_seed,
 )
 from thesislib.evaluation.fusion import fuse_features, fuse_probabilities
-from thesislib.evaluation.predictions import FoldResult, Predictions
-from thesislib.evaluation.validation import (
-    add_stopped,
-    evaluate_folds,
-    evaluate_partitions,
-    warn_stopped,
-)
+from thesislib.evaluation.predictions import FoldResult, Predictions, choose_again
+from thesislib.evaluation.validation import evaluate_folds, evaluate_partitions
 from thesislib.representations.bag_grid import BagGrid
 from thesislib.store import hash_parameters
 
@@ -156,33 +149,22 @@ def evaluate_grid(grid, evaluate, *arguments, **options):
     results, skipped = {}, {}
     for pair in grid.pairs:
         try:
-            with warnings.catch_warnings():
-                # One warning for the whole grid, below.
-                warnings.simplefilter("ignore", ConvergenceWarning)
-                results[pair] = evaluate(grid.features(*pair), *arguments, **options)
+            results[pair] = evaluate(grid.features(*pair), *arguments, **options)
         except ParameterError as error:
             skipped[pair] = str(error)
-    warn_stopped(add_stopped(each.stopped for each in results.values()))
     return results, skipped
 
 
 def _key(features, labels, folds, groups, options):
-    digest = hashlib.sha256()
-    for name, (train, test) in folds.items():
-        # Features that are learnt from the training part differ from fold to fold.
-        parts = [np.asarray(train, int), np.asarray(test, int)]
-        parts += [features(parts[0])] if callable(features) else []
-        digest.update(f"{name} {[part.shape for part in parts]}".encode())
-        for part in parts:
-            digest.update(np.ascontiguousarray(part))
-    if not callable(features):
-        digest.update(f"{features.shape}{features.dtype}".encode())
-        digest.update(np.ascontiguousarray(features))
+    folds = {name: [np.asarray(rows, int) for rows in sides] for name, sides in folds.items()}
+    if callable(features):  # learnt from the training part: they differ from fold to fold
+        features = [features(train) for train, _ in folds.values()]
     return hash_parameters(
         {
             "evaluation": "folds",
             "version": VERSION,
-            "features": digest.hexdigest(),
+            "features": joblib.hash(features, "sha1"),
+            "folds": {name: [rows.tolist() for rows in sides] for name, sides in folds.items()},
             "labels": [str(label) for label in labels],
             "groups": [str(group) for group in groups],
             "options": options,
@@ -225,12 +207,7 @@ def _unpack(entry):
         }
         for key in ("inner", "inner_votes")
     )
-    chosen = {name: max(scores, key=scores.get) for name, scores in inner.items()}
-    picked = np.array([complexities.index(chosen[fold]) for fold in folds.tolist()])
-    each = np.arange(len(folds))
-    predicted, values = entry["predicted"][picked, each], entry["values"][picked, each]
-    nested = Predictions(entry["rows"], entry["truth"], predicted, values, classes, folds)
-    return FoldResult(by_complexity, nested, chosen, inner, inner_votes=votes)
+    return choose_again(FoldResult(by_complexity, None, {}, inner, inner_votes=votes))
 
 
 def evaluate_bags(
