@@ -11,8 +11,7 @@ import numpy as np
 
 from thesislib.errors import ParameterError, check_option
 from thesislib.evaluation.fusion import fuse_decisions
-from thesislib.evaluation.metrics import unweighted_average_recall
-from thesislib.evaluation.predictions import FoldResult, choose_nested
+from thesislib.evaluation.predictions import choose_nested
 
 #: Selections: inside each training part, on the development part, on the reported part.
 SELECTIONS = ("nested", "development", "as published")
@@ -39,12 +38,8 @@ class Candidate:
     def complexities(self, selection):
         """Complexity of each seed under ``development`` or ``as published``."""
         check_option("selection", selection, SELECTIONS[1:])
-        return {
-            seed: result.best()
-            if isinstance(result, FoldResult)
-            else result.best("devel" if selection == "development" else "test")
-            for seed, result in self.results.items()
-        }
+        part = "devel" if selection == "development" else "test"
+        return {seed: result.best(part) for seed, result in self.results.items()}
 
     def complexity(self, selection):
         """Complexity under a selection; None if the seeds differ."""
@@ -56,12 +51,7 @@ class Candidate:
         if selection == "nested":
             return {seed: result.nested for seed, result in self.results.items()}
         chosen = self.complexities(selection)
-        return {
-            seed: (result.by_complexity if isinstance(result, FoldResult) else result.test)[
-                chosen[seed]
-            ]
-            for seed, result in self.results.items()
-        }
+        return {seed: result.test[chosen[seed]] for seed, result in self.results.items()}
 
     def devel(self, selection="development"):
         """Predictions for the development part by seed, with the complexity of a selection."""
@@ -163,12 +153,8 @@ class Candidates:
             ]
         )
 
-    def rank(self, metric=unweighted_average_recall):
+    def rank(self):
         """Sort every setting and complexity by the reported folds, best first (*as published*).
-
-        Parameters
-        ----------
-        metric : callable
 
         Returns
         -------
@@ -177,15 +163,13 @@ class Candidates:
             smallest complexity, comes first.
         """
         ranked = [
-            (member, c, {seed: result.by_complexity[c] for seed, result in member.results.items()})
+            (member, c, {seed: result.test[c] for seed, result in member.results.items()})
             for member in self.members
-            for c in sorted(next(iter(member.results.values())).by_complexity)
+            for c in sorted(next(iter(member.results.values())).test)
         ]
-        return sorted(
-            ranked, key=lambda each: -np.mean([part.score(metric) for part in each[2].values()])
-        )
+        return sorted(ranked, key=lambda each: -_mean(each[2]))
 
-    def choose(self, selection, *, show=None, metric=unweighted_average_recall):
+    def choose(self, selection, *, show=None):
         """Choose a setting; the first of equals.
 
         Parameters
@@ -196,7 +180,6 @@ class Candidates:
         show : sequence of str, optional
             Columns to name in ``settings``; default: all, or for ``nested`` those that differ
             between candidates.
-        metric : callable
 
         Returns
         -------
@@ -207,19 +190,10 @@ class Candidates:
             raise ParameterError("candidates: found none, expected at least one to choose from")
         if selection == "nested":
             return self._choose_inside(show)
-        scores = [
-            np.mean(
-                [
-                    each.score(metric)
-                    for each in (
-                        member.devel()
-                        if selection == "development"
-                        else member.predictions(selection)
-                    ).values()
-                ]
-            )
-            for member in self.members
-        ]
+        if selection == "development":
+            scores = [_mean(member.devel()) for member in self.members]
+        else:
+            scores = [_mean(member.predictions(selection)) for member in self.members]
         best = self.members[int(np.argmax(scores))]
         columns = {**best.columns, "selection": selection, "complexity": best.complexity(selection)}
         return Choice(best.predictions(selection), _describe(best.columns, show), best, columns)
@@ -300,15 +274,18 @@ def fuse_by_seed(*parts, **options):
     return join_seeds(lambda *votes: fuse_decisions(votes, **options), *parts)
 
 
-def mean_score(by_seed, metric=unweighted_average_recall):
-    """Score in percent, averaged over seeds, rounded to two digits.
+def mean_score(by_seed):
+    """UAR in percent, averaged over seeds, rounded to two digits.
 
     Parameters
     ----------
     by_seed : dict of int to Predictions
-    metric : callable
     """
-    return round(100 * float(np.mean([each.score(metric) for each in by_seed.values()])), 2)
+    return round(100 * float(_mean(by_seed)), 2)
+
+
+def _mean(by_seed):
+    return np.mean([each.score() for each in by_seed.values()])
 
 
 def _describe(columns, show):
