@@ -8,9 +8,6 @@ from .autoencoder_trials import (
     describe_training as describe_training,
 )
 from .autoencoder_trials import (
-    learn_setting as learn_setting,
-)
-from .autoencoder_trials import (
     split_directions as split_directions,
 )
 from .candidates import (
@@ -147,9 +144,6 @@ from .search import (
 )
 from .search import (
     fuse_weighted as fuse_weighted,
-)
-from .significance import (
-    compare_all as compare_all,
 )
 from .significance import (
     compare_folds as compare_folds,

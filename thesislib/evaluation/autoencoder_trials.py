@@ -25,7 +25,61 @@ from thesislib.store import FeatureStore
 
 
 @dataclass(frozen=True)
-class AutoencoderTrial:
+class _Trial:
+    """A corpus, how its clips become spectrograms, and an autoencoder."""
+
+    corpus: Corpus
+    spectrum: Spectrum
+    estimator: S2SAE
+    store: FeatureStore
+
+    def learn(self, parameters, fit_on="train"):
+        """Representation with some settings of spectrum or estimator replaced, not yet trained.
+
+        Parameters
+        ----------
+        parameters : dict
+            What replaces fields of the spectrum or parameters of the estimator; ``directions``
+            stands for both of its directions.
+        fit_on : {"train", "all"}
+
+        Returns
+        -------
+        CrossFittedFeatures
+
+        Raises
+        ------
+        ParameterError
+            Names a parameter that neither has.
+        """
+        parameters = dict(parameters)
+        if "directions" in parameters:
+            parameters |= split_directions(parameters.pop("directions"))
+        own = {field.name for field in fields(self.spectrum)} & set(parameters)
+        spectrum = replace(self.spectrum, **{name: parameters.pop(name) for name in own})
+        estimator = clone(self.estimator)
+        unknown = sorted(set(parameters) - set(estimator.get_params()))
+        if unknown:
+            raise ParameterError(
+                f"parameters: found {', '.join(unknown)}, expected names of the spectrum's or "
+                "the autoencoder's settings"
+            )
+        estimator.set_params(**parameters)
+        items = [parts[0] for parts in read_items(self.corpus, spectrum, reading=self.reading)]
+        groups = self.corpus.groups
+        return CrossFittedFeatures(estimator, items, self.store, fit_on=fit_on, groups=groups)
+
+    def _describe(self):
+        return {
+            "corpus": self.corpus.fingerprint,
+            "spectrum": describe(self.spectrum),
+            "reading": describe(self.reading or Reading()),
+            "estimator": self.estimator.cache_parameters(),
+        }
+
+
+@dataclass(frozen=True)
+class AutoencoderTrial(_Trial):
     """Train an autoencoder on the training part and score it on the development part.
 
     Parameters
@@ -55,10 +109,6 @@ class AutoencoderTrial:
     the share of the reconstruction that the code explains.
     """
 
-    corpus: Corpus
-    spectrum: Spectrum
-    estimator: S2SAE
-    store: FeatureStore
     train: np.ndarray
     devel: np.ndarray
     complexities: tuple
@@ -67,9 +117,7 @@ class AutoencoderTrial:
 
     def __call__(self, **parameters):
         """Scores of one parameter set, see the class."""
-        learnt = learn_setting(
-            self.corpus, self.spectrum, self.estimator, self.store, parameters, reading=self.reading
-        )
+        learnt = self.learn(parameters)
         result = evaluate_partitions(
             learnt.features,
             self.corpus.labels,
@@ -91,10 +139,7 @@ class AutoencoderTrial:
     def identify(self):
         """Everything that the scores depend on beside the parameters, as plain values."""
         return {
-            "corpus": self.corpus.fingerprint,
-            "spectrum": describe(self.spectrum),
-            "reading": describe(self.reading or Reading()),
-            "estimator": self.estimator.cache_parameters(),
+            **self._describe(),
             "train": self.train.tolist(),
             "devel": self.devel.tolist(),
             "complexities": list(self.complexities),
@@ -104,7 +149,7 @@ class AutoencoderTrial:
 
 
 @dataclass(frozen=True)
-class FoldTrial:
+class FoldTrial(_Trial):
     """Train an autoencoder inside each fold's training part and score it on the fold (8.1.1.5).
 
     Parameters
@@ -129,10 +174,6 @@ class FoldTrial:
     :func:`~thesislib.evaluation.comparison.score`.
     """
 
-    corpus: Corpus
-    spectrum: Spectrum
-    estimator: S2SAE
-    store: FeatureStore
     classifier: BaseEstimator
     reading: Reading | None = None
     fit_on: str = "train"
@@ -141,15 +182,7 @@ class FoldTrial:
 
     def __call__(self, **parameters):
         """Scores of one parameter set, see the class."""
-        learnt = learn_setting(
-            self.corpus,
-            self.spectrum,
-            self.estimator,
-            self.store,
-            parameters,
-            reading=self.reading,
-            fit_on=self.fit_on,
-        )
+        learnt = self.learn(parameters, self.fit_on)
         corpus = self.corpus
         tested = evaluate_folds(
             learnt.features, corpus.labels, corpus.folds(), classifier=self.classifier, n_inner=0
@@ -175,53 +208,12 @@ class FoldTrial:
         """Everything that the scores depend on beside the parameters, as plain values."""
         folds = self.corpus.folds().items()
         return {
-            "corpus": self.corpus.fingerprint,
+            **self._describe(),
             "folds": {name: [rows.tolist() for rows in sides] for name, sides in folds},
-            "spectrum": describe(self.spectrum),
-            "reading": describe(self.reading or Reading()),
-            "estimator": self.estimator.cache_parameters(),
             "classifier": self.classifier.cache_parameters(),
             "settings": [self.fit_on, self.n_resamples, self.seed],
             "version": 2,
         }
-
-
-def learn_setting(corpus, spectrum, estimator, store, parameters, *, reading=None, fit_on="train"):
-    """Representation with some settings of spectrum or estimator replaced, not yet trained.
-
-    Parameters
-    ----------
-    corpus, spectrum, estimator, store, reading
-        As in :class:`AutoencoderTrial`.
-    parameters : dict
-        What replaces fields of the spectrum or parameters of the estimator; ``directions``
-        stands for both of its directions.
-    fit_on : {"train", "all"}
-
-    Returns
-    -------
-    CrossFittedFeatures
-
-    Raises
-    ------
-    ParameterError
-        Names a parameter that neither has.
-    """
-    parameters = dict(parameters)
-    if "directions" in parameters:
-        parameters |= split_directions(parameters.pop("directions"))
-    own = {field.name for field in fields(spectrum)} & set(parameters)
-    spectrum = replace(spectrum, **{name: parameters.pop(name) for name in own})
-    estimator = clone(estimator)
-    unknown = sorted(set(parameters) - set(estimator.get_params()))
-    if unknown:
-        raise ParameterError(
-            f"parameters: found {', '.join(unknown)}, expected names of the spectrum's or "
-            "the autoencoder's settings"
-        )
-    estimator.set_params(**parameters)
-    items = [parts[0] for parts in read_items(corpus, spectrum, reading=reading)]
-    return CrossFittedFeatures(estimator, items, store, fit_on=fit_on, groups=corpus.groups)
 
 
 def split_directions(directions):

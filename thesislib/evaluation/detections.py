@@ -338,11 +338,10 @@ def decide_events(
     tables = {part: {seed: [] for seed in seeds} for part in parts}
     used, curves = {}, {}
     for label, own in grid.clips.items():
-        used[label], curves[label] = {}, {}
-        steps = ensembles[label]
-        steps = () if not system.kind else steps if system.time_steps is None else system.time_steps
+        steps = (system.time_steps or ensembles[label]) if system.kind else ()
+        hop_s = grid.frames[system.kind].hop(grid.sr) if steps else 1.0
+        used[label] = {}
         for seed in seeds:
-            hop_s = grid.frames[system.kind].hop(grid.sr) if steps else 1.0
             mean = {
                 part: grid.average(label, system, steps, seed, part) if steps else []
                 for part in dict.fromkeys(["validation", *parts])
@@ -356,8 +355,7 @@ def decide_events(
             elif system.rule == "median filter":
                 rule = {"threshold": 0.5, "median_s": median_s}
             used[label][seed] = rule
-            if seed == seeds[0]:
-                curves[label] = mean
+            curves.setdefault(label, mean)
             for part in parts:
                 clips = own[part].index
                 detected = clips if steps else clips[:0]

@@ -6,10 +6,10 @@ where it stopped. A set that fails becomes a row with its error; the others go o
 
 import json
 import warnings
+from itertools import product
 
 import numpy as np
 import pandas as pd
-from sklearn.model_selection import ParameterGrid
 from tqdm.auto import tqdm
 
 from thesislib.errors import ParameterError
@@ -29,10 +29,7 @@ def expand_grid(**values):
     >>> expand_grid(n_layers=[2, 3], n_units=[64, 128])[1]
     {'n_layers': 2, 'n_units': 128}
     """
-    order = {name: i for i, name in enumerate(values)}
-    sets = [{name: chosen[name] for name in values} for chosen in ParameterGrid(values)]
-    # ParameterGrid sorts by name; the caller's order is the one of the loops in the text.
-    return sorted(sets, key=lambda s: [values[name].index(s[name]) for name in order])
+    return [dict(zip(values, chosen)) for chosen in product(*values.values())]
 
 
 def sweep(parameter_sets, function, *, store, name, fixed=None, n_jobs=1, progress=False):
