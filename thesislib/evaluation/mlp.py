@@ -25,6 +25,7 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_dat
 from torch import nn
 
 from thesislib.errors import SHARE, ParameterError, integer, number
+from thesislib.evaluation.validation import check_features
 from thesislib.representations.crnn import Perceptron
 from thesislib.representations.saving import CLASSES, SIZE, SavedNetwork
 from thesislib.training import checkpoint_file, train
@@ -220,7 +221,8 @@ class FrameMLP(MLP):
         """Clips, shape (n_frames, n_bands) each, lengths may differ."""
         clips = []
         for i, x in enumerate(X):
-            clips.append(_check_matrix(x, f"X[{i}]", n_features))
+            x = check_features(x, n_features=n_features, name=f"X[{i}]")
+            clips.append(np.ascontiguousarray(x, dtype=np.float32))
             n_features = clips[0].shape[1]
         if not clips:
             raise ParameterError("X: found no clip, expected at least one")
@@ -237,17 +239,3 @@ def _compute_logits(network, x):
     """Logits (rows, classes) of frames with their neighbours, (rows, context, bands)."""
     x = (x - network.mean) / network.scale
     return network.decide(x.flatten(1))  # (rows, context x bands)
-
-
-def _check_matrix(X, name, n_columns=None):
-    X = np.asarray(X)
-    wanted = "n_features" if n_columns is None else n_columns
-    if X.ndim != 2 or 0 in X.shape or n_columns not in (None, X.shape[1]):
-        raise ParameterError(f"{name}: found shape {X.shape}, expected (at least 1, {wanted})")
-    bad = np.argwhere(~np.isfinite(X))
-    if len(bad):
-        row, column = bad[0]
-        raise ParameterError(
-            f"{name}: row {row}, column {column} is {X[row, column]}, expected finite numbers"
-        )
-    return np.ascontiguousarray(X, dtype=np.float32)

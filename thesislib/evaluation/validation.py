@@ -259,35 +259,28 @@ def evaluate_folds(
         for c in complexities
     }
     nested = [parts[name, "outer", chosen.get(name, complexities[0])][0] for name in folds]
-    if classifier is not None:
-        inside = {name: sort_rows(each[complexities[0]]) for name, each in inside.items()}
+    by_fold = {name: each[complexities[0]] for name, each in inside.items()}
     return FoldResult(
         by_complexity,
         join(nested, list(folds)),
         chosen,
         inner,
         stopped,
-        inside if classifier is not None else {},
+        by_fold if classifier is not None else {},
         inner_votes=votes,
     )
 
 
 def join(parts, folds=None):
-    """Concatenate predictions over the same classes; ``folds`` names the fold of each part."""
-    joined = {
-        name: np.concatenate([getattr(part, name) for part in parts])
-        for name in ("rows", "truth", "predicted", "values")
-    }
-    if folds is not None:
+    """Concatenate predictions; ``folds`` names the fold of each part, else clips are in order."""
+    names = ("rows", "truth", "predicted", "values")
+    arrays = [np.concatenate([getattr(part, name) for part in parts]) for name in names]
+    if folds is None:
+        order = np.argsort(arrays[0], kind="stable")
+        arrays = [array[order] for array in arrays]
+    else:
         folds = np.concatenate([[name] * len(p.rows) for name, p in zip(folds, parts)])
-    return Predictions(**joined, classes=parts[0].classes, folds=folds)
-
-
-def sort_rows(part):
-    """The same predictions in the order of the corpus."""
-    order = np.argsort(part.rows, kind="stable")
-    arrays = (part.rows, part.truth, part.predicted, part.values)
-    return Predictions(*(array[order] for array in arrays), part.classes)
+    return Predictions(*arrays, parts[0].classes, folds)
 
 
 def check_training(labels, train, test, where):
@@ -395,8 +388,8 @@ def fit_tasks(
     return outputs, dict(sorted(counts.items()))
 
 
-def check_features(X, n_rows):
-    """Return a finite float matrix with one row a clip.
+def check_features(X, n_rows=None, *, n_features=None, name="features"):
+    """Return a finite matrix with one row a clip, or (without ``n_rows``) a frame of a clip.
 
     Raises
     ------
@@ -412,15 +405,17 @@ def check_features(X, n_rows):
     thesislib.errors.ParameterError: features: row 0, column 1 is nan, expected finite numbers
     """
     X = np.asarray(X)
-    if X.ndim != 2 or len(X) != n_rows or not X.shape[1]:
-        raise ParameterError(f"features: found shape {X.shape}, expected ({n_rows}, n_features)")
+    rows, columns = n_rows or "at least 1", n_features or "n_features"
+    is_matrix = X.ndim == 2 and 0 not in X.shape
+    if not is_matrix or n_rows not in (None, len(X)) or n_features not in (None, X.shape[1]):
+        raise ParameterError(f"{name}: found shape {X.shape}, expected ({rows}, {columns})")
     bad = np.argwhere(~np.isfinite(X))
     if len(bad):
         row, column = bad[0]
         raise ParameterError(
-            f"features: row {row}, column {column} is {X[row, column]}, expected finite numbers"
+            f"{name}: row {row}, column {column} is {X[row, column]}, expected finite numbers"
         )
-    if n_rows > 1 and np.all(X == X[0]):
+    if (n_rows or 0) > 1 and np.all(X == X[0]):
         raise ParameterError(
             f"features: all {n_rows} rows are equal, expected features that differ between clips"
         )
