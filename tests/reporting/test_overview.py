@@ -2,6 +2,7 @@
 
 import json
 import re
+import runpy
 import shlex
 from pathlib import Path
 
@@ -18,12 +19,10 @@ from thesislib.reporting.overview import (
     find_value,
     list_results,
     load_ledger,
-    main,
     write_readme_table,
 )
 from thesislib.reporting.published import list_published, load_list
 from thesislib.reporting.runs import (
-    describe_command,
     describe_score,
     find_role,
     find_runs,
@@ -31,12 +30,15 @@ from thesislib.reporting.runs import (
     pick_headlines,
     read_run,
     score_systems,
-    store_runs,
 )
 from thesislib.reporting.sheets import show_claims, show_figures, show_ledger, show_results
 from thesislib.store import hash_file
 
 ROOT = Path(__file__).resolve().parents[2]
+SCRIPT = runpy.run_path(str(ROOT / "docs" / "store_runs.py"))
+describe_command, store_runs, main = (
+    SCRIPT[name] for name in ("describe_command", "store_runs", "main")
+)
 WANTED = {"Deep Spectrum": 36, "Deep Spectrum, random weights": 30, "Baseline functionals": 30}
 WANTED |= {"Log-mel mean and deviation": 20}
 

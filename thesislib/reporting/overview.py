@@ -2,25 +2,15 @@
 
 This module runs no experiment. It reads the finished runs in ``results`` and those stored in
 ``docs/stand_ins``; missing results are listed with the reason.
-
-::
-
-    python -m thesislib.reporting.overview results/snore/10_2_snore
-    python -m thesislib.reporting.overview --readme
-
-The first adds a run to ``docs/stand_ins``, the second prints the table of the README.
 """
 
-import argparse
 import importlib
 import inspect
 import os
-import sys
-from pathlib import Path
 
 import pandas as pd
 
-from thesislib.errors import ParameterError, ThesisError
+from thesislib.errors import ParameterError
 from thesislib.places import project_root, results_folder
 from thesislib.reporting.escape import markdown
 from thesislib.reporting.notebooks import read_parameters, read_profile
@@ -31,13 +21,11 @@ from thesislib.reporting.published import (
     published_headline,
 )
 from thesislib.reporting.runs import (
-    STORED,
     describe_score,
     drop_settings,
     load_stored,
     pick_headlines,
     score_systems,
-    store_runs,
 )
 from thesislib.reporting.tables import table_stem
 
@@ -285,7 +273,8 @@ def _list_rows(about, rows, of_table, elsewhere):
         cells += [_describe_best(same, role) for role in ("control", "baseline")]
         further = [f"{r['system']} {describe_score(r)}" for r in pick_headlines(others, ELSEWHERE)]
         further = "; best control: ".join([*further, *filter(None, [_describe_best(others)])])
-        cells += [_describe_chance(row), further.replace(", elsewhere", "")]
+        chance = f"{100 / row['n_classes']:.0f} %" if n_classes else "1 (detects nothing)"
+        cells += [chance, further.replace(", elsewhere", "")]
         lines.append("| " + " | ".join(cells) + " |")
         about = ["", ""]
     return lines
@@ -299,41 +288,3 @@ def _describe_best(scores, role="control"):
     lowest = rows["metric"].iloc[0] == "error_rate"
     best = rows.loc[rows["score"].idxmin() if lowest else rows["score"].idxmax()]
     return f"{best['system']} {describe_score(best)}"
-
-
-def _describe_chance(row):
-    if row["metric"] == "error_rate":
-        return "1 (detects nothing)"
-    return f"{100 / row['n_classes']:.0f} %"
-
-
-def main(arguments=None):
-    """Add runs to ``docs/stand_ins``, or print the README's table.
-
-    Returns
-    -------
-    int
-        0, or 2 with the error in a line.
-    """
-    parser = argparse.ArgumentParser(prog="python -m thesislib.reporting.overview")
-    parser.add_argument(
-        "folders", nargs="*", type=Path, metavar="FOLDER", help="results of a finished run"
-    )
-    parser.add_argument("-o", "--output", type=Path, help=f"default: {STORED}")
-    parser.add_argument("--readme", action="store_true", help="print the README's table")
-    options = parser.parse_args(arguments)
-    try:
-        stored = load_stored(options.output)
-        if options.folders:
-            stored = store_runs(options.folders, options.output)
-            print(f"{options.output or STORED}: {len(stored)} runs")
-        if options.readme:
-            print(write_readme_table(score_systems(stored)), end="")
-    except ThesisError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
