@@ -12,10 +12,12 @@ import numpy as np
 import pandas as pd
 from sklearn.model_selection import KFold
 
-from thesislib.errors import check_number, check_option
+from thesislib.errors import check_option
 from thesislib.reporting.matrices import COLUMN_IN, PAGE_IN
 
-DEGREES = (1, 5, 15)
+DEGREES, N_POINTS = (1, 5, 15), 30
+#: Of the leaky ReLU below zero (the thesis's alpha, which it leaves open; chapter 5 takes 0.2).
+SLOPE = 0.2
 #: Figure of the thesis to its function.
 ACTIVATIONS = {"2.7": "sigmoid", "2.8": "tanh", "2.9": "relu", "2.10": "leaky_relu"}
 _TITLES = {"sigmoid": "sigmoid", "tanh": "tanh", "relu": "ReLU", "leaky_relu": "leaky ReLU"}
@@ -23,7 +25,7 @@ _TITLES = {"sigmoid": "sigmoid", "tanh": "tanh", "relu": "ReLU", "leaky_relu": "
 _DARK, _LIGHT = "black", "0.55"
 
 
-def activate(x, name, *, slope=0.2):
+def activate(x, name):
     """Value and derivative of an activation function (equations 2.2 to 2.9).
 
     Parameters
@@ -31,9 +33,6 @@ def activate(x, name, *, slope=0.2):
     x : ndarray
         Any shape.
     name : {"sigmoid", "tanh", "relu", "leaky_relu"}
-    slope : float in [0, 1]
-        Of the leaky ReLU below zero (the thesis's alpha, which it leaves open; chapter 5
-        takes 0.2).
 
     Returns
     -------
@@ -47,7 +46,6 @@ def activate(x, name, *, slope=0.2):
     [[-0.2, 0.0, 2.0], [0.2, 1.0, 1.0]]
     """
     check_option("name", name, _TITLES)
-    check_number("slope", slope, low=0, high=1)
     x = np.asarray(x, dtype=float)
     if name == "sigmoid":
         y = 0.5 * (1 + np.tanh(x / 2))  # equation 2.2 without overflow
@@ -55,37 +53,32 @@ def activate(x, name, *, slope=0.2):
     if name == "tanh":
         y = np.tanh(x)
         return y, 1 - y**2
-    below = slope if name == "leaky_relu" else 0.0
+    below = SLOPE if name == "leaky_relu" else 0.0
     return np.where(x < 0, below * x, x), np.where(x < 0, below, 1.0)
 
 
-def plot_activation(name, *, slope=0.2, limit=5.0):
+def plot_activation(name):
     """Draw an activation function and its derivative (Figures 2.7 to 2.10).
 
     Parameters
     ----------
     name : {"sigmoid", "tanh", "relu", "leaky_relu"}
-    slope : float in [0, 1]
-        See :func:`activate`.
-    limit : float > 0
-        The axis runs from minus to plus this.
 
     Returns
     -------
     matplotlib.figure.Figure
         One axes with two lines, labelled ``function`` and ``derivative``.
     """
-    check_number("limit", limit, low=0, open_low=True)
     # Just below zero as well, so that a step is drawn as a step.
-    x = np.sort(np.append(np.linspace(-limit, limit, 401), -1e-9 * limit))
-    y, derivative = activate(x, name, slope=slope)
+    x = np.sort(np.append(np.linspace(-5, 5, 401), -5e-9))
+    y, derivative = activate(x, name)
     figure, axes = plt.subplots(figsize=(COLUMN_IN, 2.7), layout="constrained")
     axes.plot(x, y, color=_DARK, linestyle="-", linewidth=2, label="function")
     axes.plot(x, derivative, color=_LIGHT, linestyle="--", linewidth=2, label="derivative")
     axes.axhline(0, color="0.85", linewidth=0.8, zorder=0)
     axes.axvline(0, color="0.85", linewidth=0.8, zorder=0)
-    title = _TITLES[name] + (f" (slope {slope:g} below zero)" if name == "leaky_relu" else "")
-    axes.set(xlabel="input x", ylabel="output", title=title, xlim=(-limit, limit))
+    title = _TITLES[name] + (f" (slope {SLOPE:g} below zero)" if name == "leaky_relu" else "")
+    axes.set(xlabel="input x", ylabel="output", title=title, xlim=(-5, 5))
     # Above the axes, so that it covers neither the curves nor the small print.
     figure.legend(loc="outside upper center", ncols=2, frameon=False)
     return figure
@@ -102,35 +95,25 @@ def true_curve(x):
     return np.sin(2 * np.pi * np.asarray(x, dtype=float))
 
 
-def fit_polynomials(*, degrees=DEGREES, n_points=30, noise=0.25, n_folds=10, random_state=0):
+def fit_polynomials(*, noise=0.25, random_state=0):
     """Fit polynomials to noisy points and cross-validate them (Figure 2.4).
 
     Parameters
     ----------
-    degrees : sequence of int >= 0
-    n_points : int
-        Points, uniform on [0, 1]; more in each training part than the largest degree.
     noise : float >= 0
         Standard deviation of the Gaussian noise on the points.
-    n_folds : int >= 2
-        Folds of the cross-validation.
     random_state : int
         Of points and folds.
 
     Returns
     -------
-    x, y : ndarray, shape (n_points,)
-        The points.
+    x, y : ndarray, shape (30,)
+        The points; x is uniform on [0, 1].
     fits : dict of int to numpy.polynomial.Polynomial
         Degree to the least-squares fit on all points.
     errors : pandas.DataFrame
         Index ``degree``; columns ``mse_training`` (all points), ``mse_validation`` and
         ``mse_deviation`` (mean and standard deviation over the folds).
-
-    Raises
-    ------
-    ParameterError
-        If a training part has too few points for the largest degree.
 
     Examples
     --------
@@ -138,17 +121,12 @@ def fit_polynomials(*, degrees=DEGREES, n_points=30, noise=0.25, n_folds=10, ran
     >>> int(errors["mse_validation"].idxmin()), int(errors["mse_training"].idxmin())
     (5, 15)
     """
-    check_number("n_folds", n_folds, low=2, integer=True)
-    # The smallest training part must determine the largest polynomial.
-    needed = -(-(max(degrees) + 1) * n_folds // (n_folds - 1)) + 1
-    check_number("n_points", n_points, low=max(needed, n_folds), integer=True)
-    check_number("noise", noise, low=0)
     generator = np.random.default_rng(random_state)
-    x = np.sort(generator.uniform(size=n_points))
-    y = true_curve(x) + noise * generator.standard_normal(n_points)
-    folds = list(KFold(n_folds, shuffle=True, random_state=random_state).split(x))
+    x = np.sort(generator.uniform(size=N_POINTS))
+    y = true_curve(x) + noise * generator.standard_normal(N_POINTS)
+    folds = list(KFold(10, shuffle=True, random_state=random_state).split(x))
     fits, rows = {}, []
-    for degree in degrees:
+    for degree in DEGREES:
         fits[degree] = _fit(x, y, degree)
         scores = [
             np.mean((_fit(x[train], y[train], degree)(x[test]) - y[test]) ** 2)
