@@ -47,8 +47,8 @@ def describe_inputs(name, parameters):
     -------
     dict
         ``notebook``: SHA-256 of the cells' sources; ``code`` and ``published``: of the package
-        and of the thesis's printed tables (for the overview, of its lists and of the tables in
-        ``docs``, too); ``files``: of what the parameters name on disk (:func:`stamp`), by
+        and of the thesis's printed tables (for the overview, of its lists and of the stored
+        runs, too); ``files``: of what the parameters name on disk (:func:`stamp`), by
         parameter; for the overview, ``results``: SHA-256 of each ``run.json`` that it may read.
 
     Examples
@@ -61,7 +61,7 @@ def describe_inputs(name, parameters):
     tables = list(published_folder().glob("*.csv"))
     if name == OVERVIEW:
         tables += (published_folder() / "overview").glob("*.csv")
-        tables += (project_root() / "docs").glob("*.csv")
+        tables += (project_root() / "docs" / "stand_ins").glob("*")
     inputs = {
         "notebook": hash_parameters([[cell["kind"], cell["source"]] for cell in read_cells(name)]),
         "code": _hash_files(code, package),
