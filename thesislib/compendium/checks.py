@@ -306,7 +306,7 @@ def describe_work(name, values):
     if not work:
         return f"no work is listed for {name}"
     records = [read_record(find_results(name, {"profile": profile})) for profile in PROFILES]
-    records = [record for record in records if record and record.get("status") == "complete"]
+    records = list(filter(None, records))
     sizes = _measure_corpus(need["corpus"], values, records)
     known = {**values, **sizes}
     counts = {kind: _total(entry["sum"], known) for kind, entry in work.items()}
@@ -359,16 +359,13 @@ def _estimate_s(work, counts, known, record):
 
 def _total(terms, values):
     """Sum of products: factors are numbers, or parameters by value, length or sum."""
-    total = 0
-    for term in terms:
-        product = 1
-        for word in str(term).split():
-            product *= float(word) if word.isdigit() else _factor(word, values)
-        total += product
-    return total
+    factors = [str(term).split() for term in terms]
+    return sum(math.prod(_factor(word, values) for word in words) for words in factors)
 
 
 def _factor(word, values):
+    if word.isdigit():
+        return float(word)
     value = values[word]
     if word == "weights":  # a pre-trained network is accompanied by itself with random weights
         return 2 if value and value != "random" else 1

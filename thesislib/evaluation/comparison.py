@@ -214,7 +214,7 @@ def compare_pairs(predictions, pairs, *, margin=0.03, **options):
     ----------
     predictions : pandas.DataFrame
         Rows of all systems, of one corpus.
-    pairs : DataFrame or list of (family, system_a, system_b) or (…, selection)
+    pairs : list of (family, system_a, system_b) or (…, selection)
         A pair of the family ``""`` is exploratory and not corrected. ``system_b`` may be
         ``"chance"``. A pair without selection compares the only selection that a system has;
         with one, a system without this selection is compared if it has none (``""``).
@@ -238,9 +238,8 @@ def compare_pairs(predictions, pairs, *, margin=0.03, **options):
     >>> compare_pairs(table, pairs)[["p_value", "p_holm", "verdict"]].values.tolist()
     [[0.03125, 0.03125, 'better'], [0.0078125, 0.015625, 'better']]
     """
-    if not isinstance(pairs, pd.DataFrame):
-        names = ["family", "system_a", "system_b", "selection"]
-        pairs = pd.DataFrame([(*pair, None)[:4] for pair in pairs], columns=names)
+    names = ["family", "system_a", "system_b", "selection"]
+    pairs = pd.DataFrame([(*pair, None)[:4] for pair in pairs], columns=names)
     sizes = pairs["family"].value_counts()
     rows = []
     for pair in pairs.to_dict("records"):
@@ -334,7 +333,7 @@ def pool(differences, *, margin=0.03):
 
     Parameters
     ----------
-    differences : array-like or dict of str to float
+    differences : array-like
         One per corpus; positive where the first system is better.
     margin : float
         See :func:`compare`.
@@ -352,11 +351,9 @@ def pool(differences, *, margin=0.03):
     [0.045, 0.025, 0.065, 0.031]
     >>> result["verdict"]
     'better'
-    >>> pool({"snore": 0.2, "heart": 0.1})["verdict"]
+    >>> pool([0.2, 0.1])["verdict"]
     ''
     """
-    if isinstance(differences, dict):
-        differences = list(differences.values())
     values = np.asarray(differences, float)
     if values.ndim != 1 or not np.isfinite(values).all():
         raise ParameterError(f"differences: found {differences}, expected one number per corpus")

@@ -105,7 +105,6 @@ def published_headline(table):
     >>> published_headline("8.12")[["network", "codebook_size", "uar_percent"]].values.tolist()
     [['GoogLeNet', 500, 66.9]]
     """
-    check_option("table", table, list_published().index)
     loaded = load_published(table)
     return loaded[loaded["headline"]].drop(columns=["headline", "note"]).reset_index(drop=True)
 

@@ -7,7 +7,6 @@ project or by any other program, from ``predictions/table_<n>.parquet``.
 
 import re
 import warnings
-from collections import Counter
 from itertools import product
 
 import numpy as np
@@ -360,11 +359,8 @@ class ScoreTable:
             return None
         table = pd.concat(frames, ignore_index=True)
         keys = ["corpus", "system", "selection", "seed"]
-        counts = Counter(
-            key for frame in frames for key in frame[keys].drop_duplicates().itertuples(index=False)
-        )
-        twice = next((key for key, count in counts.items() if count > 1), None)
-        if twice is not None:
+        systems = pd.concat([frame[keys].drop_duplicates() for frame in frames])
+        for twice in systems[systems.duplicated()].itertuples(index=False):
             raise ParameterError(f"system: found {tuple(twice)} twice, expected a name for each")
         return table
 
