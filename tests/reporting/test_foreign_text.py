@@ -19,6 +19,7 @@ from thesislib.errors import ParameterError
 from thesislib.evaluation.metrics import confusion
 from thesislib.evaluation.predictions import Predictions
 from thesislib.reporting import explore
+from thesislib.reporting.escape import latex
 from thesislib.reporting.figures import plot_confusion, use_style, write_figure
 from thesislib.reporting.sheets import show_figures, show_table
 from thesislib.representations.extraction import Reading
@@ -112,3 +113,7 @@ def test_control_characters_do_not_reach_the_terminal(tmp_path, capsys):
     shown = "".join(capsys.readouterr())
     assert "\\x1b[2J" in shown
     assert set("\x1b\x07\u202e") & set(shown) == set()
+
+
+def test_signs_of_several_letters_and_of_other_scripts_compile():
+    assert latex("Naïve™ Σµ 10⁻⁶") == r"Na\"{i}ve$^{TM}$ $\Sigma$$\mu$ 10$^{-6}$"

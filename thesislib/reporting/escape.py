@@ -7,7 +7,9 @@ no UTF-8 are shown as in a Python string (``\x1b``).
 
 import re
 import unicodedata
+from functools import cache
 from html import escape
+from pathlib import Path
 
 __all__ = ["html", "latex", "markdown", "mathtext", "terminal", "terminal_lines"]
 
@@ -15,26 +17,6 @@ _BREAKS = re.compile(r"[\t\n\v\f\r\x1c-\x1e\x85\u2028\u2029]+")
 _UNPRINTABLE = re.compile(
     r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 )
-
-_LATEX = {
-    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#",
-    "_": r"\_", "%": r"\%", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
-    "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", "`": r"\textasciigrave{}",
-    '"': "''", "[": "{[}", "]": "{]}", "*": "{*}", "-": "{-}", "\u00a0": "~", "\u2009": r"\,",
-    "–": "--", "—": "---", "‘": "`", "’": "'", "“": "``", "”": "''", "…": r"\ldots{}",
-    "·": r"$\cdot$", "•": r"\textbullet{}", "°": r"$^\circ$", "−": "$-$", "±": r"$\pm$",
-    "×": r"$\times$", "∆": r"$\Delta$", "µ": r"$\mu$", "≤": r"$\leq$", "≥": r"$\geq$",
-    "≠": r"$\neq$", "≈": r"$\approx$", "→": r"$\to$", "←": r"$\leftarrow$", "∞": r"$\infty$",
-    "∑": r"$\Sigma$", "√": r"$\surd$", "ß": r"\ss{}", "æ": r"\ae{}", "Æ": r"\AE{}", "œ": r"\oe{}",
-    "Œ": r"\OE{}", "ø": r"\o{}", "Ø": r"\O{}", "ł": r"\l{}", "Ł": r"\L{}", "ı": r"\i{}",
-}  # fmt: skip
-#: Commands of the combining accents.
-_ACCENTS = dict(
-    zip("\u0300\u0301\u0302\u0303\u0304\u0306\u0307\u0308\u030a\u030b\u030c", "`'^~=u.\"rHv")
-)
-_ACCENTS |= {"\u0323": "d", "\u0327": "c"}
-_GREEK = "alpha beta epsilon zeta eta iota kappa mu nu rho tau chi".split()
-_CAPITALS = "gamma delta theta lambda xi pi sigma upsilon phi psi omega".split()
 
 
 def html(text):
@@ -78,24 +60,28 @@ def latex(text):
     return "".join(map(_latex_character, text)).replace("}$$^{", "")
 
 
+@cache
+def _read_signs():
+    import yaml  # takes time, and few commands write LaTeX
+
+    path = Path(__file__).parent / "files" / "latex.yaml"
+    return yaml.safe_load(path.read_text("utf-8"))
+
+
 def _latex_character(sign):
-    if sign in _LATEX:
-        return _LATEX[sign]
+    known = _read_signs()
+    if sign in known["signs"]:
+        return known["signs"][sign]
     if sign.isascii():
         return sign
     kind, _, parts = unicodedata.decomposition(sign).partition(" ")
     if kind in ("<super>", "<sub>"):
-        return f"${'^' if kind == '<super>' else '_'}{{{latex(chr(int(parts, 16))).strip('$')}}}$"
+        text = "".join(chr(int(part, 16)) for part in parts.split())
+        return f"${'^' if kind == '<super>' else '_'}{{{latex(text).strip('$')}}}$"
     if kind and not kind.startswith("<"):
         base, accent = chr(int(kind, 16)), chr(int(parts or "0", 16))
-        if accent in _ACCENTS:
-            return f"\\{_ACCENTS[accent]}{{{_latex_character(base)}}}"
-    case, _, letter = unicodedata.name(sign, "").lower().partition(" letter ")
-    letter = letter.replace("lamda", "lambda")
-    if case == "greek small" and letter in _GREEK + _CAPITALS:
-        return f"$\\{letter}$"
-    if case == "greek capital" and letter in _CAPITALS:
-        return f"$\\{letter.capitalize()}$"
+        if accent in known["accents"]:
+            return f"\\{known['accents'][accent]}{{{_latex_character(base)}}}"
     return f"U+{ord(sign):04X}"
 
 
