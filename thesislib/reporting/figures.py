@@ -1,6 +1,7 @@
 """Figures of the results, with labelled axes, legible in greyscale, reproducible byte by byte."""
 
 import logging
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -10,7 +11,7 @@ from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
 from thesislib.reporting.escape import terminal
-from thesislib.reporting.fonts import FAMILY, set_fonts, shorten, wrap
+from thesislib.reporting.fonts import set_fonts, shorten, wrap
 from thesislib.reporting.matrices import COLOUR_MAP, PAGE_IN
 from thesislib.reporting.matrices import plot_confusion as plot_confusion
 from thesislib.reporting.tables import table_stem
@@ -41,20 +42,7 @@ def use_style():
     # A font without a regular weight is no reason for a message.
     logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
     sns.set_theme(context="paper", style="ticks", palette="colorblind", font_scale=0.95)
-    plt.rcParams.update(
-        {
-            "figure.dpi": 100,
-            "savefig.dpi": 150,
-            "pdf.fonttype": 42,
-            "svg.hashsalt": "thesislib",
-            # Constrained layout, with fonts that have the characters of all texts.
-            "figure.hooks": ["thesislib.reporting.fonts:lay_out"],
-            "font.family": FAMILY,
-            "image.cmap": COLOUR_MAP,
-            # Names of classes and clips are text: a dollar sign begins no formula.
-            "text.parse_math": False,
-        }
-    )
+    plt.style.use(Path(__file__).parent / "files" / "figures.mplstyle")
 
 
 def _make_grid(n, n_columns, width, height, **options):
