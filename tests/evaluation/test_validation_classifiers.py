@@ -123,7 +123,8 @@ def test_honest_weights_prefer_what_is_of_use(seeds):
             evaluate_folds(Z, y, folds, classifier=GaussianNB(), groups=groups, n_inner=2)
             for Z in (X, rng.normal(size=X.shape))
         ]
-        shares.append(fuse_probabilities(parts, selection="nested").mean_weights[0])
+        weights = fuse_probabilities(parts, selection="nested").weights.values()
+        shares.append(np.mean([each[0] for each in weights]))
     assert np.median(shares) > 0.55  # of two
 
 

@@ -232,14 +232,6 @@ def match_onsets(reference, estimate, *, collar_s=0.5):
     return n_pairs
 
 
-def _check_events(name, table):
-    missing = [column for column in ("file", "label", "onset_s") if column not in table.columns]
-    if missing:
-        raise CorpusError(
-            f"{name}: columns {', '.join(missing)} are missing; found {list(table.columns)}"
-        )
-
-
 def count_events(reference, estimate, *, collar_s=0.5):
     """Counts of every file: what error rates sum, and a bootstrap draws from.
 
@@ -272,8 +264,10 @@ def count_events(reference, estimate, *, collar_s=0.5):
     >>> count_events(reference, estimate).values.tolist()
     [['gunshot', 'a', 1, 0, 0], ['gunshot', 'b', 0, 1, 0]]
     """
-    _check_events("reference", reference)
-    _check_events("estimate", estimate)
+    for name, table in (("reference", reference), ("estimate", estimate)):
+        if missing := [key for key in ("file", "label", "onset_s") if key not in table]:
+            missing = ", ".join(missing)
+            raise CorpusError(f"{name}: columns {missing} are missing; found {list(table)}")
     found = {
         key: group.onset_s.dropna().tolist() for key, group in estimate.groupby(["label", "file"])
     }

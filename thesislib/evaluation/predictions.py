@@ -108,11 +108,6 @@ class FoldResult:
         """Complexity with the best UAR on the reported folds, which are the only part."""
         return max(sorted(self.test), key=lambda complexity: self.test[complexity].score())
 
-    @property
-    def mean_weights(self):
-        """Weights of a fusion, averaged over the folds: shape (n_parts,); None without one."""
-        return np.mean(list(self.weights.values()), axis=0) if self.weights else None
-
 
 def choose_nested(results):
     """Choose among several settings inside each fold's training part.

@@ -312,5 +312,6 @@ def fuse_weighted(members, columns, **options):
         return Candidate(columns, members[0].results)
     parts = [member.results for member in members]
     results = join_seeds(lambda *each: fuse_probabilities(each, **options), *parts)
-    weights = np.mean([result.mean_weights for result in results.values()], axis=0)
+    by_fold = [list(result.weights.values()) for result in results.values()]
+    weights = np.mean(np.mean(by_fold, axis=1), axis=0)
     return Candidate(columns | {"fusion_weights": " ".join(f"{w:.2f}" for w in weights)}, results)

@@ -11,6 +11,7 @@ import glob
 import json
 import os
 import shutil
+from collections import Counter
 from pathlib import Path
 
 from thesislib.errors import StoreError
@@ -234,13 +235,9 @@ def describe_origin(corpora, weights):
     derived = [remark for remark in remarks if remark.startswith("derived:")]
     parts = [*dict.fromkeys(names)] or ["no corpus"]
     parts += dict.fromkeys(derived)
-    random, trained = {}, {}
-    for name, value in weights.items():
-        network, value = name.split(" (")[0], str(value)
-        if value.startswith("random"):
-            random[network] = random.get(network, 0) + 1
-        else:
-            trained[network] = f"{network} {value[:8]}"
+    networks = [(name.split(" (")[0], str(value)) for name, value in weights.items()]
+    random = Counter(network for network, value in networks if value.startswith("random"))
+    trained = {n: f"{n} {value[:8]}" for n, value in networks if not value.startswith("random")}
     if random:
         n_seeds = max(random.values())
         seeds = f" ({n_seeds} seeds)" if n_seeds > 1 else ""
