@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from thesislib.evaluation import search
+from thesislib.evaluation import validation
 from thesislib.evaluation.candidates import Candidates
 from thesislib.evaluation.fusion import vote_clips
 from thesislib.evaluation.search import evaluate_chunks, expand_folds
@@ -37,12 +37,13 @@ def test_a_kept_result_is_the_computed_one(clips, tmp_path, monkeypatch):
     first = evaluate_chunks(
         X, clip_of_chunk, labels, folds, store=FeatureStore(tmp_path), **options
     )
-    monkeypatch.setattr(search, "evaluate_folds", lambda *_, **__: pytest.fail("again"))
+    monkeypatch.setattr(validation, "fit_tasks", lambda *_, **__: pytest.fail("again"))
     again = evaluate_chunks(
         X, clip_of_chunk, labels, folds, store=FeatureStore(tmp_path), **options
     )
     for found in (first, again):
         assert (found.chosen, found.inner) == (plain.chosen, plain.inner)
+        assert found.stopped == plain.stopped
         for ours, expected in [
             (found.nested, plain.nested),
             *zip(found.by_complexity.values(), plain.by_complexity.values()),
@@ -67,9 +68,9 @@ def test_nothing_that_counts_is_taken_for_something_else(clips, tmp_path, monkey
     else:
         options = {**options, "complexities": [1e-3, 2.0]}
     called = []
-    compute = search.evaluate_folds
+    compute = validation.fit_tasks
     monkeypatch.setattr(
-        search, "evaluate_folds", lambda *a, **k: called.append(1) or compute(*a, **k)
+        validation, "fit_tasks", lambda *a, **k: called.append(1) or compute(*a, **k)
     )
     evaluate_chunks(X, clip_of_chunk, labels, folds, store=store, **options)
     assert called

@@ -131,9 +131,6 @@ from .search import (
     evaluate_bags as evaluate_bags,
 )
 from .search import (
-    evaluate_cached as evaluate_cached,
-)
-from .search import (
     evaluate_chunks as evaluate_chunks,
 )
 from .search import (

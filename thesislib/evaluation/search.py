@@ -6,9 +6,6 @@ setting on the reported folds to the next stage:
 :meth:`~thesislib.evaluation.candidates.Candidates.rank`.
 """
 
-from importlib.metadata import version
-
-import joblib
 import numpy as np
 from sklearn.base import clone
 
@@ -21,13 +18,8 @@ from thesislib.evaluation.candidates import (
     take_seed,
 )
 from thesislib.evaluation.fusion import fuse_features, fuse_probabilities
-from thesislib.evaluation.predictions import FoldResult, Predictions, choose_again
 from thesislib.evaluation.validation import evaluate_folds, evaluate_partitions
 from thesislib.representations.bag_grid import BagGrid
-from thesislib.store import hash_parameters
-
-#: Increased whenever the same features and options begin to give other predictions.
-VERSION = 2
 
 
 def expand_folds(folds, clip_of_chunk):
@@ -59,7 +51,7 @@ def expand_folds(folds, clip_of_chunk):
 
 
 def evaluate_chunks(
-    features, clip_of_chunk, labels, folds, *, groups, store=None, inner_votes=False, **options
+    features, clip_of_chunk, labels, folds, *, groups, inner_votes=False, **options
 ):
     """Cross-validate on chunks, with labels, folds and groups given for clips (8.3).
 
@@ -72,8 +64,8 @@ def evaluate_chunks(
         Over clips.
     inner_votes : bool
         Whether the inner folds are also scored by vote, for a nested choice of clips.
-    store, **options
-        As in :func:`evaluate_cached`.
+    **options
+        Of :func:`~thesislib.evaluation.validation.evaluate_folds`.
 
     Returns
     -------
@@ -83,35 +75,8 @@ def evaluate_chunks(
     clips = np.asarray(clip_of_chunk)
     labels, groups = np.asarray(labels)[clips], np.asarray(groups)[clips]
     folds = expand_folds(folds, clips)
-    options |= {"clips": clips.tolist()} if inner_votes else {}
-    return evaluate_cached(features, labels, folds, groups=groups, store=store, **options)
-
-
-def evaluate_cached(features, labels, folds, *, groups, store=None, n_jobs=1, **options):
-    """:func:`evaluate_folds` with its result in the cache.
-
-    Each row of a table stands for hundreds of fits. A search that was killed continues after
-    the last row that was finished.
-
-    Parameters
-    ----------
-    features, labels, folds, groups, n_jobs
-        As in :func:`evaluate_folds`.
-    store : FeatureStore, optional
-    **options
-        Further arguments of :func:`evaluate_folds`: plain values, all part of the key.
-
-    Returns
-    -------
-    FoldResult
-    """
-    settings = {"groups": groups, "n_jobs": n_jobs, **options}
-    if store is None:
-        return evaluate_folds(features, labels, folds, **settings)
-    key = _key(features, labels, folds, groups, options)
-    return _unpack(
-        store.remember(key, lambda: _pack(evaluate_folds(features, labels, folds, **settings)))
-    )
+    options |= {"clips": clips} if inner_votes else {}
+    return evaluate_folds(features, labels, folds, groups=groups, **options)
 
 
 def evaluate_grid(grid, evaluate, *arguments, **options):
@@ -121,8 +86,8 @@ def evaluate_grid(grid, evaluate, *arguments, **options):
     ----------
     grid : BagGrid
     evaluate : callable
-        :func:`evaluate_folds`, :func:`evaluate_cached` or :func:`evaluate_partitions`; gets
-        the features of a pair, then ``arguments`` and ``options``.
+        :func:`evaluate_folds` or :func:`evaluate_partitions`; gets the features of a pair, then
+        ``arguments`` and ``options``.
 
     Returns
     -------
@@ -153,61 +118,6 @@ def evaluate_grid(grid, evaluate, *arguments, **options):
         except ParameterError as error:
             skipped[pair] = str(error)
     return results, skipped
-
-
-def _key(features, labels, folds, groups, options):
-    folds = {name: [np.asarray(rows, int) for rows in sides] for name, sides in folds.items()}
-    if callable(features):  # learnt from the training part: they differ from fold to fold
-        features = [features(train) for train, _ in folds.values()]
-    return hash_parameters(
-        {
-            "evaluation": "folds",
-            "version": VERSION,
-            "features": joblib.hash(features, "sha1"),
-            "folds": {name: [rows.tolist() for rows in sides] for name, sides in folds.items()},
-            "labels": [str(label) for label in labels],
-            "groups": [str(group) for group in groups],
-            "options": options,
-            "libraries": {name: version(name) for name in ("numpy", "scipy", "scikit-learn")},
-        }
-    )
-
-
-def _pack(result):
-    """Arrays of a result; the nested choice follows from the inner scores."""
-    complexities = np.array(list(result.by_complexity))
-    decisions = list(result.by_complexity.values())
-    return {
-        "complexities": complexities,
-        "predicted": np.array([d.predicted for d in decisions]).astype(str),
-        "values": np.array([d.values for d in decisions]),
-        "rows": decisions[0].rows,
-        "truth": decisions[0].truth.astype(str),
-        "folds": np.asarray(decisions[0].folds).astype(str),
-        "classes": np.array(decisions[0].classes).astype(str),
-        "inner_folds": np.array(list(result.inner)).astype(str),
-        **{
-            name: np.array([[scores[c] for c in complexities] for scores in inner.values()])
-            for name, inner in (("inner", result.inner), ("inner_votes", result.inner_votes))
-        },
-    }
-
-
-def _unpack(entry):
-    complexities = entry["complexities"].tolist()
-    classes, folds = tuple(entry["classes"].tolist()), entry["folds"]
-    by_complexity = {
-        c: Predictions(entry["rows"], entry["truth"], predicted, values, classes, folds)
-        for c, predicted, values in zip(complexities, entry["predicted"], entry["values"])
-    }
-    inner, votes = (
-        {
-            name: {c: float(score) for c, score in sorted(zip(complexities, scores))}
-            for name, scores in zip(entry["inner_folds"].tolist(), entry[key])
-        }
-        for key in ("inner", "inner_votes")
-    )
-    return choose_again(FoldResult(by_complexity, None, {}, inner, inner_votes=votes))
 
 
 def evaluate_bags(

@@ -7,10 +7,12 @@ side, and :func:`evaluate_folds` and :func:`evaluate_partitions` arrange the pre
 import math
 import warnings
 from collections import Counter
+from functools import partial
+from importlib.metadata import version
 from typing import NamedTuple
 
+import joblib
 import numpy as np
-from joblib import effective_n_jobs
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import StratifiedGroupKFold
@@ -22,6 +24,7 @@ from thesislib.evaluation.classifiers import MAX_ITERATIONS, build_svm, decision
 from thesislib.evaluation.fusion import vote_chunks
 from thesislib.evaluation.metrics import unweighted_average_recall
 from thesislib.evaluation.predictions import FoldResult, PartitionResult, Predictions
+from thesislib.store import hash_parameters
 from thesislib.workers import Parallel, connect, delayed
 
 REFITS = ("train", "train+devel")
@@ -180,6 +183,7 @@ def evaluate_folds(
     seed=0,
     metric=unweighted_average_recall,
     clips=None,
+    store=None,
 ):
     """Cross-validate, with the complexity chosen on the reported folds and nested (8.1, 8.3, 9.1).
 
@@ -201,6 +205,9 @@ def evaluate_folds(
     clips : array-like of int, shape (n,), optional
         Clip of each row, if the rows are chunks: the inner folds are also scored by the majority
         vote over the chunks of each clip (``inner_votes``).
+    store : FeatureStore, optional
+        Caches the decision values of the SVMs on a feature matrix, since a row of a table stands
+        for hundreds of fits: a search that was killed continues after the last finished row.
 
     Returns
     -------
@@ -231,8 +238,14 @@ def evaluate_folds(
             tasks += [Task(a, b, c, a if classifier is None else train) for c in complexities]
             owners += [(name, "inner")] * len(complexities)
     classes = np.unique(labels[np.concatenate([train for train, _ in folds.values()])])
-    settings = {"svm": svm, "upsampling": upsampling, "n_jobs": n_jobs}
-    outputs, stopped = fit_tasks(tasks, features, labels, classes, classifier, **settings)
+    settings = {"svm": svm, "upsampling": upsampling}
+    fit = partial(
+        fit_tasks, tasks, features, labels, classes, classifier, n_jobs=n_jobs, **settings
+    )
+    if store is None or callable(features):
+        outputs, stopped = fit()
+    else:
+        outputs, stopped = _remember(store, settings, tasks, features, labels, classes, fit)
     warn_stopped(stopped)
 
     parts = {}
@@ -269,6 +282,23 @@ def evaluate_folds(
         by_fold if classifier is not None else {},
         inner_votes=votes,
     )
+
+
+def _remember(store, settings, tasks, features, labels, classes, fit):
+    """Outputs of :func:`fit_tasks` and its counts, from the cache if it has them."""
+    data = joblib.hash([features, labels.astype(str), tasks], "sha1")
+    libraries = {name: version(name) for name in ("numpy", "scipy", "scikit-learn")}
+    key = {"evaluation": "folds", "version": 3, "data": data, **settings, **libraries}
+
+    def compute():
+        outputs, stopped = fit()
+        counts = np.array([[c, *numbers] for c, numbers in stopped.items()])
+        return {"values": np.concatenate([values for _, values in outputs]), "stopped": counts}
+
+    entry = store.remember(hash_parameters(key), compute)
+    ends = np.cumsum([len(task.test) for task in tasks])[:-1]
+    outputs = [(classes[v.argmax(axis=1)], v) for v in np.split(entry["values"], ends)]
+    return outputs, {c: (int(n), int(of)) for c, n, of in entry["stopped"].tolist()}
 
 
 def join(parts, folds=None):
@@ -477,7 +507,7 @@ def add_stopped(parts):
 def _deal(parts, complexities, n_jobs):
     """Groups of tasks that share their rows: one a part, more where workers would be idle."""
     client = connect()
-    n_jobs = effective_n_jobs(n_jobs) if client is None else max(1, len(client.nthreads()))
+    n_jobs = joblib.effective_n_jobs(n_jobs) if client is None else max(1, len(client.nthreads()))
     n_groups = math.ceil(n_jobs / len(parts))
     # A large complexity takes longest: it comes first, and each group has one before any has two.
     ordered = [sorted(part, key=lambda i: -(complexities[i] or 0)) for part in parts]
