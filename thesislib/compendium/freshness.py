@@ -57,7 +57,7 @@ def describe_inputs(name, parameters):
     ['code', 'files', 'notebook', 'published']
     """
     package = Path(__file__).parents[1]
-    code = [p for p in package.rglob("*") if p.suffix in (".py", ".csv", ".yaml") and p.is_file()]
+    code = [path for path in package.rglob("*") if path.is_file() and path.suffix != ".pyc"]
     tables = list(published_folder().glob("*.csv"))
     if name == OVERVIEW:
         tables += (published_folder() / "overview").glob("*.csv")
