@@ -64,8 +64,8 @@ def test_the_drawn_derivative_is_that_of_the_drawn_function(name):
 
 def test_zero_counts_as_positive_as_in_equations_2_7_and_2_9():
     assert activate(np.zeros(1), "relu")[1] == 1
-    assert activate(np.zeros(1), "leaky_relu", slope=0.1)[1] == 1
-    assert activate(np.array([-2.0]), "leaky_relu", slope=0.1)[0] == pytest.approx(-0.2)
+    assert activate(np.zeros(1), "leaky_relu")[1] == 1
+    assert activate(np.array([-2.0]), "leaky_relu")[0] == pytest.approx(-0.4)
 
 
 def test_large_inputs_do_not_overflow():
