@@ -47,13 +47,13 @@ def choose_rule(clips, probabilities, *, hop_s, thresholds=THRESHOLDS, rules=({}
     >>> choose_rule(clips, sequences, hop_s=0.5, thresholds=[0.1, 0.2, 0.25, 0.3, 0.4])
     {'threshold': 0.25}
     """
-    wrong = np.empty((len(rules), len(thresholds)), int)
+    rates = np.empty((len(rules), len(thresholds)))
     for (i, rule), (j, threshold) in product(enumerate(rules), enumerate(thresholds)):
         onsets = locate_events(clips, probabilities, hop_s=hop_s, threshold=threshold, **rule)
         n_true, n_found, n_hits = count_events(clips, onsets, collar_s=collar_s).iloc[:, 2:].sum()
-        wrong[i, j] = n_true + n_found - 2 * n_hits
-    row = int(wrong.min(axis=1).argmin())
-    best = np.flatnonzero(wrong[row] == wrong[row].min())
+        rates[i, j] = (n_true - n_hits) / n_true + (n_found - n_hits) / n_true
+    row = int(rates.min(axis=1).argmin())
+    best = np.flatnonzero(rates[row] == rates[row].min())
     return {"threshold": float(thresholds[best[(len(best) - 1) // 2]]), **rules[row]}
 
 
