@@ -166,7 +166,7 @@ def font(tmp_path, monkeypatch):
     own = [each for each in font_manager.fontManager.ttflist if "DejaVu" in each.name]
     monkeypatch.setattr(font_manager.fontManager, "ttflist", own)
     font_manager.fontManager.addfont(tmp_path / "animals.ttf")
-    clear = (fonts.choose_fonts, fonts.measure, fonts._list_fonts)
+    clear = (fonts.choose_fonts, fonts._list_fonts)
     [function.cache_clear() for function in clear]
     yield "Two Animals"
     [function.cache_clear() for function in clear]
@@ -191,6 +191,12 @@ def test_other_scripts_are_drawn_with_a_font_of_the_system(font, tmp_path, caplo
     axes.set_title("\u732b")
     figure.draw_without_rendering()
     assert font in axes.title.get_fontfamily()
+
+
+def test_widths_follow_the_font_s_settings():
+    regular = fonts.measure("a name")
+    with plt.rc_context({"font.weight": "bold"}):
+        assert fonts.measure("a name") > regular
 
 
 @pytest.mark.filterwarnings("error")

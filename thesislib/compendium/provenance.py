@@ -217,7 +217,7 @@ class Run:
         self._scores[number] = predictions, scores.options
         compared = self.compare(number)
         if len(compared):
-            caption = f"Planned comparisons of Table {number}, paired by clip. {self.label}."
+            caption = f"Planned comparisons of Table {number}, paired by clip. Ours: {self.label}."
             folder = self.folder / "tables"
             self.outputs += write_table(compared, f"{number}_comparisons", folder, caption=caption)
 

@@ -65,9 +65,8 @@ def spell(text):
     return text
 
 
-@lru_cache(maxsize=4096)
 def measure(text, size=8):
-    """Width of a text of ``size`` points, in points.
+    """Width of a text of ``size`` points in the weight and style of ``rcParams``, in points.
 
     Examples
     --------

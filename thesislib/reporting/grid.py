@@ -262,7 +262,7 @@ class Grid:
             shown = stubs if changed else [""] * same + stubs[same:]
             before, last = (section, group), stubs
             if key in spans:
-                self.body.append(("span", stubs, self._list_scores(own)))
+                self.body.append(("span", shown, self._list_scores(own)))
                 continue
             row = [
                 part
@@ -323,7 +323,8 @@ class Grid:
             over = f", resampled over {' and '.join(f'{unit}s' for unit in units)}" if units else ""
             notes.append(f"Brackets: 95 % intervals{over}.")
         if any(cell.best for cell in cells):
-            notes.append("Bold: best.")
+            kinds = {bool(PUBLISHED & {*key[3]}) for key in self.grid}
+            notes.append(f"Bold: best{' of each kind of selection' * (len(kinds) > 1)}.")
         if theirs:
             notes.append("Grey: printed in the thesis, for its own corpus.")
         reasons = [str(row["status"]) for row in ours if "not run:" in str(row.get("status", ""))]

@@ -9,7 +9,7 @@ A layout, ``data/published/layouts/table_<n>.yaml``, lists what the printed tabl
     What stands at each key: ``heading``, ``value`` (a column, or columns with a template each),
     ``format`` (``percent``, ``rate``, ``power``, ``p``), ``best`` (``max`` or ``min``, bold),
     ``under`` (smaller, below). ``place`` is where their headings go: ``last`` level of the column
-    headings, ``first``, or ``rows``.
+    headings, ``first``, or ``rows``. ``interval``: columns of its ends, if not ``<value>_low``, ….
 ``lines``
     Key columns that thesis's rows do not have; these go with the line called ``prefer``.
 ``match``
@@ -18,7 +18,8 @@ A layout, ``data/published/layouts/table_<n>.yaml``, lists what the printed tabl
 ``controls``
     Patterns of values; such rows stand below a rule.
 
-A table without a layout has all its columns; those with one value go into a note.
+A table without a layout has all its columns; those with one value in all rows that were run go into
+a note.
 """
 
 import re
@@ -42,7 +43,8 @@ def read_layout(number):
     >>> list(read_layout("10.6")["rows"])
     ['model']
     """
-    path = published_folder() / "layouts" / f"table_{str(number).replace('.', '_')}.yaml"
+    name = re.sub(r".*comparisons$", "planned", str(number)).replace(".", "_")
+    path = published_folder() / "layouts" / f"table_{name}.yaml"
     return yaml.safe_load(path.read_text("utf-8")) if path.is_file() else None
 
 
@@ -90,10 +92,13 @@ def render(table, number, form, *, caption=""):
 def _list_columns(table):
     """Layout of a table that the thesis does not print."""
     names = [str(name) for name in table if not _find_end(str(name), table)]
-    values = {name: table[name].map(show).unique() for name in names if name != "source"}
-    fixed = {name: shown[0] for name, shown in values.items() if len(shown) == 1}
-    fixed = fixed if len(table) > 1 else {}
-    shown = [name for name in values if name not in fixed]
+    names = [name for name in names if name not in ("source", "interval_note")]
+    rows = table.to_dict("records")
+    run = [row for row in rows if not show(row.get("status")).startswith("not run")]
+    values = {n: {show(row[n]) for row in (rows if n == "status" else run)} for n in names}
+    fixed = {name: shown.pop() for name, shown in values.items() if len(shown) == 1 < len(table)}
+    fixed = fixed if len(fixed) < len(names) - 1 else {}
+    shown = [name for name in names if name not in fixed]
     note = "; ".join(f"{_title(name)}: {value}" for name, value in fixed.items() if value)
     cells = [{"heading": _title(name), "value": name} for name in shown]
     for cell in cells:

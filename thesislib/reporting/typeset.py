@@ -114,17 +114,23 @@ def _style(parts, tags, escaped):
 def to_latex(grid, number, caption):
     """LaTeX with booktabs: a float that fits the line, or a longtable where a page is too short."""
     n_stubs, n_all = len(grid.stubs), len(grid.stubs) + grid.n_columns
-    body = [(kind, text, _align_lines(text, cells)) for kind, text, *cells in grid.body]
+    body = []
+    for kind, text, *own in grid.body:
+        cells = [[("", stub)] for stub in text] if own else []
+        wide = own.pop() if kind == "span" else []
+        body.append((kind, text, sum(own, cells), wide))
     gap = 4 if n_all > 13 else 6
-    size, limits, scale = _fit(grid, *_measure(grid, body), gap)
-    heads = _wrap_header(grid, limits)
-    for kind, _, cells in body:
-        if kind == "row":
-            cells[:] = [_wrap_parts(*cell) for cell in zip(cells, limits)]
-    n_lines = sum(max([1, *map(len, cells)]) for _, _, cells in body) + 2 * len(heads)
-    n_lines += 0.3 * len(body) + (len(caption) + len(" ".join(grid.notes))) / 60 + 4
-    is_long = n_lines * _LEADING[size] * scale > _PAGE[1]
-    size = 3 if is_long and scale < 1 else size  # A longtable cannot be scaled.
+    size, limits, heads, scale = _fit(grid, *_measure(grid, body), gap)
+    for _, _, cells, _ in body:
+        cells[:] = [_wrap_parts(*cell) for cell in zip(cells, limits)]
+    n_lines = sum(max([1, *map(len, cells)]) for _, _, cells, _ in body)
+    n_lines += sum(max(map(len, texts)) for texts in heads) + 0.3 * len(body) + 4
+    n_lines += (len(caption) + len(" ".join(grid.notes))) / 60
+    sizes = range(size, max(size, 2) + 1)
+    sizes = [n for n in sizes if n_lines * _LEADING[n] * scale <= _PAGE[1]]
+    is_long = not sizes
+    # A longtable cannot be scaled.
+    size = sizes[0] if sizes else 3 if scale < 1 else max(size, 1)
     smaller = _SIZES[min(size + 1, 3)]
     tags = {
         "bold": r"\textbf{{{}}}",
@@ -141,7 +147,7 @@ def to_latex(grid, number, caption):
         for (_, span), parts in zip([("", 1)] * n_stubs + level, texts):
             side = "l" if at <= n_stubs else "c"
             text = r"\\".join(map(escape.latex, parts))
-            text = rf"\shortstack[{side}]{{{text}}}" if len(parts) > 1 else text
+            text = rf"\shortstack[{side}]{{\strut {text}}}" if len(parts) > 1 else text
             own.append(rf"\multicolumn{{{span}}}{{{side}}}{{{text}}}" if text else "")
             if span > 1 and text and level is not grid.header[-1]:
                 rules.append(rf"\cmidrule(lr){{{at}-{at + span - 1}}}")
@@ -149,20 +155,17 @@ def to_latex(grid, number, caption):
             at += span
         lines.append(" & ".join(own) + r" \\" + "".join(rules))
     head, lines = "\n".join(lines), []
-    for kind, text, cells in body:
+    for kind, text, cells, wide in body:
         if kind in ("rule", "group"):
             style = "textbf" if kind == "rule" else "textit"
             rule = {"rule": r"\midrule", "group": r"\addlinespace[3pt]"}[kind] if lines else ""
             text = rf"\multicolumn{{{n_all}}}{{l}}{{\{style}{{{escape.latex(text)}}}}} \\*"
             lines.append(f"{rule}\n{text}".lstrip())
             continue
-        if kind == "span":
-            wide = rf"\multicolumn{{{grid.n_columns}}}{{l}}{{{write(cells)}}} \\"
-            lines.append(" & ".join([*map(escape.latex, text), wide]))
-            continue
+        wide = [rf"\multicolumn{{{grid.n_columns}}}{{l}}{{{write(wide)}}}"] if wide else []
         n_rows = max([1, *map(len, cells)])
         for i in range(n_rows):
-            own = [write(parts[i : i + 1]) for parts in cells]
+            own = [write(parts[i : i + 1]) for parts in cells] + (wide if i == 0 else [])
             lines.append(" & ".join(own) + (r" \\*" if i < n_rows - 1 else r" \\"))
         lines[-1] += r"\addlinespace[2pt]" if n_rows > 1 else ""
     sides = ["l"] * n_stubs + [align[0] for align in align_columns(grid)]
@@ -194,38 +197,30 @@ def to_latex(grid, number, caption):
     )
 
 
-def _align_lines(text, cells):
-    """Cells of a row with the first columns as cells, too."""
-    if not cells or not isinstance(text, list):
-        return []
-    is_row = not cells[0] or isinstance(cells[0][0], list)
-    return [[("", stub)] for stub in text] + cells[0] if is_row else cells[0]
-
-
 def _measure(grid, body):
     """Characters of every column of the body, and of its longest word (up to 14)."""
     widths = [1] * (len(grid.stubs) + grid.n_columns)
     words = [max(map(len, stub.split()), default=1) for stub in grid.stubs] + [1] * grid.n_columns
-    for cells in (cells for kind, _, cells in body if kind == "row"):
+    for _, _, cells, _ in body:
         for i, parts in enumerate(cells):
             for style, text in parts:
                 factor = 0.8 if "small" in style else 1
                 widths[i] = max(widths[i], factor * len(text))
-                words[i] = max([words[i], *(factor * len(word) for word in text.split())])
+                words[i] = max([words[i], *(factor * len(word) for word in text.split(" "))])
     return widths, [min(word, 14) for word in words]
 
 
 def _fit(grid, widths, words, gap):
-    """Size of the font, and the characters of each column, so that the table fits the line."""
+    """Size of the font, characters of each column and headings, so that a table fits the line."""
     page = _PAGE[0] - gap * len(widths)
     page *= 0.87 if grid.plain else 1  # Text is wider than numbers.
     sides = ["left"] * len(grid.stubs) + align_columns(grid)
     shrinkable = [i for i, side in enumerate(sides) if grid.plain or side == "left"]
     limits = [min(width, 26) if i in shrinkable else width for i, width in enumerate(widths)]
-    for size, points in enumerate(_WIDTHS[: 4 if grid.plain else 3]):
-        own, least = list(limits), list(words)
-        if size == 3:
-            least = [min(n, 5) if side == "left" else n for n, side in zip(words, sides)]
+    # Words are broken where the smallest font does not suffice.
+    for size, longest in [(0, 14), (1, 14), (2, 14), (3, 14), (3, 5)][: 5 if grid.plain else 3]:
+        own, points = list(limits), _WIDTHS[size]
+        least = [min(n, longest) if side == "left" else n for n, side in zip(words, sides)]
         while size > 0 and _count(grid, own) * points > page:
             wide = [i for i in shrinkable if own[i] > least[i]]
             if not wide:
@@ -233,13 +228,15 @@ def _fit(grid, widths, words, gap):
             own[max(wide, key=own.__getitem__)] -= 1
         if _count(grid, own) * points <= page:
             break
-    return size, own, min(1, page / (_count(grid, own) * points))
+    least = next((n for n in (24, 12) if _count(grid, own, n) * points <= page), 6)
+    scale = min(1, page / (_count(grid, own) * points))
+    return size, own, _wrap_header(grid, own, least), scale
 
 
-def _count(grid, limits):
+def _count(grid, limits, least=6):
     """Characters of a line, with its headings."""
     widths = list(limits)
-    for level, texts in zip(grid.header, _wrap_header(grid, limits)):
+    for level, texts in zip(grid.header, _wrap_header(grid, limits, least)):
         at = 0
         for (_, span), parts in zip([("", 1)] * len(grid.stubs) + level, texts):
             missing = max(map(len, parts), default=0) - sum(widths[at : at + span])
@@ -248,14 +245,14 @@ def _count(grid, limits):
     return sum(widths)
 
 
-def _wrap_header(grid, limits):
-    """Headings of every level, each as a list of lines."""
+def _wrap_header(grid, limits, least):
+    """Headings of every level, each as a list of lines of at least ``least`` characters."""
     heads = []
     for level in grid.header:
         stubs = grid.stubs if level is grid.header[-1] else [""] * len(grid.stubs)
         at, texts = 0, []
         for text, span in [*((stub, 1) for stub in stubs), *level]:
-            width = max(6, int(sum(limits[at : at + span])), *map(len, text[:99].split()))
+            width = max(least, int(sum(limits[at : at + span])), *map(len, text[:99].split()))
             texts.append(textwrap.wrap(text, width))
             at += span
         heads.append(texts)

@@ -76,7 +76,8 @@ def show_interval(spec, row):
     if not isinstance(spec["value"], str):
         return ""
     base, percent, _ = spec["value"].partition("_percent")
-    ends = [row.get(f"{base}_{end}{percent}") for end in ("low", "high")]
+    names = spec.get("interval", [f"{base}_{end}{percent}" for end in ("low", "high")])
+    ends = [row.get(name) for name in names]
     if None in ends:
         return ""
     low, high = (f"{end:.0f}" if percent else show(end, spec.get("format")) for end in ends)
