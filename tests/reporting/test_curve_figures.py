@@ -37,6 +37,14 @@ def test_curves_are_drawn_over_a_logarithmic_axis_above_their_differences(curves
     assert len(styles) == 2
 
 
+def test_the_name_of_the_reference_is_inside_its_panel(curves):
+    lower = curves.filter(like="difference")
+    figure = plot_curves(curves.assign(**(lower - 40)), chance=25, reference="log-mel")
+    figure.draw_without_rendering()
+    below = figure.axes[1]
+    assert below.texts[0].get_window_extent().y1 < below.get_window_extent().y1
+
+
 def test_a_line_leads_from_within_to_elsewhere():
     table = pd.DataFrame({"representation": ["a", "b"], "within_percent": [70.0, 80.0]})
     figure = plot_pairs(table.assign(elsewhere_percent=[60.0, 40.0]), chance=50)

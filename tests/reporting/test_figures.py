@@ -245,7 +245,7 @@ DRAWN = {
     ),
     "detection": lambda: plot_detection(
         np.ones((50, 9)),
-        {"without sliding": np.ones(50), "ensemble": np.zeros(50)},
+        {"w/o sliding ensemble": np.ones(50), "with sliding ensemble": np.zeros(50)},
         hop_s=0.1,
         truth_s=(1, 2),
         decided_s=1,

@@ -45,7 +45,8 @@ def plot_curves(table, *, chance, reference):
     below.axhline(0, color=f"C{list(lines).index(reference)}", linewidth=1)
     sizes = sorted(table["n_groups_train"].unique())
     above.set(ylabel="UAR (%)", xscale="log")
-    below.set(xlabel="training groups", ylabel="difference (points)")
+    # With room for the name above a line at the upper end.
+    below.set(xlabel="training groups", ylabel="difference (points)", ymargin=0.15)
     below.annotate(reference, (sizes[0], 0), (0, 2), textcoords="offset points", fontsize=8)
     below.set_xticks(sizes, [f"{size:g}" for size in sizes])
     below.minorticks_off()

@@ -438,10 +438,10 @@ def plot_detection(
         above.axvline(truth_s[0], color="white", lw=1.5)
         above.axvline(truth_s[1], color="white", lw=1.5)
     if decided_s is not None:
-        below.plot([decided_s], [1.04], "kv", ms=9, clip_on=False, label="onset decided on")
+        below.plot([decided_s], [1.04], "kv", ms=9, clip_on=False, label="detected onset")
     below.set(ylim=(0, 1.04), xlabel="time (s)", ylabel="probability", xlim=(0, n_frames * hop_s))
     # Above the panels, where it covers no curve.
-    figure.legend(loc="outside upper center", ncols=5, fontsize=8, frameon=False)
+    figure.legend(loc="outside upper center", ncols=5, fontsize=8, frameon=False, columnspacing=1)
     return figure
 
 

@@ -7,6 +7,7 @@ moved.
 import base64
 import io
 import os
+import re
 from urllib.parse import quote
 
 import pandas as pd
@@ -17,6 +18,7 @@ from thesislib.reporting.escape import html as escape_html
 from thesislib.reporting.overview import NO_CORPUS
 from thesislib.reporting.published import load_list
 from thesislib.reporting.runs import describe_score
+from thesislib.reporting.values import show
 
 _SMALL = "color:#666;font-size:85%"
 _CELL = "text-align:left;vertical-align:top;padding:4px 8px;border-bottom:1px solid #ddd"
@@ -67,9 +69,8 @@ def show_table(table, *, escape=True):
     str
     """
     table = table.rename(columns=lambda name: str(name).replace("_", " "))
-    cells = table.astype(object).where(table.notna(), "").map(str)
     with pd.option_context("display.max_colwidth", None):
-        html = cells.to_html(index=False, border=0, justify="left", escape=escape)
+        html = table.map(show).to_html(index=False, border=0, justify="left", escape=escape)
     html = html.replace("<td>", f'<td style="{_CELL}">')
     return f'<div style="overflow-x:auto">{html}</div>'
 
@@ -157,9 +158,9 @@ def show_figures(runs, *, relative_to, height_px=150):
         kinds = ", ".join(sorted({c["kind"] for c in record.get("corpora", {}).values()}))
         for name in [name for name in record.get("outputs", {}) if name.endswith(".png")]:
             path = run["folder"] / name
-            number = path.stem.removeprefix("figure_").replace("_", ".", 1).replace("_", " ")
-            kind = NO_CORPUS if outputs.get(f"figure {number}") else kinds or NO_CORPUS
-            title = escape_html(f"Figure {number}, {run['source']} ({kind})")
+            title = re.sub(r"(\d)_(\d)", r"\1.\2", path.stem).replace("_", " ")
+            kind = NO_CORPUS if outputs.get(title) else kinds or NO_CORPUS
+            title = escape_html(f"{title.capitalize()}, {run['source']} ({kind})")
             cells.append(
                 f'<figure style="margin:6px"><a href="{quote(os.path.relpath(path, relative_to))}">'
                 f'<img alt="{title}" src="{_shrink(path, height_px)}" '

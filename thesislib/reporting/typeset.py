@@ -126,9 +126,8 @@ def to_latex(grid, number, caption):
     n_lines = sum(max([1, *map(len, cells)]) for _, _, cells, _ in body)
     n_lines += sum(max(map(len, texts)) for texts in heads) + 0.3 * len(body) + 4
     n_lines += (len(caption) + len(" ".join(grid.notes))) / 60
-    sizes = range(size, max(size, 2) + 1)
-    sizes = [n for n in sizes if n_lines * _LEADING[n] * scale <= _PAGE[1]]
-    is_long = not sizes
+    most = _PAGE[1] / n_lines / scale
+    sizes = [n for n in range(size, max(size, 2) + 1) if _LEADING[n] <= most]
     # A longtable cannot be scaled.
     size = sizes[0] if sizes else 3 if scale < 1 else max(size, 1)
     smaller = _SIZES[min(size + 1, 3)]
@@ -181,7 +180,7 @@ def to_latex(grid, number, caption):
         rf"\setlength{{\tabcolsep}}{{{gap / 2}pt}}"
     )
     start = f"% Packages: {PACKAGES}\n"
-    if is_long:
+    if not sizes:
         return (
             f"{start}{{{setup}\\setlength{{\\LTcapwidth}}{{\\linewidth}}\n"
             f"\\begin{{longtable}}{{{columns}}}\n{title} \\\\\n\\toprule\n{head}\n\\midrule\n"
