@@ -266,3 +266,11 @@ def test_results_hold_what_is_promised_and_are_what_run_json_says(name):
     files = {file for output in promised for file in list_files(output)}
     assert sorted(files - set(record["outputs"])) == []
     assert {file: hash_file(folder / file) for file in record["outputs"]} == record["outputs"]
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_outputs_are_tables_figures_and_sentences(name):
+    folder, _ = read_run(name)
+    cells = nbformat.read(folder / "executed.ipynb", as_version=4).cells
+    outputs = [output for cell in cells for output in cell.get("outputs", [])]
+    assert [o for o in outputs if set(o.get("data", {})) <= {"text/plain"}] == []
