@@ -166,7 +166,7 @@ def font(tmp_path, monkeypatch):
     own = [each for each in font_manager.fontManager.ttflist if "DejaVu" in each.name]
     monkeypatch.setattr(font_manager.fontManager, "ttflist", own)
     font_manager.fontManager.addfont(tmp_path / "animals.ttf")
-    clear = (fonts.choose_fonts, fonts._list_fonts)
+    clear = (fonts.choose_fonts, fonts._measure, fonts._list_fonts)
     [function.cache_clear() for function in clear]
     yield "Two Animals"
     [function.cache_clear() for function in clear]

@@ -10,6 +10,8 @@ from matplotlib.textpath import text_to_path
 
 #: Comes with matplotlib.
 FAMILY = "DejaVu Sans"
+# A font's properties contain the weight and style of ``rcParams``.
+_measure = lru_cache(maxsize=4096)(text_to_path.get_text_width_height_descent)
 
 
 @lru_cache(maxsize=4096)
@@ -75,7 +77,7 @@ def measure(text, size=8):
     """
     text = spell(text)
     font = FontProperties(family=choose_fonts(text)[0], size=size)
-    return text_to_path.get_text_width_height_descent(text, font, False)[0]
+    return _measure(text, font, False)[0]
 
 
 def shorten(text, width, size=8):
