@@ -9,6 +9,7 @@ import io
 import json
 import os
 import pkgutil
+import re
 import shutil
 import subprocess
 import sys
@@ -542,3 +543,13 @@ def test_the_whole_site_builds_without_a_warning(tmp_path, browser):
     assert [name for name in lacking if "._" not in name] == []
     assert find_broken_links(site) == []
     assert visit(browser, site, list_pages(site), width=400)[0] == []
+
+
+def test_labels_of_the_headlines_on_a_narrow_page_are_their_headings():
+    css = (BUILD.parent / "static" / "report.css").read_text("utf-8")
+    labels = re.findall(r'\.headlines td:nth-child\((\d)\)::before { content: "(.+?): "', css)
+    table = (ROOT / "README.md").read_text("utf-8").partition("<!-- headlines -->\n")[2]
+    headings = [heading.strip() for heading in table.splitlines()[0].strip("|").split("|")]
+    assert labels == [
+        (str(i), heading.partition(" (")[0]) for i, heading in enumerate(headings[1:], 2)
+    ]

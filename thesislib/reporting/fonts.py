@@ -76,8 +76,7 @@ def measure(text, size=8):
     True
     """
     text = spell(text)
-    font = FontProperties(family=choose_fonts(text)[0], size=size)
-    return _measure(text, font, False)[0]
+    return _measure(text, FontProperties(family=choose_fonts(text)[0], size=size), False)[0]
 
 
 def shorten(text, width, size=8):

@@ -92,7 +92,6 @@ def render(table, number, form, *, caption=""):
 def _list_columns(table):
     """Layout of a table that the thesis does not print."""
     names = [str(name) for name in table if not _find_end(str(name), table)]
-    names = [name for name in names if name not in ("source", "interval_note")]
     rows = table.to_dict("records")
     run = [row for row in rows if not show(row.get("status")).startswith("not run")]
     values = {n: {show(row[n]) for row in (rows if n == "status" else run)} for n in names}
@@ -110,9 +109,9 @@ def _list_columns(table):
 
 
 def _find_end(name, table):
-    """Whether a column is an end of another one's interval."""
+    """Whether a column is shown with another one, as an end of its interval or in a note."""
     base = re.sub(r"_(low|high)(?=_percent$|$)", "", name)
-    return base != name and base in table
+    return name in ("source", "interval_note") or (base != name and base in table)
 
 
 def _title(name):

@@ -21,7 +21,7 @@ from thesislib.reporting.runs import describe_score
 from thesislib.reporting.values import show
 
 _SMALL = "color:#666;font-size:85%"
-_CELL = "text-align:left;vertical-align:top;padding:4px 8px;border-bottom:1px solid #ddd"
+_CELL = "text-align:left;vertical-align:top;white-space:normal;padding:4px;border-top:1px dotted"
 
 
 def show_results(results, *, relative_to):
@@ -71,7 +71,7 @@ def show_table(table, *, escape=True):
     table = table.rename(columns=lambda name: str(name).replace("_", " "))
     with pd.option_context("display.max_colwidth", None):
         html = table.map(show).to_html(index=False, border=0, justify="left", escape=escape)
-    html = html.replace("<td>", f'<td style="{_CELL}">')
+    html = re.sub("<(t[dh])>", rf'<\1 style="{_CELL}">', html)
     return f'<div style="overflow-x:auto">{html}</div>'
 
 

@@ -126,8 +126,7 @@ def to_latex(grid, number, caption):
     n_lines = sum(max([1, *map(len, cells)]) for _, _, cells, _ in body)
     n_lines += sum(max(map(len, texts)) for texts in heads) + 0.3 * len(body) + 4
     n_lines += (len(caption) + len(" ".join(grid.notes))) / 60
-    most = _PAGE[1] / n_lines / scale
-    sizes = [n for n in range(size, max(size, 2) + 1) if _LEADING[n] <= most]
+    sizes = [n for n in range(size, max(size, 2) + 1) if n_lines * _LEADING[n] <= _PAGE[1] / scale]
     # A longtable cannot be scaled.
     size = sizes[0] if sizes else 3 if scale < 1 else max(size, 1)
     smaller = _SIZES[min(size + 1, 3)]
