@@ -62,6 +62,11 @@ class PartitionResult:
         by_complexity = getattr(self, check_option("partition", partition, ("devel", "test")))
         return max(sorted(by_complexity), key=lambda c: by_complexity[c].score())
 
+    @property
+    def nested(self):
+        """Predictions for test, chosen on development; named as those of :class:`FoldResult`."""
+        return self.test[self.best()]
+
 
 @dataclass(frozen=True)
 class FoldResult:

@@ -101,8 +101,8 @@ def evaluate_partitions(
     >>> X = np.array([[0.0], [1.0]] * 6); y = np.array(["a", "b"] * 6)
     >>> result = evaluate_partitions(X, y, train=range(4), devel=range(4, 8), test=range(8, 12),
     ...                              complexities=[0.1, 1.0])
-    >>> result.devel[1.0].score()
-    1.0
+    >>> result.devel[1.0].score(), result.nested.score()
+    (1.0, 1.0)
     """
     check_option("refit_on", refit_on, REFITS)
     labels = np.asarray(labels)
