@@ -16,7 +16,7 @@ LIBRARY = Path(__file__).resolve().parents[1] / "thesislib"
 #: Code lines of a package at most; ``leaves`` are the modules of the top level.
 BUDGETS = {
     "leaves": 1305,
-    "corpora": 2232,
+    "corpora": 2235,
     "spectra": 505,
     "representations": 3570,
     "evaluation": 1950,

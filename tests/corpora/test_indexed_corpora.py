@@ -119,6 +119,14 @@ def test_reviews_are_compared_with_table_9_4(tmp_path):
     assert corpus.remarks == ("test: clips of negative: found 28, published 30",)
 
 
+def test_a_corpus_of_other_classes_is_not_compared(tmp_path):
+    rows = [row | {"label": f"own {row['label']}"} for row in reviews()]
+    corpus = load_corpus("sentiment", write_index(tmp_path, rows))
+    assert corpus.kind == "stand-in"
+    (remark,) = corpus.remarks
+    assert remark.startswith("other classes than those of ")
+
+
 @pytest.mark.parametrize("kind", ["stand-in", "synthetic"])
 def test_corpus_json_has_the_last_word(tmp_path, kind):
     corpus = load_corpus("sentiment", write_index(tmp_path, reviews(), kind=kind, name="mine"))
