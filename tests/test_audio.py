@@ -236,7 +236,32 @@ def test_an_mp3_that_would_be_read_in_part_only_is_refused(tmp_path, rng):
     sf.write(path, rng.normal(0, 0.1, 3 * 44100) * np.linspace(0.01, 1, 3 * 44100), 44100)
     assert probe_audio(path).n_samples == 3 * 44100
     untag(path)
-    with pytest.raises(AudioError, match=r"vbr\.mp3: found an mp3 of varying bit rate"):
+    for read in (read_audio, probe_audio, lambda path: [*stream_audio(path)]):
+        with pytest.raises(
+            AudioError, match=r"vbr\.mp3: found .* in an mp3 that does not state its"
+        ):
+            read(path)
+
+
+def test_an_mp3_of_two_that_were_joined_is_refused(tmp_path, rng):
+    """The first frame states the length of the first alone; the decoder reads no further."""
+    path = tmp_path / "joined.mp3"
+    sf.write(path, rng.normal(0, 0.1, SR), SR)
+    path.write_bytes(2 * path.read_bytes())
+    for read in (read_audio, probe_audio, lambda path: [*stream_audio(path)]):
+        with pytest.raises(AudioError, match=r"joined\.mp3: found 16000 samples .* bytes more"):
+            read(path)
+
+
+@pytest.mark.parametrize("at", [22, 24, 28, 32])
+def test_a_wav_whose_header_contradicts_itself_is_refused(tmp_path, at):
+    """Channels, sampling rate, bytes a second, bytes of a sample: each is in the others."""
+    path = tmp_path / "t.wav"
+    sf.write(path, tone(), SR)
+    content = bytearray(path.read_bytes())
+    content[at] ^= 64
+    path.write_bytes(content)
+    with pytest.raises(AudioError, match=r"t\.wav: .*(write it anew|no readable audio)"):
         read_audio(path)
 
 

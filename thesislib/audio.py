@@ -49,6 +49,11 @@ _TRAILERS = (b"LIST", b"id3 ", b"ID3", b"TAG", b"bext", b"APET", b"cue ", b"smpl
 _ROUNDING_S = 1e-3
 # What a flac encoder that does not know the length leaves in the header reads as this or more.
 _UNKNOWN_LENGTH = 2**62
+# An mp3 frame, and the number of frames that the first one may state.
+_MP3_FRAME = re.compile(rb"\xff[\xe2\xe3\xf2\xf3\xfa\xfb]")
+_MP3_LENGTH = re.compile(rb"(?:Xing|Info)\0\0\0[\1\3\5\7\t\v\r\x0f](.{4})", re.DOTALL)
+# Samples of an mp3 that encoders add, and bytes of frames that hold nothing else.
+_MP3_PADDING, _MP3_END = 4 * 1152, 2**12
 # 32 mp3 frames: more than 511 bytes, the farthest that a frame borrows, at any bit rate.
 _MP3_LEAD = 32 * 1152
 
@@ -261,6 +266,7 @@ def stream_audio(path, *, sr=None, channel="mean", block_s=10.0):
                 raise AudioError(f"{path}: truncated: {found}")
             y = _view(y, channel)
             _check_samples(path, y, 2)
+            _check_mp3_end(path, file, start + expected)
             yield y if resample is None else resample(y, last=start + step >= n_samples)
 
 
@@ -333,6 +339,7 @@ def _read(path, file, start, n_samples):
             file.seek(start - lead)
             y = file.read(lead + n_samples, **_FRAMES)[lead:]
             if len(y) == n_samples:
+                _check_mp3_end(path, file, start + n_samples)
                 return y
         except sf.LibsndfileError:
             pass
@@ -368,24 +375,28 @@ def _is_mp3(file):
     return file.subtype == "MPEG_LAYER_III"
 
 
+def _check_mp3_end(path, file, n_samples, most=_MP3_END):
+    """Refuse an mp3 with more bytes of frames behind its last sample than encoders leave."""
+    if _is_mp3(file) and n_samples >= file.frames:
+        rest = file.raw.read()
+        if len(rest) > most and _MP3_FRAME.match(rest):
+            found = f"{n_samples} samples in an mp3 that does not state its length, or a wrong one"
+            raise AudioError(f"{path}: found {found}, and {len(rest)} bytes more: write it anew")
+
+
 def _length(path, file):
     """Samples a channel; what does not state them has to be decoded to count them."""
-    if file.seekable() and (not _is_mp3(file) or _states_length(path)):
+    if file.seekable() and (not _is_mp3(file) or _states_length(path, file)):
         return file.frames
     with _open(path) as whole:
         n_samples = sum(iter(lambda: len(whole.read(2**16, **_FRAMES)), 0))
-        left = path.stat().st_size - whole.raw.tell()
-    # libsndfile stops at its estimate: more than a tag behind that is audio it will not give.
-    if _is_mp3(file) and n_samples == file.frames and left > 2**13:
-        raise AudioError(
-            f"{path}: found an mp3 of varying bit rate that does not state its length, expected "
-            f"one that does ({left} bytes would go unread): write it anew"
-        )
+        # libsndfile stops at its estimate.
+        _check_mp3_end(path, whole, n_samples, most=0)
     return n_samples
 
 
-def _states_length(path):
-    """Whether the first frame of an mp3 states its length."""
+def _states_length(path, file):
+    """Whether the first frame of an mp3 states the length that the decoder found."""
     with open(path, "rb") as raw:
         head = raw.read(10)
         if head[:3] == b"ID3":  # four bytes of seven bits say how long the notes are
@@ -393,8 +404,10 @@ def _states_length(path):
             raw.seek((a << 21) + (b << 14) + (c << 7) + d, 1)
         else:
             raw.seek(0)
-        first_frame = raw.read(256)
-    return any(name in first_frame for name in (b"Xing", b"Info", b"VBRI"))
+        stated = _MP3_LENGTH.search(raw.read(256))
+    n_samples = 1152 if file.samplerate >= 32000 else 576
+    n_samples *= int.from_bytes(stated[1], "big") if stated else 0
+    return 0 <= n_samples - file.frames < _MP3_PADDING
 
 
 def _segment(path, n_samples, sr, start_s, end_s):
@@ -464,7 +477,15 @@ def _check_wav_length(path, file, size):
         if name == b"ds64":
             long_size = struct.unpack("<Q", file.read(16)[8:].ljust(8, b"\0"))[0]
         elif name == b"fmt ":
-            n_bytes_s = struct.unpack(order + "I", file.read(12)[8:].ljust(4, b"\0"))[0]
+            fields = struct.unpack(order + "HHIIHH", file.read(16).ljust(16))
+            kind, channels, sr, n_bytes_s, width, bits = fields
+            is_whole = n_bytes_s == sr * width and width >= channels * math.ceil(bits / 8)
+            # Without codecs, whose blocks hold more than one sample.
+            if kind in (1, 3, 6, 7, 0xFFFE) and not is_whole:
+                found = f"{channels} channels of {bits} bits, {sr} times {width} bytes a second"
+                raise AudioError(
+                    f"{path}: found {found}, expected {n_bytes_s} bytes: write it anew"
+                )
         file.seek(start + length + length % 2)
     if name != b"data":
         return None
