@@ -10,19 +10,16 @@ from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
-from thesislib.corpora.index import DESCRIPTION, TEXTS, Corpus, check_columns, read_description
+from thesislib.corpora.index import (
+    DESCRIPTION,
+    TEXTS,
+    TIMES,
+    Corpus,
+    check_columns,
+    read_description,
+)
 from thesislib.corpora.tables import clean_name, read_table
 from thesislib.errors import CorpusError
-
-__all__ = [
-    "DESCRIPTION",
-    "describe",
-    "find_folder",
-    "list_files",
-    "load",
-    "read_description",
-    "resolve_names",
-]
 
 
 def find_folder(root):
@@ -180,9 +177,9 @@ def read_index(root, name="index.csv"):
     if "file" in table:
         table["file"], others = resolve_names(table["file"], root)
         remarks += others
-    for name in TEXTS & set(table):
+    for name in (TEXTS | set(TIMES)) & set(table):
         table[name] = table[name].where(table[name] != "")
-    typed = [name for name in table if name not in TEXTS]
+    typed = [name for name in table if name not in (*TEXTS, *TIMES)]
     if typed:
         text = io.StringIO(table[typed].to_csv(index=False))
         options = {"keep_default_na": False, "na_values": [""], "skip_blank_lines": False}

@@ -24,7 +24,8 @@ _ENCODINGS = {
 }
 # What makes a name other than its path.
 _ODD = re.compile(r"\\|//|(^|/)\.(/|$)|^\s|\s$|/$|^$")
-_NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?")
+# Numbers with a decimal comma, or without: a column that has both keeps them as they are.
+_NUMBER = re.compile(r"[+-]?(\d+,?\d*|,\d+)(e[+-]?\d+)?", re.I)
 
 
 class Problems:
@@ -117,7 +118,7 @@ def read_rows(path, *, delimiter=None):
     if stated:
         delimiter, text = stated[1], "\n" + text[stated.end() :]
     delimiter = delimiter or _find_delimiter(text)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
         rows = [(reader.line_num, fields) for fields in reader if any(map(str.strip, fields))]
     except csv.Error as error:
@@ -160,7 +161,7 @@ def read_table(path, *, needs=(), files=None, problems=None):
     if files is not None and rows:
         known = {name.casefold() for name in files}
         first = [clean_name(fields[0]).casefold() in known for _, fields in rows]
-        if first[0]:
+        if first[0] and set(FILE_COLUMNS).isdisjoint(header):
             n_labels = len(header) - 1
             titles = [f"label_{i + 1}" for i in range(n_labels)] if n_labels > 1 else ["label"]
             header, rows = ["file", *titles[:n_labels]], [(0, header), *rows]
