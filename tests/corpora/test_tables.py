@@ -61,6 +61,27 @@ def write(root, text, name="table.csv"):
     return root / name
 
 
+def test_a_header_stays_one_where_a_recording_is_called_like_a_title(tmp_path):
+    table = write(tmp_path, "label,file\nx,label.wav\ny,file.wav\n")
+    columns, _ = read_labels(["file.wav", "label.wav"], tmp_path, labels=table)
+    assert columns == {"label": ["y", "x"]}
+
+
+def test_a_quote_that_is_never_closed_hides_no_rows(tmp_path):
+    table = write(tmp_path, 'file,label\na.wav,"x\nb.wav,y\n')
+    with pytest.raises(CorpusError, match=r"table\.csv, line 3: cannot be read \(unexpected end"):
+        read_table(table)
+
+
+def test_decimal_commas_beside_decimal_points_are_named(tmp_path):
+    rows = "a.wav;1,5;0.25\nb.wav;1.5;0,5\n"
+    write(tmp_path, f"file;group;label\n{rows}", "index.csv")
+    assert folder.load(tmp_path).groups.tolist() == ["1,5", "1.5"]
+    write(tmp_path, f"file;label;onset_s\n{rows}", "index.csv")
+    with pytest.raises(CorpusError, match="row 2: onset_s is '0,5', expected seconds"):
+        folder.load(tmp_path)
+
+
 @pytest.mark.parametrize("names", ["NA", "None", "nan", "null", "-"])
 def test_classes_that_look_like_nothing_are_text(tmp_path, names):
     write(tmp_path, f"file,label\na.wav,{names}\nb.wav,x\n", "index.csv")
@@ -76,6 +97,10 @@ def test_impossible_cells_are_named_by_row(tmp_path):
     write(tmp_path, "file,label,onset_s\na.wav,x,0,25\n", "index.csv")
     with pytest.raises(CorpusError, match=r"index\.csv, line 2: found 4 of 3 fields"):
         folder.load(tmp_path)
+    for text in ("true", "nan"):
+        write(tmp_path, f"file,label,onset_s\na.wav,x,{text}\n", "index.csv")
+        with pytest.raises(CorpusError, match=f"row 1: onset_s is '{text}'"):
+            folder.load(tmp_path)
     write(tmp_path, f"file,label,year\na.wav,x,{10**30}\n", "index.csv")
     assert len(folder.load(tmp_path)) == 1
 
@@ -233,6 +258,22 @@ def test_silence_and_steady_signals_are_no_copies_of_each_other(tmp_path):
     rows = "0.wav,x,train\n1.wav,x,test\n2.wav,y,train\n3.wav,y,test\n"
     write(tmp_path, f"file,label,partition\n{rows}", "index.csv")
     assert folder.load(tmp_path).validate().problems == ()
+
+
+@pytest.mark.parametrize("frequency_hz", [50, 440, 1000, 3000])
+@pytest.mark.parametrize("decay_s", [np.inf, 0.2])
+def test_tones_of_one_frequency_are_copies_only_if_they_agree_in_phase(
+    tmp_path, frequency_hz, decay_s
+):
+    t = np.arange(32000) / 16000
+    for phase in range(4):
+        y = 0.4 * np.exp(-t / decay_s) * np.sin(2 * np.pi * frequency_hz * t + phase)
+        soundfile.write(tmp_path / f"{phase}.wav", y, 16000)
+    soundfile.write(tmp_path / "copy.wav", y / 2, 16000, subtype="PCM_24")
+    names = ["0.wav", "1.wav", "2.wav", "3.wav", "copy.wav"]
+    # Tones beyond half the rate of the comparison leave nothing to compare.
+    copies = [("3.wav", "copy.wav")] if frequency_hz < twins.RATE / 2 else []
+    assert twins.find_twins(tmp_path, dict.fromkeys(names, 2.0)) == copies
 
 
 @pytest.mark.parametrize("n_clips", [20, 40])

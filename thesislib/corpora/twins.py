@@ -2,7 +2,8 @@
 
 Each file is reduced to the spectrum of its first seconds at a low rate, and compared with those
 that are nearest in it. Two files are the same recording if the waveform of one is that of the
-other, but for level, a short delay and the noise of a codec.
+other, but for level, a short delay and the noise of a codec. Of a steady tone, hum or pulse this
+shows nothing, as any delay by a period fits: such files have to agree sample by sample.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -13,12 +14,14 @@ import numpy as np
 from thesislib.audio import read_audio
 from thesislib.errors import AudioError
 
-#: Seconds of a file that are compared, and samples a second.
-LENGTH_S, RATE = 10.0, 2000
+#: Seconds of a file that are compared, of the fade at each end, and samples a second.
+LENGTH_S, FADE_S, RATE = 10.0, 0.05, 2000
 #: Largest difference in duration, and delay, of two codings in seconds: encoders pad.
 PADDING_S = 0.12
 #: Least correlation of two copies of a recording.
 LEAST = 0.97
+#: Least correlation of copies of a periodic signal, whose delay is not looked for.
+EQUAL = 1 - 1e-6
 #: Bands of a spectrum, neighbours that are compared, and their largest distance.
 N_BANDS, N_NEIGHBOURS, FARTHEST = 32, 4, 0.2
 
@@ -37,6 +40,7 @@ def find_twins(root, durations_s):
     list of (str, str)
         In the order of the files. Silent and unreadable files are in no pair.
     """
+    from scipy.signal.windows import tukey
     from scipy.spatial import KDTree
 
     names = list(durations_s)
@@ -47,7 +51,9 @@ def find_twins(root, durations_s):
             y = read_audio(root / name, sr=RATE, end_s=end_s)[0]
         except AudioError:
             return np.zeros(1)
-        level, y = np.linalg.norm(y), y - y.mean()
+        # Both ends fade: a tone above RATE / 2 has only the clicks of its ends below.
+        fade = tukey(len(y), min(1, 2 * FADE_S * RATE / len(y)))
+        level, y = np.linalg.norm(y), (y - y.mean()) * fade
         # Nothing but an offset is silence.
         return y / np.linalg.norm(y) if np.linalg.norm(y) > 0.1 * level else np.zeros(1)
 
@@ -72,13 +78,26 @@ def find_twins(root, durations_s):
         (first, second)
         for first, second in pairs
         if abs(durations_s[first] - durations_s[second]) <= PADDING_S
-        and _correlate(again(first), again(second)) >= LEAST
+        and _are_copies(again(first), again(second))
     ]
 
 
-def _correlate(a, b):
-    """Largest correlation of two signals of unit energy at any delay up to `PADDING_S`."""
+def _are_copies(a, b):
+    """Whether two signals of unit energy are one at a delay up to `PADDING_S`."""
+    lags, n = round(PADDING_S * RATE), 1 + len(a) // 2
+    # Correlation of a with itself from delay 0 on, for the energy of what overlaps.
+    energies = (np.cumsum(signal**2)[::-1][:n] for signal in (a, a[::-1]))
+    own = _correlate(a, a, n - 1)[n - 1 :] / np.sqrt(np.prod([*energies], axis=0))
+    own = own[: lags + 1]
+    # After its first fall, a signal that is as like itself as copies are to each other is periodic.
+    is_periodic = own[np.argmax(own < LEAST) :].max() >= LEAST > own.min()
+    both = _correlate(a, b, lags)
+    return both[lags] > EQUAL if is_periodic else both.max() >= LEAST
+
+
+def _correlate(a, b, lags):
+    """Correlation of two signals, without sign, at delays up to ``lags`` each way."""
     from scipy.signal import correlate
 
-    lags, middle = round(PADDING_S * RATE), len(b) - 1
-    return np.abs(correlate(a, b, method="fft")[max(0, middle - lags) : middle + lags + 1]).max()
+    padded = np.pad(b, (lags, max(0, len(a) - len(b)) + lags))[: len(a) + 2 * lags]
+    return np.abs(correlate(padded, a, "valid", "fft"))
