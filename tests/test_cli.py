@@ -88,6 +88,18 @@ def test_features_with_bad_files(clips, tmp_path, capsys):
     assert "1 of 1 files cannot be used; no table was written" in capsys.readouterr().err
 
 
+def test_features_of_many_stubs_name_the_first_ones(tmp_path, capsys):
+    for i in range(20):
+        (tmp_path / f"{i:02d}.wav").write_text("version https://git-lfs.github.com/spec/v1\n")
+    assert features(tmp_path, "-r", "band-statistics", "-o", tmp_path / "out.csv") == 1
+    summary, line = capsys.readouterr().err.splitlines()
+    assert summary.startswith("thesis features: 20 of 20 files cannot be used")
+    assert line.startswith(
+        "  - 00.wav: found a Git LFS pointer, expected audio (git lfs pull) (and"
+    )
+    assert line.endswith("(and 19 more: 01.wav, 02.wav, …)")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -101,6 +101,7 @@ def compute_features(output, *, jobs=None, seed=0, dask=None, quiet=False, store
 
     from joblib import cpu_count
 
+    from thesislib.corpora.tables import Problems
     from thesislib.errors import AudioError
     from thesislib.export.features import write_features
     from thesislib.representations.extraction import Reading
@@ -134,9 +135,10 @@ def compute_features(output, *, jobs=None, seed=0, dask=None, quiet=False, store
     n_files = outcome.n_clips + len(outcome.errors)
     what = "are not in the table" if outcome.n_clips else "cannot be used; no table was written"
     lines = [f"thesis features: {len(outcome.errors)} of {n_files} files {what}:"]
-    lines += [
-        f"  - {terminal(name)}: {terminal(reason)}" for name, reason in outcome.errors.items()
-    ]
+    problems = Problems()
+    for name, reason in outcome.errors.items():
+        problems.add(name, reason)
+    lines += [f"  - {terminal(line)}" for line in problems.lines]
     print("\n".join(lines), file=sys.stderr)
     return 1
 
