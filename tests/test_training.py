@@ -288,8 +288,26 @@ def test_unknown_and_absent_devices_are_named():
     with pytest.raises(ParameterError, match="device: found 'tpx', expected auto, cpu or cuda"):
         pick_device("tpx")
     if not torch.cuda.is_available():
-        with pytest.raises(ParameterError, match="device: found 'cuda', expected one that this"):
+        with pytest.raises(ParameterError, match=r"device: found 'cuda', expected .* works here"):
             pick_device("cuda")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="the GPU works")
+def test_a_gpu_that_does_not_work_leaves_the_cpu_with_a_warning(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    with pytest.warns(UserWarning, match="device: the GPU does not work .*; the CPU is used"):
+        assert pick_device("auto").type == "cpu"
+    with pytest.raises(ParameterError, match=r"device: found 'cuda:1', expected .* works here"):
+        pick_device("cuda:1")
+
+
+def test_the_environment_names_the_device_of_all_that_choose_none(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setenv("THESIS_DEVICE", "cpu")
+    assert pick_device("auto").type == "cpu"
+    monkeypatch.setenv("THESIS_DEVICE", "tpx")
+    with pytest.raises(ParameterError, match="device: found 'tpx'"):
+        pick_device("auto")
 
 
 def test_other_data_or_parameters_have_another_checkpoint():

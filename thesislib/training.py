@@ -19,6 +19,7 @@ import json
 import math
 import os
 import stat
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -334,27 +335,35 @@ def limit_threads(n):
 
 
 def pick_device(device):
-    """``torch.device`` of a name; ``"auto"`` is the GPU if there is one.
+    """``torch.device`` of a name.
+
+    ``"auto"`` is what the environment variable ``THESIS_DEVICE`` names, else the GPU if there is
+    one. Where a first tensor on that GPU fails, a warning says so, and it is the CPU.
 
     Raises
     ------
     ParameterError
-        If the device is unknown or not there.
+        If the device is unknown, not there, or does not work.
 
     Examples
     --------
     >>> pick_device("cpu")
     device(type='cpu')
     """
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+    named = os.environ.get("THESIS_DEVICE", "auto") if device == "auto" else device
     try:
-        device = torch.device(device)
-    except (RuntimeError, TypeError) as error:
-        raise ParameterError(f"device: found {device!r}, expected auto, cpu or cuda") from error
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise ParameterError(f"device: found {str(device)!r}, expected one that this machine has")
-    return device
+        tried = torch.device(
+            ("cpu", "cuda")[torch.cuda.is_available()] if named == "auto" else named
+        )
+        torch.zeros(1, device=tried).cpu()
+    except (RuntimeError, TypeError, AssertionError) as error:  # torch without CUDA asserts
+        found = f"device: found {named!r}, expected auto, cpu or cuda that works here"
+        reason = str(error).partition("\n")[0]
+        if named != "auto":
+            raise ParameterError(f"{found} ({reason})") from error
+        warnings.warn(f"device: the GPU does not work ({reason}); the CPU is used", stacklevel=2)
+        return torch.device("cpu")
+    return tried
 
 
 def checkpoint_file(folder, name, parameters, arrays):
