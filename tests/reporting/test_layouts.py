@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from thesislib.places import results_folder
+from thesislib.reporting import escape
 from thesislib.reporting.grid import Grid
 from thesislib.reporting.layouts import read_layout, render
 from thesislib.reporting.published import list_published, load_published
@@ -327,3 +328,18 @@ def assert_fits(log):
     widths = [float(width) for width in re.findall(r"Overfull \\hbox \(([\d.]+)pt", log)]
     assert max(widths, default=0) <= 1
     assert "Float too large" not in log
+
+
+def test_latex_shows_foreign_text(tmp_path):
+    """Commands of a corpus are letters on the page: nothing is run, read or lost."""
+    texts = [HOSTILE, "\\input /etc/passwd", "a $x_1$ b $\\input{x}$", '"><img src=x>']
+    compile_latex("pdflatex", map(escape.latex, texts), tmp_path)
+    if shutil.which("pdftotext") is None:
+        pytest.skip("pdftotext is not installed")
+    subprocess.run(["pdftotext", "all.pdf"], cwd=tmp_path, check=True)
+    # Quotes, accents and underscores are drawn with signs that a PDF names in other ways.
+    shown, *expected = (
+        re.sub(r"[^a-z0-9<>$|*&%#{}\\/]", "", text)
+        for text in [(tmp_path / "all.txt").read_text(), "".join(texts)]
+    )
+    assert shown.startswith(expected[0])
