@@ -17,7 +17,7 @@ from thesislib.corpora.event_partitions import (
 )
 from thesislib.corpora.rare_events import PUBLISHED_MIXTURES
 from thesislib.corpora.synthetic import make_corpus
-from thesislib.errors import CorpusError
+from thesislib.errors import CorpusError, ParameterError
 
 SIZE = {
     "n_mixtures": dict.fromkeys(("training", "validation", "development", "evaluation"), 4),
@@ -91,6 +91,13 @@ def test_mixtures_are_made_once_and_anew_for_other_audio(sources, tmp_path):
     other = open_corpus("rare_events", copy)
     mix_partitions(other, split_partitions(other), tmp_path, **SIZE)
     assert len(list(tmp_path.glob("*/data"))) >= 2
+
+
+@pytest.mark.parametrize("part", ["validation", "development"])
+def test_a_part_without_an_event_is_refused(sources, tmp_path, part):
+    size = {**SIZE, "presence": {**SIZE["presence"], part: 0}}
+    with pytest.raises(ParameterError, match=f"presence: found 0 of .* in the part '{part}'"):
+        mix_partitions(sources, split_partitions(sources), tmp_path, **size)
 
 
 def test_a_users_index_with_four_partitions(indexed, tmp_path):

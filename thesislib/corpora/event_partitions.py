@@ -14,7 +14,7 @@ from thesislib.corpora.event_lists import split_sources
 from thesislib.corpora.index import Corpus
 from thesislib.corpora.mixtures import synthesize_mixtures
 from thesislib.corpora.rare_events import BACKGROUND, PUBLISHED_MIXTURES, load_mixtures
-from thesislib.errors import CorpusError
+from thesislib.errors import CorpusError, ParameterError
 
 #: Names that the partitions of sources may have, and what their mixtures are for.
 PARTITIONS = {
@@ -108,6 +108,11 @@ def mix_partitions(
     -------
     dict of str to Corpus
         Mixtures by partition: ``label`` is the class that a mixture is for.
+
+    Raises
+    ------
+    ParameterError
+        If a partition would hold no event.
     """
     folder, mixtures = Path(root) / sources.fingerprint[:16], {}
     for part in PARTITIONS:
@@ -120,7 +125,11 @@ def mix_partitions(
             beds = table[background]
             beds = beds.assign(label=beds["scene"]) if "scene" in beds else beds
             how = {"events_root": sources.root, "backgrounds_root": sources.root, "subset": part}
-            how |= {"n_mixtures": n_mixtures[part], "presence_probability": presence[part]}
+            n, share = n_mixtures[part], presence[part]
+            if round(n * share) < 1:
+                found = f"presence: found {share:g} of {n} mixtures in the part {part!r}"
+                raise ParameterError(f"{found}, expected at least one with an event")
+            how |= {"n_mixtures": n, "presence_probability": share}
             index = synthesize_mixtures(
                 folder, table[~background], beds, seed=seed, **how, **settings
             )
