@@ -333,7 +333,7 @@ def assert_fits(log):
 def test_latex_shows_foreign_text(tmp_path):
     """Commands of a corpus are letters on the page: nothing is run, read or lost."""
     texts = [HOSTILE, "\\input /etc/passwd", "a $x_1$ b $\\input{x}$", '"><img src=x>']
-    compile_latex("pdflatex", map(escape.latex, texts), tmp_path)
+    compile_latex("pdflatex", ["\n\n".join(map(escape.latex, texts))], tmp_path)
     if shutil.which("pdftotext") is None:
         pytest.skip("pdftotext is not installed")
     subprocess.run(["pdftotext", "all.pdf"], cwd=tmp_path, check=True)
