@@ -25,7 +25,7 @@ import numpy as np
 import soundfile as sf
 
 from thesislib.errors import AudioError, check_number, check_option
-from thesislib.store import find_stub
+from thesislib.store import find_stub, read_stated_size
 
 CHANNELS = ("mean", "left", "right", "difference", "all")
 
@@ -380,8 +380,8 @@ def _check_mp3_end(path, file, n_samples, most=_MP3_END):
     if _is_mp3(file) and n_samples >= file.frames:
         rest = file.raw.read()
         if len(rest) > most and _MP3_FRAME.match(rest):
-            found = f"{n_samples} samples in an mp3 that does not state its length, or a wrong one"
-            raise AudioError(f"{path}: found {found}, and {len(rest)} bytes more: write it anew")
+            what = f"{n_samples} samples in an mp3 that does not state its length, or a wrong one"
+            raise AudioError(f"{path}: found {what}, and {len(rest)} bytes more: write it anew")
 
 
 def _length(path, file):
@@ -396,15 +396,9 @@ def _length(path, file):
 
 
 def _states_length(path, file):
-    """Whether the first frame of an mp3 states the length that the decoder found."""
+    """Whether the first frame of an mp3, behind up to 1 MiB of notes, states the length found."""
     with open(path, "rb") as raw:
-        head = raw.read(10)
-        if head[:3] == b"ID3":  # four bytes of seven bits say how long the notes are
-            a, b, c, d = head[6:10]
-            raw.seek((a << 21) + (b << 14) + (c << 7) + d, 1)
-        else:
-            raw.seek(0)
-        stated = _MP3_LENGTH.search(raw.read(256))
+        stated = _MP3_LENGTH.search(raw.read(2**20))
     n_samples = 1152 if file.samplerate >= 32000 else 576
     n_samples *= int.from_bytes(stated[1], "big") if stated else 0
     return 0 <= n_samples - file.frames < _MP3_PADDING
@@ -446,7 +440,7 @@ def _check_container(path, raw, size):
     if stub := find_stub(head[:64]):
         raise AudioError(f"{path}: found {stub[0]}, expected audio ({stub[1]})")
     patch = _check_wav_length(path, raw, size)
-    stated = _read_stated_size(head)
+    stated = read_stated_size(head)
     is_known = head[:4] == b"riff" or stated < 0x7FFFF000  # else a recorder's placeholder
     if is_known and stated > size + 1:
         raise AudioError(f"{path}: truncated: found {size} bytes, expected {stated}, as it says")
@@ -482,10 +476,10 @@ def _check_wav_length(path, file, size):
             is_whole = n_bytes_s == sr * width and width >= channels * math.ceil(bits / 8)
             # Without codecs, whose blocks hold more than one sample.
             if kind in (1, 3, 6, 7, 0xFFFE) and not is_whole:
-                found = f"{channels} channels of {bits} bits, {sr} times {width} bytes a second"
-                raise AudioError(
-                    f"{path}: found {found}, expected {n_bytes_s} bytes: write it anew"
+                found = (
+                    f"found {channels} channels of {bits} bits, {sr} times {width} bytes a second"
                 )
+                raise AudioError(f"{path}: {found}, expected {n_bytes_s} bytes: write it anew")
         file.seek(start + length + length % 2)
     if name != b"data":
         return None
@@ -519,22 +513,6 @@ def _measure_surplus(file, at, size):
     file.seek(at)
     is_padding = rest <= 2**10 or (rest <= 2**16 and not any(file.read(rest)))
     return 0 if is_padding else rest
-
-
-def _read_stated_size(head):
-    """Size that the header of an aiff, au, w64 or SPHERE file states, else 0."""
-    if head[:4] == b"FORM":
-        return 8 + int.from_bytes(head[4:8], "big")
-    if head[:4] == b".snd" and head[8:12] != b"\xff" * 4:
-        return int.from_bytes(head[4:8], "big") + int.from_bytes(head[8:12], "big")
-    if head[:4] == b"riff":
-        return int.from_bytes(head[16:24], "little")
-    if head[:7] == b"NIST_1A" and b"shorten" not in head:
-        fields = dict(re.findall(rb"(\w+) -i (\d{1,12})\b", head))
-        names = (b"sample_count", b"channel_count", b"sample_n_bytes")
-        n_bytes = math.prod(int(fields.get(name, 0)) for name in names)
-        return n_bytes + 1024 * bool(n_bytes)
-    return 0
 
 
 def _check_last_ogg_page(path, file, size):

@@ -13,6 +13,7 @@ import functools
 import hashlib
 import io
 import json
+import math
 import os
 import platform
 import re
@@ -248,6 +249,22 @@ def find_stub(head):
     """
     head = head.lstrip(b"\xef\xbb\xbf \r\n\t").lower()
     return next((stub for start, stub in _STUBS.items() if head.startswith(start)), None)
+
+
+def read_stated_size(head):
+    """Size that the header of an aiff, au, w64 or SPHERE file states, else 0."""
+    if head[:4] == b"FORM":
+        return 8 + int.from_bytes(head[4:8], "big")
+    if head[:4] == b".snd" and head[8:12] != b"\xff" * 4:
+        return int.from_bytes(head[4:8], "big") + int.from_bytes(head[8:12], "big")
+    if head[:4] == b"riff":
+        return int.from_bytes(head[16:24], "little")
+    if head[:7] == b"NIST_1A" and b"shorten" not in head:
+        fields = dict(re.findall(rb"(\w+) -i (\d{1,12})\b", head))
+        names = (b"sample_count", b"channel_count", b"sample_n_bytes")
+        n_bytes = math.prod(int(fields.get(name, 0)) for name in names)
+        return n_bytes + 1024 * bool(n_bytes)
+    return 0
 
 
 def hash_file(path):

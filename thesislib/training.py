@@ -357,10 +357,10 @@ def pick_device(device):
         )
         torch.zeros(1, device=tried).cpu()
     except (RuntimeError, TypeError, AssertionError) as error:  # torch without CUDA asserts
-        found = f"device: found {named!r}, expected auto, cpu or cuda that works here"
+        what = f"device: found {named!r}, expected auto, cpu or cuda that works here"
         reason = str(error).partition("\n")[0]
         if named != "auto":
-            raise ParameterError(f"{found} ({reason})") from error
+            raise ParameterError(f"{what} ({reason})") from error
         warnings.warn(f"device: the GPU does not work ({reason}); the CPU is used", stacklevel=2)
         return torch.device("cpu")
     return tried

@@ -127,8 +127,8 @@ def mix_partitions(
             how = {"events_root": sources.root, "backgrounds_root": sources.root, "subset": part}
             n, share = n_mixtures[part], presence[part]
             if round(n * share) < 1:
-                found = f"presence: found {share:g} of {n} mixtures in the part {part!r}"
-                raise ParameterError(f"{found}, expected at least one with an event")
+                what = f"presence: found {share:g} of {n} mixtures in the part {part!r}"
+                raise ParameterError(f"{what}, expected at least one with an event")
             how |= {"n_mixtures": n, "presence_probability": share}
             index = synthesize_mixtures(
                 folder, table[~background], beds, seed=seed, **how, **settings
