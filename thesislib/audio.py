@@ -476,10 +476,8 @@ def _check_wav_length(path, file, size):
             is_whole = n_bytes_s == sr * width and width >= channels * math.ceil(bits / 8)
             # Without codecs, whose blocks hold more than one sample.
             if kind in (1, 3, 6, 7, 0xFFFE) and not is_whole:
-                found = (
-                    f"found {channels} channels of {bits} bits, {sr} times {width} bytes a second"
-                )
-                raise AudioError(f"{path}: {found}, expected {n_bytes_s} bytes: write it anew")
+                what = f"{channels} channels of {bits} bits and {sr} times {width} bytes a second"
+                raise AudioError(f"{path}: found {what}, expected {n_bytes_s}: write it anew")
         file.seek(start + length + length % 2)
     if name != b"data":
         return None
