@@ -15,8 +15,8 @@ LIBRARY = Path(__file__).resolve().parents[1] / "thesislib"
 
 #: Code lines of a package at most; ``leaves`` are the modules of the top level.
 BUDGETS = {
-    "leaves": 1305,
-    "corpora": 2235,
+    "leaves": 1320,
+    "corpora": 2250,
     "spectra": 505,
     "representations": 3570,
     "evaluation": 1950,
@@ -25,7 +25,7 @@ BUDGETS = {
     "export": 1935,
 }
 #: All packages together, and modules beside the packages at the top level.
-TOTAL, TOP_LEVEL = 15500, 9
+TOTAL, TOP_LEVEL = 15540, 9
 #: Tokens that are no code by themselves.
 LAYOUT = {
     tokenize.COMMENT,
