@@ -7,7 +7,6 @@ from zlib import crc32
 import numpy as np
 import pandas as pd
 import soundfile
-from scipy.signal import fftconvolve
 
 from thesislib.corpora.index import Corpus
 from thesislib.errors import CorpusError
@@ -76,6 +75,8 @@ def write_domains(folder, n_domains, seed):
         With an ``index.csv``, which gets the column ``domain``.
     n_domains, seed : int
     """
+    from scipy.signal import fftconvolve
+
     index = pd.read_csv(folder / "index.csv", dtype=str)
     groups = index.drop_duplicates("group").set_index("group")
     turn = 1 + groups.groupby("label").cumcount() % n_domains

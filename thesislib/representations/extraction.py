@@ -26,16 +26,6 @@ from thesislib.representations.rows import (
 from thesislib.store import hash_file, hash_parameters
 from thesislib.workers import run_ahead
 
-__all__ = [
-    "Extracted",
-    "Reading",
-    "describe",
-    "extract",
-    "key_rows",
-    "read_items",
-    "warn_together",
-]
-
 #: Raised whenever the bytes of the features would change for the same parameters.
 EXTRACT_VERSION = 1
 
