@@ -18,7 +18,7 @@ from thesislib.export.openxbow import (
     write_codebook,
     write_frames,
 )
-from thesislib.export.tables import write_table
+from thesislib.export.tables import make_table, write_table
 from thesislib.representations.bag_of_features import BagOfFeatures
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "openxbow"
@@ -290,7 +290,8 @@ def test_a_table_of_frames_is_read_without_its_places(tmp_path, rng):
     leading = {"file": ["a", "a", "b"], "frame": [0, 1, 0], "start_s": [0.0, 0.1, 0.0]}
     leading["end_s"] = [0.1, 0.2, 0.1]
     matrix = rng.normal(size=(3, 2)).astype(np.float32)
-    write_table(tmp_path / "a.arff", leading, ["x", "y"], matrix, {"label": ["v", "v", "w"]})
+    table = make_table(leading, ["x", "y"], matrix, {"label": ["v", "v", "w"]})
+    write_table(tmp_path / "a.arff", table)
     names, X = read_frames(tmp_path / "a.arff")
     assert names == ["a", "b"]
     assert np.array_equal(np.concatenate(X), matrix)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sklearn.externals import _arff as liac_arff
 
 from thesislib.errors import CorpusError, ParameterError, StoreError
-from thesislib.export.tables import FORMATS, read_table, write_table
+from thesislib.export.tables import FORMATS, make_table, read_table, write_table
 
 HARD = [
     "plain.wav",
@@ -62,7 +62,7 @@ def features(rng):
 def test_names_numbers_and_labels_come_back(tmp_path, features, suffix):
     path = tmp_path / f"table{suffix}"
     labels = {"who's class": HARD, "valence": [0.1 * i for i in range(9)], "age": list(range(9))}
-    write_table(path, {"file": HARD}, ["it's [0] %", "Δ f"], features, labels)
+    write_table(path, make_table({"file": HARD}, ["it's [0] %", "Δ f"], features, labels))
     header, rows = read(path)
     assert header == ["file", "it's [0] %", "Δ f", "who's class", "valence", "age"]
     assert [row[0] for row in rows] == HARD
@@ -78,7 +78,7 @@ def test_names_numbers_and_labels_come_back(tmp_path, features, suffix):
 def test_arff_takes_any_name(tmp_path_factory, texts):
     path = tmp_path_factory.mktemp("arff") / "table.arff"
     matrix = np.zeros((len(texts), 0), np.float32)
-    write_table(path, {"file": texts}, [], matrix, {"label": texts})
+    write_table(path, make_table({"file": texts}, [], matrix, {"label": texts}))
     _, rows = read(path)
     assert rows == [[text, text] for text in texts]
 
@@ -87,7 +87,7 @@ def test_arff_tells_classes_from_numbers(tmp_path):
     path = tmp_path / "table.arff"
     labels = {"word": ["b", None, "a"], "number": [1, 2, None], "nobody knows": [None] * 3}
     starts = {"file": ["x", "y", "z"], "chunk": [0, 1, 2], "start_s": [0.0, 0.1, 0.25]}
-    write_table(path, starts, ["f"], np.zeros((3, 1), np.float32), labels)
+    write_table(path, make_table(starts, ["f"], np.zeros((3, 1), np.float32), labels))
     with open(path) as file:
         found = liac_arff.load(file)
     kinds = dict(found["attributes"])
@@ -105,7 +105,7 @@ def test_parquet_keeps_types(tmp_path, features):
     path = tmp_path / "table.parquet"
     labels = {"word": [*HARD[:-1], None], "age": [*range(8), None], "x": [0.5] * 9}
     about = {"representation": "IS09"}
-    write_table(path, {"file": HARD}, ["a", "b"], features, labels, about=about)
+    write_table(path, make_table({"file": HARD}, ["a", "b"], features, labels), about=about)
     schema = pyarrow.parquet.read_schema(path)
     kinds = {name: str(schema.field(name).type) for name in schema.names}
     assert kinds == {
@@ -123,7 +123,11 @@ def test_parquet_keeps_types(tmp_path, features):
 def test_equal_tables_are_equal_files(tmp_path, features, suffix):
     for folder in ("one", "two"):
         path = tmp_path / folder / f"table{suffix}"
-        write_table(path, {"file": HARD}, ["a", "b"], features, {"label": HARD}, about={"x": [1]})
+        write_table(
+            path,
+            make_table({"file": HARD}, ["a", "b"], features, {"label": HARD}),
+            about={"x": [1]},
+        )
     one, two = (tmp_path / folder / f"table{suffix}" for folder in ("one", "two"))
     assert one.read_bytes() == two.read_bytes()
 
@@ -131,19 +135,19 @@ def test_equal_tables_are_equal_files(tmp_path, features, suffix):
 def test_a_label_called_like_a_feature_is_refused(tmp_path, features):
     path = tmp_path / "table.csv"
     with pytest.raises(ParameterError, match="found two columns 'a'"):
-        write_table(path, {"file": HARD}, ["a", "b"], features, {"a": HARD})
+        write_table(path, make_table({"file": HARD}, ["a", "b"], features, {"a": HARD}))
     assert not path.exists()
 
 
 def test_what_stands_there_survives_a_failure(tmp_path, features):
     path = tmp_path / "table.csv"
     path.write_text("old")
-    with pytest.raises(IndexError, match="list index out of range"):
-        write_table(path, {"file": HARD[:3]}, ["a", "b"], features, {})
+    with pytest.raises(UnicodeEncodeError, match="surrogates not allowed"):
+        write_table(path, make_table({"file": ["\udc80"] * 9}, ["a", "b"], features, {}))
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
     with pytest.raises(StoreError, match=r"table\.csv/x\.csv: cannot be written"):
-        write_table(path / "x.csv", {"file": HARD}, ["a", "b"], features, {})
+        write_table(path / "x.csv", make_table({"file": HARD}, ["a", "b"], features, {}))
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
@@ -151,7 +155,7 @@ def test_a_table_is_read_again(tmp_path, features, suffix):
     path = tmp_path / f"table{suffix}"
     labels = {"label": ["NA", "None", "nan", "007"], "age": [1.5, 2.0, 3.0, 4.0]}
     leading = {"file": list("abcd"), "start_s": [0.0, 0.5, 1.0, 1.5]}
-    write_table(path, leading, ["f0", "f1"], features[:4], labels)
+    write_table(path, make_table(leading, ["f0", "f1"], features[:4], labels))
     table = read_table(path)
     assert list(table) == ["file", "start_s", "f0", "f1", "label", "age"]
     assert table["file"].tolist() == list("abcd")

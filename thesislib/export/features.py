@@ -24,7 +24,7 @@ from thesislib.errors import AudioError, ParameterError, check_number, check_opt
 from thesislib.export.openxbow import write_frames
 from thesislib.export.recipe import make_recipe
 from thesislib.export.shards import INDEX, VERSION, find_part, hold, part_path, write_index
-from thesislib.export.tables import FORMATS, check_writable, write_table
+from thesislib.export.tables import FORMATS, check_writable, make_table, write_table
 from thesislib.representations.extraction import Reading, extract, key_rows, warn_together
 from thesislib.spectra.plot import AudioPlot, write_png
 from thesislib.store import hash_parameters, write_atomically
@@ -166,9 +166,9 @@ def write_features(
                 features = _extract(shard, recipe, None if in_shards else store, keyed, warned, how)
                 if features.errors and on_error == "raise" and not in_shards:
                     raise _join_errors(_name_errors(shard, features))
-                counts, columns = arrange(shard, shard_labels, features, recipe, reading, types)
+                counts, table = arrange(shard, shard_labels, features, recipe, reading, types)
                 part = {"key": key, **counts, "about": about}
-                _write(path, columns, part, types, in_shards=in_shards, openxbow=openxbow)
+                _write(path, table, part, types, in_shards=in_shards, openxbow=openxbow)
             parts.append(part)
             bar.update()
         if in_shards:
@@ -275,49 +275,45 @@ def _hash_shard(shard, keyed, labels, about, recipe):
 
 
 def arrange(shard, labels, features, recipe, reading, types):
-    """Columns of a table from the features of clips.
+    """Table from the features of clips.
 
     Returns
     -------
     about : dict
         Counts, first and last file, errors by file.
-    columns : (dict, list, ndarray, dict)
-        Columns before the features, names of these, matrix, columns behind.
+    table : pandas.DataFrame
+        Clips, chunks or frames, the features, labels.
     """
     files, paths = shard.index["file"].tolist(), shard.paths
     good = [n for n in range(len(files)) if n not in features.errors]
     rates = [reading.sr or read_rate(paths[n]) for n in good]
-    n_chunks = [len(features.lengths[n]) for n in good]
-    clips = np.repeat(good, n_chunks)  # of each chunk, as all arrays here
-    places = {
-        "chunk": _join(np.arange(n) for n in n_chunks),
-        "start_s": _join(features.starts_s[n] for n in good),
-        "end_s": _join(features.ends_s[n] for n in good),
-    }
+    n_chunks = np.array([len(features.lengths[n]) for n in good], int)
+    # A row for each chunk, with the number of its clip as index.
+    places = {"start_s": features.starts_s, "end_s": features.ends_s}
+    places = {title: _join(times_s[n] for n in good) for title, times_s in places.items()}
+    places = pd.DataFrame(places, np.repeat(np.array(good, int), n_chunks))
+    places["chunk"] = places.groupby(level=0).cumcount()
     if recipe.learner is None:
         matrix = features.matrix
     else:
         pieces = [features.by_row[n] for n in good]
         if recipe.row == "clip":
-            clips = np.array(good, int)
+            places = places.groupby(level=0).head(1)
         else:
             cuts = (np.cumsum(features.lengths[n])[:-1] for n in good)
             pieces = [part for piece, cut in zip(pieces, cuts) for part in np.split(piece, cut)]
-        matrix = recipe.learn(pieces, [files[n] for n in clips])
+        matrix = recipe.learn(pieces, [files[n] for n in places.index])
     names = recipe.names
     if recipe.row == "frame":
-        lengths = _join(features.lengths[n] for n in good)
         hops_s = np.repeat([recipe.hop_s(sr) for sr in rates], n_chunks)
-        places["frame"] = _join(np.arange(n) for n in lengths)
-        clips, hops_s, places["chunk"], starts_s = (
-            np.repeat(values, lengths)
-            for values in (clips, hops_s, places["chunk"], places["start_s"])
-        )
-        places["start_s"] = starts_s + places["frame"] * hops_s
-        places["end_s"] = places["start_s"] + hops_s
-    leading = {"file": [files[n] for n in clips]}
-    leading |= {title: places[title].tolist() for title in types if title in places}
-    behind = {title: [values[n] for n in clips] for title, values in labels.items()}
+        chunks = np.repeat(np.arange(len(places)), _join(features.lengths[n] for n in good))
+        places = places.iloc[chunks]
+        frame = places.groupby([places.index, "chunk"]).cumcount()
+        starts_s = places["start_s"] + frame * hops_s[chunks]
+        places = places.assign(frame=frame, start_s=starts_s, end_s=starts_s + hops_s[chunks])
+    places["file"] = [files[n] for n in places.index]
+    leading = [title for title in types if title in places]
+    behind = {title: [values[n] for n in places.index] for title, values in labels.items()}
     about = {
         "first": files[0],
         "last": files[-1],
@@ -326,10 +322,10 @@ def arrange(shard, labels, features, recipe, reading, types):
         "n_features": len(names),
         "errors": _name_errors(shard, features),
         "rates": {str(sr): n for sr, n in sorted(Counter(rates).items())},
-        "leading": list(leading),
+        "leading": leading,
         "labels": list(labels),
     }
-    return about, (leading, names, matrix, behind)
+    return about, make_table(places[leading].to_dict("list"), names, matrix, behind)
 
 
 def _name_errors(shard, features):
@@ -342,18 +338,17 @@ def _join(arrays):
     return np.concatenate(arrays) if arrays else np.empty(0, int)
 
 
-def _write(path, columns, about, types, *, in_shards, openxbow):
+def _write(path, table, about, types, *, in_shards, openxbow):
     """Write a shard; a table in one file only if there is a row."""
     if in_shards:
-        write_table(path, *columns, about=about, types=types)
+        write_table(path, table, about=about, types=types)
     elif openxbow and about["n_clips"]:
-        leading, _, matrix, _ = columns
-        clips = leading["file"]
-        if "chunk" in leading:
-            clips = [f"{clip}#{chunk}" for clip, chunk in zip(clips, leading["chunk"])]
-        write_frames(path, clips, matrix[:, np.newaxis])
+        clips = table["file"]
+        if "chunk" in table:
+            clips = clips + "#" + table["chunk"].astype(str)
+        write_frames(path, clips, table.select_dtypes("float32").to_numpy()[:, np.newaxis])
     elif about["n_clips"]:
-        write_table(path, *columns, about=about["about"], types=types)
+        write_table(path, table, about=about["about"], types=types)
 
 
 def _join_errors(errors):

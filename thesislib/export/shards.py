@@ -19,7 +19,7 @@ import numpy as np
 from thesislib.errors import ParameterError
 from thesislib.export.openxbow import choose_bag
 from thesislib.export.recipe import hash_bag
-from thesislib.export.tables import check_writable, write_table
+from thesislib.export.tables import check_writable, make_table, write_table
 from thesislib.store import hash_parameters, lock, write_atomically
 from thesislib.workers import run_ahead, share
 
@@ -169,17 +169,12 @@ def bag_folder(
         missing = [number for number, part in enumerate(parts) if part is None]
         shared = share(bag)
         tasks = ((sources[number], abouts[number], shared) for number in missing)
-        for number, columns in zip(missing, run_ahead(_bag_part, tasks, n_jobs=n_jobs)):
-            leading, names, matrix, labels, types = columns
-            about = abouts[number] | {
-                "key": keys[number],
-                "n_rows": len(matrix),
-                "n_features": len(names),
-                "leading": list(leading),
-            }
+        for number, result in zip(missing, run_ahead(_bag_part, tasks, n_jobs=n_jobs)):
+            table, leading, types = result
+            about = abouts[number] | {"key": keys[number], "leading": leading}
+            about |= {"n_rows": len(table), "n_features": sum(map(len, bag.codebook_))}
             about["about"] = {"frames": about["about"], "bag": json.loads(json.dumps(parameters))}
-            path = part_path(output, number)
-            write_table(path, leading, names, matrix, labels, about=about, types=types)
+            write_table(part_path(output, number), table, about=about, types=types)
             parts[number] = about
         write_index(output, parts)
     return parts
@@ -199,32 +194,32 @@ def _check_frames(path, bag):
 
 
 def _bag_part(path, about, bag):
-    """Columns of the bags of one part, in a worker."""
+    """Bags of one part, columns before them and types of the part, in a worker."""
     import pyarrow.parquet
 
+    part = pyarrow.parquet.read_table(path)
     first = len(about["leading"])
-    table = pyarrow.parquet.read_table(path)
-    matrix = np.empty((table.num_rows, about["n_features"]), np.float32)
-    for i in range(about["n_features"]):
-        matrix[:, i] = table[first + i].to_numpy()
+    columns = part.columns[first : first + about["n_features"]]
+    matrix = np.stack([column.to_numpy() for column in columns], axis=1)
     if not np.isfinite(matrix).all():
         row, column = np.argwhere(~np.isfinite(matrix))[0]
         raise ParameterError(
             f"{path}: found {matrix[row, column]} in row {row}, "
-            f"{table.column_names[first + column]}, expected finite numbers"
+            f"{part.column_names[first + column]}, expected finite numbers"
         )
     # Rows of one clip or chunk stand together.
     keys = [key for key in ("file", "chunk") if key in about["leading"]]
-    keyed = table.select(keys).to_pandas()
+    keyed = part.select(keys).to_pandas()
     starts = np.flatnonzero((keyed != keyed.shift()).any(axis=1).to_numpy())
     ends = np.append(starts[1:], len(matrix))[: len(starts)]
-    firsts, lasts = table.take(starts), table.take(ends - 1)
-    leading = {key: firsts[key].to_pylist() for key in keys}
+    others = part.select([*about["leading"], *about["labels"]])
+    firsts, lasts = (others.take(rows).to_pydict() for rows in (starts, ends - 1))
+    leading = {key: firsts[key] for key in keys}
     if "chunk" in keys:
-        leading |= {"start_s": firsts["start_s"].to_pylist(), "end_s": lasts["end_s"].to_pylist()}
-    labels = {name: firsts[name].to_pylist() for name in about["labels"]}
-    types = {field.name: field.type for field in table.schema}
+        leading |= {"start_s": firsts["start_s"], "end_s": lasts["end_s"]}
+    labels = {name: firsts[name] for name in about["labels"]}
     names = list(bag.get_feature_names_out())
     items = [matrix[start:end] for start, end in zip(starts, ends)]
     bags = bag.transform(items) if items else np.empty((0, len(names)), np.float32)
-    return leading, names, bags, labels, types
+    types = {field.name: field.type for field in part.schema}
+    return make_table(leading, names, bags, labels), list(leading), types

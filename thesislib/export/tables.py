@@ -5,7 +5,6 @@ where a column holds nothing but numbers, else a name; a missing one is an empty
 or ``?``. Equal tables are equal files.
 """
 
-import csv
 import json
 import re
 import tempfile
@@ -53,25 +52,40 @@ def check_writable(path):
         raise ParameterError(f"{path}: found a folder, expected a file to write")
 
 
-def write_table(path, leading, names, matrix, labels, *, about=None, types=None):
-    r"""Write features with what stands before and behind them.
+def make_table(leading, names, matrix, labels):
+    """Table of features, with what stands before and behind them.
+
+    Parameters
+    ----------
+    leading, labels : dict of str to list
+        Columns before the features and behind them; None is a missing value.
+    names : sequence of str
+        Of the features.
+    matrix : ndarray, shape (n_rows, n_features), float32
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns that are no features have the type object, so that integers stay integers.
+    """
+    before, behind = (pd.DataFrame(columns, dtype=object) for columns in (leading, labels))
+    return pd.concat([before, pd.DataFrame(matrix, columns=names), behind], axis=1)
+
+
+def write_table(path, table, *, about=None, types=None):
+    r"""Write a table of features.
 
     Parameters
     ----------
     path : str or Path
         Its suffix says the format, see `FORMATS`.
-    leading : dict of str to list
-        Columns before the features: the first holds names, the others numbers.
-    names : sequence of str
-        Of the features.
-    matrix : ndarray, shape (n_rows, n_features), float32
-    labels : dict of str to list
-        Columns behind them; None is a missing label.
+    table : pandas.DataFrame
+        As from `make_table`: the first column holds names, those of float32 are features.
     about : dict, optional
         Plain values that say where the table comes from: comments of the ARFF, metadata of the
         Parquet file (``thesis``). CSV has no place for them.
     types : dict of str to pyarrow.DataType, optional
-        Of columns that are no features, where their values alone shall not say it (Parquet).
+        Of all columns that are no features, where their values alone shall not say it (Parquet).
 
     Raises
     ------
@@ -83,9 +97,9 @@ def write_table(path, leading, names, matrix, labels, *, about=None, types=None)
     Examples
     --------
     >>> import tempfile
-    >>> import numpy as np
     >>> path = Path(tempfile.mkdtemp()) / "table.arff"
-    >>> write_table(path, {"file": ["50 %.wav"]}, ["f0"], np.float32([[0.1]]), {"mood": ["ok"]})
+    >>> table = make_table({"file": ["50 %.wav"]}, ["f0"], np.float32([[0.1]]), {"mood": ["ok"]})
+    >>> write_table(path, table)
     >>> print(path.read_text())
     @relation table
     @attribute file string
@@ -94,50 +108,39 @@ def write_table(path, leading, names, matrix, labels, *, about=None, types=None)
     @data
     '50 \%.wav',0.1,'ok'
     """
-    path = Path(path)
-    columns = [*leading, *map(str, names), *labels]
-    if len(set(columns)) < len(columns):
-        doubled = sorted({name for name in columns if columns.count(name) > 1})
-        raise ParameterError(f"{path}: found two columns {doubled[0]!r}, expected other labels")
+    path, about = Path(path), about or {}
+    names = list(table.select_dtypes(np.float32))
+    for name in table.columns[table.columns.duplicated()]:
+        raise ParameterError(f"{path}: found two columns {name!r}, expected other labels")
     with write_atomically(path) as temporary:
-        if path.suffix == ".parquet":
-            _write_parquet(temporary, leading, columns, matrix, labels, about or {}, types or {})
+        if path.suffix == ".csv":
+            table.to_csv(temporary, index=False, lineterminator="\n")
+        elif path.suffix == ".parquet":
+            _write_parquet(temporary, table, about, types)
+        elif path.suffix == ".arff":
+            _write_arff(temporary, path.stem, table, names, about)
         else:
-            writer = {".csv": _write_csv, ".arff": _write_arff, ".npz": _write_npz}[path.suffix]
-            writer(temporary, path.stem, leading, columns, matrix, labels, about or {})
+            _write_npz(temporary, table, names, about)
 
 
-def _rows(leading, matrix, labels):
-    """Pieces of each row: leading values, features as text, labels."""
-    for i, features in enumerate(matrix):
-        before = [values[i] for values in leading.values()]
-        yield before, features.astype(str), [values[i] for values in labels.values()]
-
-
-def _write_csv(path, title, leading, columns, matrix, labels, about):
-    with open(path, "w", encoding="utf-8", newline="") as file:
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(columns)
-        for before, features, behind in _rows(leading, matrix, labels):
-            table.writerow([*before, *features, *behind])
-
-
-def _write_arff(path, title, leading, columns, matrix, labels, about):
-    first, *others = leading
-    kinds = dict.fromkeys([*others, *columns[len(leading) :]], "numeric") | {first: "string"}
-    for name, values in labels.items():
-        known = {value for value in values if value is not None}
+def _write_arff(path, title, table, names, about):
+    kinds = dict.fromkeys(table, "numeric") | {table.columns[0]: "string"}
+    for name in table.columns[1:].difference(names):
+        known = table[name].dropna().unique()
         if any(isinstance(value, str) for value in known):
             kinds[name] = "{" + ",".join(map(_quote, sorted(known))) + "}"
     with open(path, "w", encoding="utf-8", newline="\n") as file:
         for key, value in about.items():
             file.write(f"% {key}: {json.dumps(value)}\n")
         file.write(f"@relation {_quote_name(title)}\n")
-        file.writelines(f"@attribute {_quote_name(name)} {kinds[name]}\n" for name in columns)
+        file.writelines(f"@attribute {_quote_name(name)} {kinds[name]}\n" for name in table)
         file.write("@data\n")
-        for before, features, behind in _rows(leading, matrix, labels):
-            fields = [*map(_arff_value, before), *features, *map(_arff_value, behind)]
-            file.write(",".join(fields) + "\n")
+        # The text of a float32 has as few digits as possible, that of the same float64 has more.
+        columns = [
+            map(str if name in set(names) else _arff_value, table[name].to_numpy())
+            for name in table
+        ]
+        file.writelines(",".join(fields) + "\n" for fields in zip(*columns))
 
 
 def _arff_value(value):
@@ -155,15 +158,14 @@ def _quote(text):
     return "'" + re.sub(r"[\n\r\t\\'\"%]", lambda match: _ESCAPES[match[0]], str(text)) + "'"
 
 
-def _write_npz(path, title, leading, columns, matrix, labels, about):
+def _write_npz(path, table, names, about):
     """Each column that is no feature as an array of its name, ``features`` and their ``names``."""
-    n_leading = len(leading)
-    arrays = {"features": matrix, "names": columns[n_leading : n_leading + matrix.shape[1]]}
-    for name, values in (leading | labels).items():
+    arrays = {"features": table[names].to_numpy(np.float32), "names": names}
+    for name, values in table.drop(columns=names).items():
         if name in arrays:
             raise ParameterError(f"{path.name}: found a column {name!r}, expected another name")
         is_text = any(isinstance(value, str) for value in values)
-        arrays[name] = [("" if is_text else np.nan) if v is None else v for v in values]
+        arrays[name] = values.fillna("" if is_text else np.nan).tolist()
     with zipfile.ZipFile(path, "w") as archive:  # np.savez takes no array named "file"
         for name, values in (arrays | {"about": json.dumps(about)}).items():
             with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as member:
@@ -192,7 +194,8 @@ def read_table(path):
     --------
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp()) / "table.npz"
-    >>> write_table(path, {"file": ["a.wav"]}, ["f0"], np.float32([[1]]), {"mood": ["NA"]})
+    >>> table = make_table({"file": ["a.wav"]}, ["f0"], np.float32([[1]]), {"mood": ["NA"]})
+    >>> write_table(path, table)
     >>> read_table(path).iloc[0].to_dict()
     {'file': 'a.wav', 'f0': 1.0, 'mood': 'NA'}
     """
@@ -221,16 +224,14 @@ def read_table(path):
         raise CorpusError(f"{path}: cannot be read as a table of features ({reason})") from error
 
 
-def _write_parquet(path, leading, columns, matrix, labels, about, types):
+def _write_parquet(path, table, about, types):
     import pyarrow
     import pyarrow.parquet
 
-    n_leading = len(leading)
-    names = columns[n_leading : n_leading + matrix.shape[1]]
-    arrays = {name: pyarrow.array(values, types.get(name)) for name, values in leading.items()}
-    arrays |= {name: pyarrow.array(matrix[:, i]) for i, name in enumerate(names)}
-    arrays |= {name: pyarrow.array(values, types.get(name)) for name, values in labels.items()}
-    metadata = {"thesis": json.dumps(about)}
-    table = pyarrow.table(arrays).replace_schema_metadata(metadata)
-    texts = [name for name, values in arrays.items() if pyarrow.types.is_string(values.type)]
+    types = types and pyarrow.schema(
+        [(name, types.get(name, pyarrow.float32())) for name in table.columns]
+    )
+    table = pyarrow.Table.from_pandas(table, types, preserve_index=False)
+    texts = [field.name for field in table.schema if pyarrow.types.is_string(field.type)]
+    table = table.replace_schema_metadata({"thesis": json.dumps(about)})
     pyarrow.parquet.write_table(table, path, compression="zstd", use_dictionary=texts)
