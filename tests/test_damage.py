@@ -24,7 +24,7 @@ KEY = "ab" * 32
 def fit(path):
     net = nn.Linear(2, 2)
     train(
-        {"net": net},
+        net,
         lambda rows: {"loss": net(rows).square().mean()},
         lambda generator: [torch.ones(1, 2)],
         n_epochs=1,

@@ -54,7 +54,7 @@ def test_a_read_only_results_folder_is_refused_before_a_kernel_starts(small_disk
 def train_with(path):
     point = torch.nn.Linear(1, 1)
     train(
-        {"point": point},
+        point,
         lambda _: {"loss": point.weight.sum() ** 2},
         lambda _: [None],
         n_epochs=1,

@@ -50,9 +50,7 @@ def fit(net=None, *, die_at=None, **kwargs):
         return {"loss": ((net(X[rows]) - X[rows]) ** 2).mean()}
 
     kwargs = {"n_epochs": 6, "seed": 3, "schedulers": [decay]} | kwargs
-    return net, train(
-        {"net": net}, dict.fromkeys(halves, step), shuffled, optimisers=optimisers, **kwargs
-    )
+    return net, train(net, dict.fromkeys(halves, step), shuffled, optimisers=optimisers, **kwargs)
 
 
 def equal_bits(a, b):
@@ -64,7 +62,7 @@ def minimise(target, learning_rate=1.0, **kwargs):
     point = nn.Linear(1, 1, bias=False)
     nn.init.zeros_(point.weight)
     history = train(
-        {"point": point},
+        point,
         lambda _: {"loss": ((point.weight - target) ** 2).sum()},
         lambda _: [None],
         optimisers={"sgd": torch.optim.SGD(point.parameters(), learning_rate)},
@@ -153,8 +151,8 @@ def test_killed_while_writing_keeps_the_checkpoint_before(tmp_path, monkeypatch)
 
 def test_a_checkpoint_of_another_training_is_named(tmp_path):
     path = tmp_path / "run.safetensors"
-    for modules in ({}, {"net": nn.Linear(2, 2).state_dict()}):
-        write_tensors(path, {}, {"seed": 3, "history": [], "modules": modules})
+    for state in ({}, nn.Linear(2, 2).state_dict()):
+        write_tensors(path, {}, {"seed": 3, "history": [], "network": state})
         with pytest.raises(
             WeightsError, match=r"run\.safetensors: found no checkpoint of this training"
         ) as caught:
@@ -173,7 +171,7 @@ def stop_at(losses, **kwargs):
     point, it = nn.Linear(1, 1, bias=False), iter(losses)
     nn.init.zeros_(point.weight)
     history = train(
-        {"point": point},
+        point,
         lambda _: {"loss": -point.weight.sum()},
         lambda _: [None],
         n_epochs=len(losses),
@@ -243,7 +241,7 @@ def test_scalars_given_now_and_then_are_averaged_over_what_was_given():
 
     optimiser = torch.optim.SGD(point.parameters(), 1.0)
     history = train(
-        {"p": point}, step, lambda _: range(4), n_epochs=1, optimisers={"sgd": optimiser}, seed=0
+        point, step, lambda _: range(4), n_epochs=1, optimisers={"sgd": optimiser}, seed=0
     )
     assert history[0]["loss"] == 1.5
     assert history[0]["seldom"] == 20.0
@@ -254,28 +252,11 @@ def test_a_loss_that_is_not_finite_ends_training():
         minimise(3.0, learning_rate=3.0, n_epochs=100)
 
 
-def test_steps_and_optimisers_have_the_same_names():
-    with pytest.raises(ParameterError, match=r"step: found \['other'\], expected .*\['sgd'\]"):
-        train(
-            {"p": (point := nn.Linear(1, 1))},
-            {"other": lambda _: {}},
-            lambda _: [None],
-            n_epochs=1,
-            optimisers={"sgd": torch.optim.SGD(point.parameters(), 1.0)},
-            seed=0,
-        )
-
-
-def test_patience_needs_something_to_look_at():
-    with pytest.raises(ParameterError, match="patience: found no validate"):
-        minimise(3.0, patience=2)
-
-
 def test_an_epoch_without_a_batch_is_refused():
     with pytest.raises(ParameterError, match="batches: found no batch"):
         fit_nothing = nn.Linear(1, 1)
         train(
-            {"p": fit_nothing},
+            fit_nothing,
             lambda _: {},
             lambda _: [],
             n_epochs=1,

@@ -273,6 +273,16 @@ def hash_file(path):
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def hash_arrays(arrays):
+    """SHA-256 of arrays in their order: shapes, types and content."""
+    digest = hashlib.sha256()
+    for array in arrays:
+        array = np.ascontiguousarray(array)
+        digest.update(f"{array.shape}{array.dtype}".encode())
+        digest.update(array.data)
+    return digest.hexdigest()
+
+
 def hash_parameters(parameters):
     """SHA-256 of a nest of plain values, independent of the order of keys.
 

@@ -13,7 +13,6 @@ Networks and checkpoints are safetensors files with plain values and a SHA-256 i
 """
 
 import contextlib
-import csv
 import hashlib
 import json
 import math
@@ -23,19 +22,20 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 from safetensors import safe_open
 from safetensors.torch import save
 from tqdm import tqdm
 
-from thesislib.errors import ParameterError, WeightsError, check_number
-from thesislib.store import hash_parameters, write_atomically
+from thesislib.errors import ParameterError, WeightsError
+from thesislib.store import hash_arrays, hash_parameters, write_atomically
 
 _INNER = "tensor of the metadata "  # begins the name of a tensor in a file's metadata
 
 
 def train(
-    modules,
+    network,
     step,
     batches,
     *,
@@ -54,12 +54,12 @@ def train(
     log=None,
     progress=False,
 ):
-    """Train networks in place and return the losses of each epoch.
+    """Train a network in place and return the losses of each epoch.
 
     Parameters
     ----------
-    modules : dict of str to nn.Module
-        The networks, on the device for the training.
+    network : nn.Module
+        On the device for the training; of a GAN, the ``ModuleDict`` of both networks.
     step : callable or dict of str to callable
         ``step(batch)`` returns a dict of scalar tensors: ``"loss"`` is minimised, the others
         are only recorded. With several optimisers (a GAN), a dict with a step for each of
@@ -69,7 +69,7 @@ def train(
         ``batches(generator)`` gives the batches of one epoch, in an order drawn from
         ``generator`` (a ``torch.Generator`` of its own).
     n_epochs : int >= 0
-        Epochs at most. 0 leaves the networks as they are: the untrained control.
+        Epochs at most. 0 leaves the network as it is: the untrained control.
     optimisers : dict of str to torch.optim.Optimizer
         One, or several if ``step`` is a dict.
     seed : int
@@ -108,7 +108,7 @@ def train(
     Raises
     ------
     ParameterError
-        If a parameter is impossible, or the loss is no longer finite.
+        If there is no batch, or the loss is no longer finite.
     WeightsError
         If the checkpoint is damaged, or of another training.
 
@@ -117,7 +117,7 @@ def train(
     >>> network = torch.nn.Linear(1, 1)
     >>> x = torch.linspace(-1, 1, 8)[:, None]
     >>> history = train(
-    ...     {"line": network},
+    ...     network,
     ...     lambda rows: {"loss": ((network(x[rows]) - 2 * x[rows]) ** 2).mean()},
     ...     lambda generator: torch.randperm(8, generator=generator).split(4),
     ...     n_epochs=50,
@@ -127,14 +127,14 @@ def train(
     >>> history[-1]["loss"] < 0.01 < history[0]["loss"]
     True
     """
-    steps = _check_options(step, optimisers, n_epochs, patience, validate)
-    device = next(p.device for m in modules.values() for p in m.parameters())
+    steps = step if isinstance(step, dict) else dict.fromkeys(optimisers, step)
+    device = next(network.parameters()).device
     autocast = device.type == "cuda" and mixed_precision and torch.cuda.is_bf16_supported()
     # Two streams: the order of the data must not be correlated with the dropout masks.
     order_seed, noise_seed = (int(s) for s in np.random.SeedSequence(seed).generate_state(2))
     order = torch.Generator().manual_seed(order_seed)
     schedulers, history, best = list(schedulers), [], None
-    state = modules, optimisers, schedulers, order, seed, device
+    state = network, optimisers, schedulers, order, seed, device
 
     with seeded(noise_seed, device):
         if checkpoint is not None and os.path.lexists(checkpoint):
@@ -145,13 +145,13 @@ def train(
                 history, patience, min_epochs, min_improvement
             ):
                 row = {"epoch": len(history) + 1}
-                _set_mode(modules, training=True)
+                network.train()
                 row |= _run_epoch(
                     steps, batches(order), optimisers, clip_value, clip_norm, autocast, device
                 )
                 row["learning_rate"] = float(next(iter(optimisers.values())).param_groups[0]["lr"])
                 if validate is not None:
-                    _set_mode(modules, training=False)
+                    network.eval()
                     with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, autocast):
                         row |= {f"validation_{k}": float(v) for k, v in validate().items()}
                 bad = [k for k, v in row.items() if k.endswith("loss") and not math.isfinite(v)]
@@ -165,35 +165,19 @@ def train(
                 if patience is not None and all(
                     row["validation_loss"] < h["validation_loss"] for h in history
                 ):
-                    best = {n: _cpu_copy(m.state_dict()) for n, m in modules.items()}
+                    best = _cpu_copy(network.state_dict())
                 history.append(row)
                 if checkpoint is not None:
                     _save(checkpoint, *state, history, best)
                 if log is not None:
-                    _write_log(log, history)
+                    with write_atomically(log) as temporary:
+                        pd.DataFrame(history).to_csv(temporary, index=False)
                 bar.update()
                 bar.set_postfix({k: f"{v:.4g}" for k, v in row.items() if k.endswith("loss")})
     if best is not None:
-        for name, module in modules.items():
-            module.load_state_dict(best[name])
-    _set_mode(modules, training=False)
+        network.load_state_dict(best)
+    network.eval()
     return history
-
-
-def _check_options(step, optimisers, n_epochs, patience, validate):
-    """Check what can be wrong, and return the step of each optimiser."""
-    check_number("n_epochs", n_epochs, low=0, integer=True)
-    if patience is not None:
-        check_number("patience", patience, low=1, integer=True)
-        if validate is None:
-            raise ParameterError("patience: found no validate, expected one to stop early by")
-    steps = step if isinstance(step, dict) else dict.fromkeys(optimisers, step)
-    if set(steps) != set(optimisers) or not (isinstance(step, dict) or len(optimisers) == 1):
-        raise ParameterError(
-            f"step: found {sorted(steps) if isinstance(step, dict) else 'one step'}, "
-            f"expected one for each optimiser of {sorted(optimisers)}"
-        )
-    return steps
 
 
 def _run_epoch(steps, batches, optimisers, clip_value, clip_norm, autocast, device):
@@ -220,11 +204,6 @@ def _run_epoch(steps, batches, optimisers, clip_value, clip_norm, autocast, devi
     return {k: float(torch.stack(v).float().mean()) for k, v in recorded.items()}
 
 
-def _set_mode(modules, *, training):
-    for module in modules.values():
-        module.train(training)
-
-
 def _cpu_copy(state):
     return {k: v.detach().cpu().clone() for k, v in state.items()}
 
@@ -240,11 +219,11 @@ def _stalled(history, patience, min_epochs, min_improvement):
     return len(history) - 1 - since >= patience
 
 
-def _save(path, modules, optimisers, schedulers, order, seed, device, history, best):
+def _save(path, network, optimisers, schedulers, order, seed, device, history, best):
     """Write everything that `_resume` reads."""
     state = {
         "seed": seed,
-        "modules": {n: m.state_dict() for n, m in modules.items()},
+        "network": network.state_dict(),
         "optimisers": {n: o.state_dict() for n, o in optimisers.items()},
         "schedulers": [s.state_dict() for s in schedulers],
         "history": history,
@@ -257,14 +236,13 @@ def _save(path, modules, optimisers, schedulers, order, seed, device, history, b
     write_tensors(path, {}, state)
 
 
-def _resume(path, modules, optimisers, schedulers, order, seed, device):
+def _resume(path, network, optimisers, schedulers, order, seed, device):
     """Set everything to the state in a checkpoint; return its history and best weights."""
     _, saved = read_tensors(path)
     try:
         if saved["seed"] != seed:
             raise ValueError(f"its seed is {saved['seed']}, not {seed}")
-        for name, module in modules.items():
-            module.load_state_dict(saved["modules"][name])
+        network.load_state_dict(saved["network"])
         for name, optimiser in optimisers.items():
             state = saved["optimisers"][name]
             # JSON has no integers as keys; an optimiser numbers its parameters.
@@ -282,14 +260,6 @@ def _resume(path, modules, optimisers, schedulers, order, seed, device):
         raise WeightsError(
             f"{path}: found no checkpoint of this training ({reason}); delete it to begin anew"
         ) from error
-
-
-def _write_log(path, history):
-    columns = list(dict.fromkeys(key for row in history for key in row))
-    with write_atomically(path) as temporary, open(temporary, "w", newline="") as file:
-        writer = csv.DictWriter(file, columns)
-        writer.writeheader()
-        writer.writerows(history)
 
 
 @contextlib.contextmanager
@@ -384,11 +354,7 @@ def checkpoint_file(folder, name, parameters, arrays):
     """
     if folder is None:
         return None
-    digest = hashlib.sha256()
-    for array in arrays:
-        digest.update(str((array.shape, array.dtype.str)).encode())
-        digest.update(np.ascontiguousarray(array).data)
-    key = hash_parameters({"parameters": parameters, "data": digest.hexdigest()})
+    key = hash_parameters({"parameters": parameters, "data": hash_arrays(arrays)})
     return Path(folder) / f"{name}-{key[:24]}.safetensors"
 
 

@@ -28,7 +28,6 @@ from thesislib.errors import SHARE, ParameterError, integer, number
 from thesislib.evaluation.validation import check_features
 from thesislib.representations.crnn import Perceptron
 from thesislib.representations.saving import CLASSES, SIZE, SavedNetwork
-from thesislib.training import checkpoint_file, train
 
 #: Rows classified at once, so that memory does not grow with the number of frames.
 BLOCK = 8192
@@ -118,9 +117,7 @@ class MLP(ClassifierMixin, SavedNetwork, BaseEstimator):
         scaler = StandardScaler().fit(frames)
         self.network_.mean.copy_(torch.from_numpy(scaler.mean_))
         self.network_.scale.copy_(torch.from_numpy(scaler.scale_))
-        path = checkpoint_file(
-            self.checkpoint, "mlp", self._checkpoint_parameters(seed), [frames, index, targets]
-        )
+        data = [frames, index, targets]
         targets = torch.from_numpy(targets[owners]).to(self.device_)
         frames, index = (torch.from_numpy(a).to(self.device_) for a in (frames, index))
 
@@ -134,17 +131,7 @@ class MLP(ClassifierMixin, SavedNetwork, BaseEstimator):
             logits = _compute_logits(self.network_, frames[index[rows]])
             return {"loss": nn.functional.cross_entropy(logits, targets[rows])}
 
-        self.history_ = train(
-            {"mlp": self.network_},
-            step,
-            batches,
-            n_epochs=self.n_epochs,
-            optimisers={"adam": torch.optim.Adam(self.network_.parameters(), self.learning_rate)},
-            seed=seed,
-            checkpoint=path,
-            progress=self.verbose,
-        )
-        return self
+        return self._train(step, batches, data, seed=seed)
 
     @torch.inference_mode()
     def predict_proba(self, X):

@@ -4,7 +4,6 @@
 Estimators that need torch are imported when they are used.
 """
 
-import hashlib
 import math
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -22,6 +21,7 @@ from thesislib.representations.extraction import describe
 from thesislib.representations.functionals import FrameFeatures, Functionals
 from thesislib.representations.statistics import LogMelStatistics
 from thesislib.spectra.plot import AudioPlot, make_spectrum, own_axis
+from thesislib.store import hash_arrays, hash_parameters
 
 _SPECTRUM = {"kind", "delta", "n_mels", "n_fft", "window_s", "hop_s"}
 _DRAWING = {"style", "colour_map", "frequency_axis", "top_hz", "size_px"}
@@ -157,11 +157,8 @@ def hash_bag(bag):
     state = {name: np.asarray(v) for name, v in vars(bag).items() if name.endswith("_")}
     del state["codebook_"]
     state |= {f"codebook_{i}": words for i, words in enumerate(bag.codebook_)}
-    digest = hashlib.sha256()
-    for name, array in sorted(state.items()):
-        digest.update(f"{name} {array.shape} {array.dtype}".encode())
-        digest.update(np.ascontiguousarray(array).data)
-    return digest.hexdigest()
+    names = sorted(state)
+    return hash_parameters([names, hash_arrays(state[name] for name in names)])
 
 
 def make_recipe(representation, settings, *, reading, random_state=0):

@@ -9,7 +9,6 @@ it depends on, and a training that was killed resumes after its last epoch. `run
 several calls of this kind side by side.
 """
 
-import hashlib
 import shutil
 import warnings
 from functools import partial
@@ -18,7 +17,7 @@ import numpy as np
 from sklearn.base import clone
 
 from thesislib.errors import ParameterError, WeightsError, check_number, check_option
-from thesislib.store import hash_parameters
+from thesislib.store import hash_arrays, hash_parameters
 from thesislib.training import limit_threads
 from thesislib.workers import Parallel, delayed
 
@@ -283,13 +282,3 @@ def concatenate(*parts):
 def _concatenate(parts, train):
     matrices = [part(train) if callable(part) else part for part in parts]
     return np.concatenate(matrices, axis=1)
-
-
-def hash_arrays(arrays):
-    """SHA-256 of arrays in their order: shapes, types and content."""
-    digest = hashlib.sha256()
-    for array in arrays:
-        array = np.ascontiguousarray(array)
-        digest.update(f"{array.shape}{array.dtype}".encode())
-        digest.update(array.data)
-    return digest.hexdigest()

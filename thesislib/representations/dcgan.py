@@ -191,7 +191,6 @@ class DCGAN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, SavedNetwork, Bas
 
         steps = {"discriminator": step_discriminator, "generator": step_generator}
         self._train(
-            "dcgan",
             steps,
             batches,
             [spectrograms],

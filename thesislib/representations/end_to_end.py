@@ -121,7 +121,7 @@ class WaveformClassifier(ClassifierMixin, SavedNetwork, BaseEstimator):
         # One thread: steps are small, and the last bits depend on the number of threads.
         with limit_threads(1):
             data = [*clips, targets.numpy()]
-            return self._train("waveform", step, batches, data, seed=seed, clip_norm=5.0)
+            return self._train(step, batches, data, seed=seed, clip_norm=5.0)
 
     @torch.inference_mode()
     def predict_proba(self, X):

@@ -123,12 +123,10 @@ class FrameDetector(SavedNetwork, BaseEstimator):
             optimiser, lambda epoch, decay=self.decay: 1 / (1 + decay * epoch)
         )
         return self._train(
-            type(self).__name__.lower(),
             step,
             batches,
             [*clips, *labels, *held_out, *held_labels],
             seed=seed,
-            modules={"network": self.network_},
             optimisers={"adam": optimiser},
             validate=validate,
             patience=None if validate is None else self.patience,

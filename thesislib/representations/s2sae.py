@@ -225,7 +225,6 @@ class S2SAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, SavedNetwork, Bas
                 }
 
         return self._train(
-            "s2sae",
             step,
             lambda generator: enumerate(buckets(lengths, self.batch_size, generator)),
             clips + held_out,

@@ -1,15 +1,12 @@
 """Base of every trained estimator: its key for the store and its file (chapters 5 to 7)."""
 
-import contextlib
 import numbers
-import threading
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
-from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from thesislib.errors import (
     BOOLEAN,
@@ -123,9 +120,11 @@ class SavedNetwork:
                 setattr(self, name, tuple(value) if isinstance(value, list) else value)
             self._check()
             self.history_ = metadata["history"]
-            with _limit_parameters(state):
-                network = self._build()
-            self._place(network, state)
+            with torch.device("meta"):  # without memory: a file may claim any size
+                expected = {k: v.shape for k, v in self._build().state_dict().items()}
+            if expected != {k: v.shape for k, v in state.items()}:
+                raise WeightsError("its tensors are not those of its parameters")
+            self._place(self._build(), state)
         except Exception as error:  # any, since impossible values cause errors of all kinds
             reason = " ".join(str(error).split())
             raise WeightsError(f"{path}: found no {cls.__name__} ({reason})") from error
@@ -155,17 +154,19 @@ class SavedNetwork:
             self._place(self._build())
         return seed
 
-    def _train(self, name, step, batches, arrays, *, seed, modules=None, settings=None, **options):
+    def _train(self, step, batches, arrays, *, seed, settings=None, **options):
         """Train ``network_`` with Adam, and set ``history_``.
 
-        The checkpoint's file name contains ``name`` and a hash of the parameters, ``settings``
-        and ``arrays``, all the data. ``options`` are those of `thesislib.training.train`.
+        The checkpoint's file name contains a hash of the parameters, ``settings`` and ``arrays``,
+        all the data. ``options`` are those of `thesislib.training.train`.
         """
-        parameters = self._checkpoint_parameters(seed) | (settings or {})
+        parameters = self._parameters() | {"random_state": seed, "device": self.device_}
+        parameters |= {"version": self._version, "torch": torch.__version__, **(settings or {})}
+        name = type(self).__name__.lower()
         path = checkpoint_file(self.checkpoint, name, parameters, arrays)
         adam = torch.optim.Adam(self.network_.parameters(), self.learning_rate)
         self.history_ = train(
-            modules or {name: self.network_},
+            self.network_,
             step,
             batches,
             seed=seed,
@@ -176,42 +177,12 @@ class SavedNetwork:
         )
         return self
 
-    def _checkpoint_parameters(self, seed):
-        return self._parameters() | {
-            "random_state": seed,
-            "device": self.device_,
-            "version": self._version,
-            "torch": torch.__version__,
-        }
-
     def _parameters(self):
         """Parameters that affect the features; a random state that is no integer counts as None."""
         parameters = self.get_params(deep=False)
         if not isinstance(self.random_state, numbers.Integral):
             parameters["random_state"] = None
         return {k: v for k, v in parameters.items() if k not in self._without_effect}
-
-
-@contextlib.contextmanager
-def _limit_parameters(state):
-    """Raise as soon as a network built in this thread has a parameter that ``state`` lacks.
-
-    torch calls the hook before a parameter is initialised, so impossible sizes take no memory.
-    """
-    thread, shapes = threading.get_ident(), [tuple(tensor.shape) for tensor in state.values()]
-
-    def count(module, name, parameter):
-        if threading.get_ident() == thread and parameter is not None:
-            shape = tuple(parameter.shape)
-            if shape not in shapes:
-                raise WeightsError(f"found too few tensors of shape {shape} for its parameters")
-            shapes.remove(shape)
-
-    hook = register_module_parameter_registration_hook(count)
-    try:
-        yield
-    finally:
-        hook.remove()
 
 
 def check_spectrogram(x, name, *, n_bands=None):
