@@ -4,14 +4,15 @@ Every error that a user can cause derives from :class:`ThesisError`, so that the
 distinguishes invalid input (one line, exit code 2) from a defect (a traceback). A message names
 what was found and what was expected.
 
-Estimators are dataclasses. The annotation of a parameter is its :class:`Constraint`, and
-:func:`check_parameters` checks all of them::
+Estimators are dataclasses. The annotation of a parameter is its :class:`Constraint` (or ``bool``),
+and :func:`check_parameters` checks all of them::
 
     @dataclass(eq=False, repr=False)
     class Estimator(BaseEstimator):
         n_units: integer(1) = 256
         cell: option(["GRU", "LSTM"]) = "GRU"
         patience: integer(1) | None = None
+        attention: bool = False
 
         def fit(self, X, y=None):
             check_parameters(self)
@@ -176,7 +177,8 @@ def check_parameters(estimator):
         Names the parameter, the value found and what was expected.
     """
     for field in fields(estimator):
-        field.type.check(field.name, getattr(estimator, field.name))
+        constraint = BOOLEAN if field.type is bool else field.type
+        constraint.check(field.name, getattr(estimator, field.name))
 
 
 def check_number(name, value, *, low=None, high=None, open_low=False, integer=False):

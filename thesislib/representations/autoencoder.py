@@ -172,7 +172,7 @@ def buckets(lengths, batch_size, generator):
 
 def pad(clips, device):
     """Clips as one batch with zeros after the shorter ones, and their lengths."""
-    x = pad_sequence([torch.from_numpy(clip) for clip in clips], batch_first=True)
+    x = pad_sequence([torch.tensor(clip) for clip in clips], batch_first=True)
     return x.to(device), torch.tensor([len(clip) for clip in clips])
 
 

@@ -20,7 +20,6 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from thesislib.errors import (
-    BOOLEAN,
     SEED,
     Constraint,
     ParameterError,
@@ -152,8 +151,8 @@ class BagOfFeatures(TransformerMixin, BaseEstimator):
     n_assign: _per_stream(integer(1)) = 10
     sampling: option(SAMPLINGS) = "random"
     scale: option(SCALES) | None = "minmax"
-    log: BOOLEAN = True
-    idf: BOOLEAN = False
+    log: bool = True
+    idf: bool = False
     norm: option(NORMS) | None = "none"
     gaussian: _per_stream(number(0, open_low=True) | None) = None
     off: _per_stream(number(0, open_low=True) | None) = None

@@ -36,15 +36,7 @@ from torch import nn
 from torch.nn.functional import adaptive_max_pool2d, pad
 from torch.nn.functional import binary_cross_entropy_with_logits as cross_entropy
 
-from thesislib.errors import (
-    BOOLEAN,
-    ParameterError,
-    check_number,
-    integer,
-    number,
-    option,
-    sequence,
-)
+from thesislib.errors import ParameterError, check_number, integer, number, option, sequence
 from thesislib.representations.saving import SIZE, SavedNetwork, check_spectrogram
 from thesislib.training import seeded
 
@@ -130,9 +122,9 @@ class DCGAN(ClassNamePrefixFeaturesOutMixin, TransformerMixin, SavedNetwork, Bas
     batch_size: integer(2) = 32
     learning_rate: number(0, open_low=True) = 2e-4
     beta1: number(0, 0.9999) = 0.5
-    feature_matching: BOOLEAN = True
+    feature_matching: bool = True
     leaky_slope: number(0) = 0.2
-    mixed_precision: BOOLEAN = False
+    mixed_precision: bool = False
 
     @property
     def _n_features_out(self):

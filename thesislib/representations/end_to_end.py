@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
 from thesislib.errors import SHARE, ParameterError, integer, number, option
+from thesislib.representations.autoencoder import pad
 from thesislib.representations.saving import CLASSES, SavedNetwork
 from thesislib.training import limit_threads
 
@@ -113,7 +114,7 @@ class WaveformClassifier(ClassifierMixin, SavedNetwork, BaseEstimator):
             yield from (rows for rows in order.split(self.batch_size) if len(rows) > 1)
 
         def step(rows):
-            x, lengths = _pad([clips[i] for i in rows], self.device_)
+            x, lengths = pad([clips[i] for i in rows], self.device_)
             logits = self.network_(x, lengths)
             target = targets[rows].to(self.device_)
             return {"loss": nn.functional.cross_entropy(logits, target, weight)}
@@ -129,7 +130,7 @@ class WaveformClassifier(ClassifierMixin, SavedNetwork, BaseEstimator):
         check_is_fitted(self, "network_")
         probabilities = []
         for i, x in enumerate(X):
-            x, lengths = _pad([_check_clip(x, f"X[{i}]", self.shortest)], self.device_)
+            x, lengths = pad([_check_clip(x, f"X[{i}]", self.shortest)], self.device_)
             with limit_threads(1):
                 probabilities.append(self.network_(x, lengths).softmax(dim=1).cpu().numpy())
         return np.concatenate(probabilities)
@@ -165,7 +166,7 @@ class _ConvLSTM(nn.Module):
     def forward(self, x, lengths):
         # The input of each convolution is zero after the end of a clip, so that the padding of a
         # batch has no effect.
-        steps = (lengths - FIRST_WINDOW) // (FIRST_WINDOW // 2) + 1
+        steps = (lengths.to(x.device) - FIRST_WINDOW) // (FIRST_WINDOW // 2) + 1
         # (batch, samples) -> (batch, 1, samples) -> (batch, filters, steps)
         x = self._stage(self.first(x[:, None]), self.norms[0], steps)
         x, steps = self._pool(self._stage(self.second(x), self.norms[1], steps), steps)
@@ -206,11 +207,3 @@ def _check_clip(x, name, shortest):
             f"{name}: found shape {x.shape}, expected at least {shortest} finite samples"
         )
     return x
-
-
-def _pad(clips, device):
-    lengths = torch.tensor([len(clip) for clip in clips], device=device)
-    x = torch.zeros(len(clips), int(lengths.max()), device=device)
-    for row, clip in enumerate(clips):
-        x[row, : len(clip)] = torch.from_numpy(np.array(clip))
-    return x, lengths

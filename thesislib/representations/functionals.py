@@ -20,15 +20,7 @@ import scipy.fft
 from scipy.ndimage import correlate1d
 from sklearn.base import BaseEstimator, TransformerMixin
 
-from thesislib.errors import (
-    BOOLEAN,
-    AudioError,
-    ParameterError,
-    check_parameters,
-    integer,
-    number,
-    option,
-)
+from thesislib.errors import AudioError, ParameterError, check_parameters, integer, number, option
 
 FUNCTIONALS = {"ComParE_2016": 6373, "IS09": 384, "IS10": 1582}
 FRAME_STREAMS = {"ComParE_2016": (65, 65), "IS09": (16, 16), "MFCC39": (39,)}
@@ -262,7 +254,7 @@ class FrameFeatures(_FromSignals):
     feature_set: option(FRAME_STREAMS) = "ComParE_2016"
     sr: RATES | None = None
     hop_s: number(0, open_low=True) = 0.010
-    streams: BOOLEAN = False
+    streams: bool = False
 
     @property
     def stream_widths(self):

@@ -39,15 +39,7 @@ import torch
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from thesislib.errors import (
-    BOOLEAN,
-    SHARE,
-    ParameterError,
-    check_option,
-    integer,
-    number,
-    option,
-)
+from thesislib.errors import SHARE, ParameterError, check_option, integer, number, option
 from thesislib.representations.autoencoder import CELLS, DECODER_INPUTS, Autoencoder, buckets, pad
 from thesislib.representations.saving import SIZE, SavedNetwork, check_spectrogram
 
@@ -138,8 +130,8 @@ class S2SAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, SavedNetwork, Bas
     n_units: integer(1, 2**14) = 256
     _: KW_ONLY
     cell: option(CELLS) = "GRU"
-    bidirectional_encoder: BOOLEAN = False
-    bidirectional_decoder: BOOLEAN = True
+    bidirectional_encoder: bool = False
+    bidirectional_decoder: bool = True
     dropout: SHARE = 0.2
     dropout_on: option(["outputs", "inputs_and_outputs"]) = "outputs"
     learning_rate: number(0, open_low=True) = 1e-3
@@ -147,15 +139,15 @@ class S2SAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, SavedNetwork, Bas
     batch_size: integer(1) = 64
     clip_value: number(0, open_low=True) | None = 2.0
     decoder_input: option(DECODER_INPUTS) = "none"
-    reverse_target: BOOLEAN = True
-    tanh_output: BOOLEAN = False
+    reverse_target: bool = True
+    tanh_output: bool = False
     gate_bias: number() | None = None
-    attention: BOOLEAN = False
+    attention: bool = False
     encoder_noise: SHARE = 0.0
     patience: integer(1) | None = None
     min_improvement: SHARE = 0.0
     validation_fraction: SHARE = 0.0
-    mixed_precision: BOOLEAN = False
+    mixed_precision: bool = False
 
     @property
     def code_size(self):

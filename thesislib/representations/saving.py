@@ -9,7 +9,6 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from thesislib.errors import (
-    BOOLEAN,
     DEVICE,
     PATH,
     SEED,
@@ -54,7 +53,7 @@ class SavedNetwork:
 
     device: DEVICE = "auto"
     random_state: SEED = 0
-    verbose: BOOLEAN = False
+    verbose: bool = False
     checkpoint: PATH | None = None
 
     def _check(self):
