@@ -66,6 +66,8 @@ class Constraint:
         Description of the accepted values, for the message.
     options : tuple
         Accepted names, from which the message suggests the nearest.
+    plain : callable
+        Gives an accepted value as plain Python.
 
     Examples
     --------
@@ -81,6 +83,7 @@ class Constraint:
     accepts: Callable
     expected: str
     options: tuple = ()
+    plain: Callable = lambda value: value
 
     def __or__(self, other):
         if other is None:
@@ -89,6 +92,7 @@ class Constraint:
             lambda value: self.accepts(value) or other.accepts(value),
             f"{self.expected} or {other.expected}",
             self.options + other.options,
+            lambda value: (self if self.accepts(value) else other).plain(value),
         )
 
     def __repr__(self):
@@ -126,7 +130,8 @@ def number(low=None, high=None, *, open_low=False, whole=False):
         above = low is None or (value > low if open_low else value >= low)
         return above and (high is None or value <= high)
 
-    return Constraint(accepts, " ".join([expected, " and ".join(bounds)]).strip())
+    expected = " ".join([expected, " and ".join(bounds)]).strip()
+    return Constraint(accepts, expected, plain=int if whole else float)
 
 
 def integer(low, high=2**31 - 1):
@@ -152,7 +157,7 @@ def sequence(item, length=None):
     return Constraint(accepts, f"a list of {length or 'one or more'}, each {item.expected}")
 
 
-BOOLEAN = Constraint(lambda v: type(v).__name__ in ("bool", "bool_"), "true or false")
+BOOLEAN = Constraint(lambda v: type(v).__name__ in ("bool", "bool_"), "true or false", plain=bool)
 TEXT = Constraint(lambda v: isinstance(v, str) and v != "", "text")
 PATH = Constraint(
     lambda v: isinstance(v, str | os.PathLike) and str(v) != "" and "\0" not in str(v), "a path"
@@ -168,17 +173,25 @@ SEED = (
 )
 
 
-def check_parameters(estimator):
+def check_parameters(settings, *, store=False):
     """Check the parameters of a dataclass against the constraints that annotate them.
+
+    Parameters
+    ----------
+    settings : dataclass
+    store : bool
+        Store plain numbers in place of NumPy's, so that equal settings are equal keys.
 
     Raises
     ------
     ParameterError
         Names the parameter, the value found and what was expected.
     """
-    for field in fields(estimator):
+    for field in fields(settings):
         constraint = BOOLEAN if field.type is bool else field.type
-        constraint.check(field.name, getattr(estimator, field.name))
+        value = constraint.check(field.name, getattr(settings, field.name))
+        if store:
+            object.__setattr__(settings, field.name, constraint.plain(value))
 
 
 def check_number(name, value, *, low=None, high=None, open_low=False, integer=False):

@@ -108,15 +108,16 @@ def test_values_are_those_of_librosa(noise, n_fft, hop_length, center):
     frames = {"n_fft": n_fft, "hop_length": hop_length, "center": center}
     power = np.abs(librosa.stft(noise, **frames)) ** 2
     expected = librosa.power_to_db(power, ref=np.max, top_db=None)
-    np.testing.assert_allclose(spectrogram(noise, sr=SR, **frames), expected, atol=1e-4)
+    settings = {"n_fft": n_fft, "hop_s": hop_length / SR, "center": center}
+    np.testing.assert_allclose(spectrogram(noise, sr=SR, **settings), expected, atol=1e-4)
 
     expected = librosa.feature.melspectrogram(y=noise, sr=SR, n_mels=30, htk=True, **frames)
-    expected = librosa.power_to_db(expected, ref=1.0, top_db=80)
-    ours = mel_spectrogram(noise, sr=SR, n_mels=30, reference=1.0, floor_db=-80, **frames)
+    expected = librosa.power_to_db(expected, ref=1.0, top_db=None)
+    ours = mel_spectrogram(noise, sr=SR, n_mels=30, reference=1.0, **settings)
     np.testing.assert_allclose(ours, expected, atol=1e-4)
 
     expected = librosa.feature.chroma_stft(y=noise, sr=SR, **frames)
-    np.testing.assert_allclose(chromagram(noise, sr=SR, **frames), expected, atol=1e-5)
+    np.testing.assert_allclose(chromagram(noise, sr=SR, **settings), expected, atol=1e-5)
 
 
 def test_long_signals_are_computed_in_blocks_without_a_seam(rng):
@@ -124,7 +125,7 @@ def test_long_signals_are_computed_in_blocks_without_a_seam(rng):
     expected = np.abs(librosa.stft(y, n_fft=256, hop_length=16, center=False)) ** 2
     expected = librosa.power_to_db(expected, ref=np.max, top_db=None)
     assert expected.size > 2**17
-    ours = spectrogram(y, sr=SR, n_fft=256, hop_length=16)
+    ours = spectrogram(y, sr=SR, n_fft=256, hop_s=16 / SR)
     np.testing.assert_allclose(ours, expected, atol=1e-4)
 
 
@@ -144,7 +145,7 @@ def test_deltas_of_a_constant_and_of_a_ramp():
 
 def test_a_steady_tone_has_no_deltas():
     """Within full windows of whole periods every frame is the same."""
-    S = Spectrum("spectrogram", delta=True, floor_db=-60)(tone(1000), sr=SR)
+    S = Spectrum("spectrogram", delta=True, clip_below_db=-60)(tone(1000), sr=SR)
     np.testing.assert_allclose(S, 0, atol=1e-3)
 
 
@@ -160,14 +161,12 @@ def test_clipping_and_scaling_fill_their_ranges(noise, level_db):
     np.testing.assert_allclose(scaled, 1 - 2 * clipped / level_db, atol=1e-5)
 
 
-def test_a_floor_is_relative_to_the_maximum_and_a_clip_to_the_reference(noise):
+def test_a_clip_is_relative_to_the_reference(noise):
     """Levels are read against a reference of 1: about -15 dB is this noise's maximum."""
     S = Spectrum("spectrogram", reference=1.0)(noise, sr=SR)
-    floored = Spectrum("spectrogram", reference=1.0, floor_db=-20)(noise, sr=SR)
     clipped = Spectrum("spectrogram", reference=1.0, clip_below_db=-20)(noise, sr=SR)
-    assert floored.min() == pytest.approx(S.max() - 20, abs=1e-4)
     assert clipped.min() == -20
-    assert S.max() != 0
+    assert clipped.max() == S.max() != 0
 
 
 def test_scaling_is_monotone_and_reaches_both_ends(rng):
@@ -253,12 +252,10 @@ def test_more_than_one_channel():
     ({"hop_s": 0.02}, "hop_s: found 0.02, expected at most window_s = 0.016"),
     ({"n_fft": 1}, "n_fft: found 1"),
     ({"n_fft": 256.5}, "n_fft: found 256.5"),
-    ({"hop_length": 0}, "hop_length: found 0"),
     ({"n_mels": 0}, "n_mels: found 0"),
     ({"n_mels": True}, "n_mels: found True"),
     ({"f_min_hz": -1}, "f_min_hz: found -1"),
-    ({"f_min_hz": 500, "f_max_hz": 400}, "f_max_hz: found 400, expected a number > 500"),
-    ({"floor_db": 3}, "floor_db: found 3"),
+    ({"f_min_hz": 500, "f_max_hz": 400}, "f_max_hz: found 400.0, expected a number > 500"),
     ({"clip_below_db": 3}, "clip_below_db: found 3"),
     ({"delta": 2}, "delta: found 2"),
     ({"kind": "chroma", "clip_below_db": -60}, "clip_below_db: found -60.0.*kind='chroma'"),
@@ -271,8 +268,8 @@ def test_impossible_settings_are_refused_at_once(settings, message):
 
 @pytest.mark.parametrize("settings, sr, message", [
     ({"f_max_hz": 9000}, 16000, "f_max_hz: found 9000.0, expected a number <= 8000"),
-    ({"hop_length": 300}, 16000, "hop_length: found 300 samples, expected .* 256 at 16000 Hz"),
-    ({"hop_s": 1e-6}, 16000, "hop_length: found 0 samples"),
+    ({"n_fft": 256, "hop_s": 0.01875}, 16000, "hop_s: found 300 samples, expected .* 256 at"),
+    ({"hop_s": 1e-6}, 16000, "hop_s: found 0 samples"),
     ({}, 50, "window_s: found 0.016, expected at least 2 samples at 50 Hz"),
     ({}, 0, "sr: found 0"),
     ({"kind": "spectrogram", "f_min_hz": 10, "f_max_hz": 20}, 16000, "expected a bin between"),
@@ -297,7 +294,7 @@ def test_settings_survive_pickle_json_and_hash(settings, noise):
 
 
 def test_equal_settings_are_one_key_however_they_were_written():
-    a = Spectrum(n_mels=np.int64(64), f_max_hz=4000, window_s=np.float64(0.016), delta=0)
+    a = Spectrum(n_mels=np.int64(64), f_max_hz=4000, window_s=np.float64(0.016), delta=np.False_)
     b = Spectrum(n_mels=64, f_max_hz=4000.0, delta=False)
     assert json.dumps(dataclasses.asdict(a)) == json.dumps(dataclasses.asdict(b))
 

@@ -6,7 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from thesislib.audio import CHANNELS, read_audio
-from thesislib.errors import AudioError, ParameterError, check_number, check_option
+from thesislib.errors import AudioError, ParameterError, check_parameters, integer, number, option
+
+#: What is done with a last chunk that is too short.
+LAST = ("keep", "pad", "drop")
 
 
 @dataclass(frozen=True)
@@ -35,24 +38,18 @@ class Reading:
     5.0
     """
 
-    sr: int | None = None
-    channel: str = "mean"
-    chunk_s: float | None = None
-    hop_s: float | None = None
-    last: str = "keep"
+    sr: integer(1) | None = None
+    channel: option(CHANNELS) = "mean"
+    chunk_s: number(0, open_low=True) | None = None
+    hop_s: number(0, open_low=True) | None = None
+    last: option(LAST) = "keep"
 
     def __post_init__(self):
-        check_option("channel", self.channel, CHANNELS)
-        check_option("last", self.last, ("keep", "pad", "drop"))
-        if self.sr is not None:
-            check_number("sr", self.sr, low=1, integer=True)
+        check_parameters(self, store=True)
         if self.chunk_s is None and self.hop_s is not None:
             raise ParameterError(f"hop_s: found {self.hop_s!r} without chunk_s, expected both")
-        if self.chunk_s is not None:
-            check_number("chunk_s", self.chunk_s, low=0, open_low=True)
-            if self.hop_s is None:
-                object.__setattr__(self, "hop_s", self.chunk_s)
-            check_number("hop_s", self.hop_s, low=0, open_low=True)
+        if self.hop_s is None:
+            object.__setattr__(self, "hop_s", self.chunk_s)
 
     def read(self, path, start_s=None, end_s=None):
         """Signals of a row and the start of each in the file: ``(list, starts_s, sr)``."""
@@ -107,8 +104,8 @@ def chunk(y, *, sr, window_s, hop_s, last="keep"):
     3
     """
     for name, value in {"sr": sr, "window_s": window_s, "hop_s": hop_s}.items():
-        check_number(name, value, low=0, open_low=True)
-    check_option("last", last, ("keep", "pad", "drop"))
+        number(0, open_low=True).check(name, value)
+    option(LAST).check("last", last)
     y = np.asarray(y)
     n = len(y)
     if n == 0:

@@ -63,8 +63,6 @@ class AudioPlot:
         See the module.
     size_px : int
         Side of the picture: the network's input (227 AlexNet, 224 VGG and GoogLeNet).
-    drawn_px : int
-        Side at which the style ``thesis`` draws before it reduces.
     top_hz : float, optional
         Highest frequency shown. Colours still span the whole spectrum, and mel bands stay
         where they are (``Spectrum.f_max_hz`` computes no more than it needs instead).
@@ -90,7 +88,6 @@ class AudioPlot:
     frequency_axis: str = "linear"
     style: str = "thesis"
     size_px: int = 227
-    drawn_px: int = DRAWN_PX
     top_hz: float | None = None
 
     def __post_init__(self):
@@ -107,9 +104,8 @@ class AudioPlot:
                 f"frequency_axis: found {self.frequency_axis!r} for kind={kind!r}, which has an "
                 "axis of its own, expected 'linear'"
             )
-        for name in ("size_px", "drawn_px"):
-            value = check_number(name, getattr(self, name), low=1, integer=True)
-            object.__setattr__(self, name, int(value))
+        size_px = check_number("size_px", self.size_px, low=1, integer=True)
+        object.__setattr__(self, "size_px", int(size_px))
         if self.top_hz is not None:
             if kind == "chroma":
                 raise ParameterError(f"top_hz: found {self.top_hz}, expected None for chroma")
@@ -145,7 +141,6 @@ class AudioPlot:
             colour_map=self.colour_map,
             size_px=self.size_px,
             style=self.style,
-            drawn_px=self.drawn_px,
             row_edges=self.row_edges(sr),
         )
 

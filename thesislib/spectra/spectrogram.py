@@ -20,7 +20,7 @@ from functools import lru_cache
 import numpy as np
 import scipy.fft
 
-from thesislib.errors import AudioError, ParameterError, check_number, check_option
+from thesislib.errors import AudioError, ParameterError, check_parameters, integer, number, option
 from thesislib.spectra.mel import MEL_SCALES, mel_filters, mel_points
 
 KINDS = ("spectrogram", "mel", "chroma")
@@ -44,8 +44,8 @@ class Spectrum:
     window_s, hop_s : float > 0
         Hann window ``w`` and distance between windows in seconds (the thesis's overlap
         ``αw`` is their difference). ``hop_s=None`` is half a window.
-    n_fft, hop_length : int, optional
-        Window and hop in samples, in place of seconds.
+    n_fft : int, optional
+        Window in samples, in place of ``window_s``.
     power_of_two : bool
         Round ``window_s`` up to the next power of two samples.
     n_mels : int > 0
@@ -60,8 +60,6 @@ class Spectrum:
         Pad half a window of zeros at both ends, so that frame t is centred on t·hop.
     reference : "max" or float > 0
         Power of 0 dB; ``"max"`` is the greatest in the clip.
-    floor_db : float <= 0, optional
-        Raise what is further below the clip's own maximum, whatever the reference.
     clip_below_db : float, optional
         Raise what is below this level, in dB of ``reference`` (10.1: −30, −45, −60, −75).
     scale : {None, "unit"}
@@ -77,7 +75,7 @@ class Spectrum:
 
     Notes
     -----
-    The steps run in this order: dB, floor, clip, delta, scale. Instances are hashable and
+    The steps run in this order: dB, clip, delta, scale. Instances are hashable and
     ``dataclasses.asdict`` gives plain values only, so they can be part of a key.
 
     Examples
@@ -93,45 +91,29 @@ class Spectrum:
     thesislib.errors.ParameterError: kind: found 'mell', ... (did you mean 'mel'?)
     """
 
-    kind: str = "mel"
-    window_s: float = 0.016
-    hop_s: float | None = 0.008
-    n_fft: int | None = None
-    hop_length: int | None = None
+    kind: option(KINDS) = "mel"
+    window_s: number(0, open_low=True) = 0.016
+    hop_s: number(0, open_low=True) | None = 0.008
+    n_fft: integer(2) | None = None
     power_of_two: bool = False
-    n_mels: int = 128
-    mel_scale: str = "htk"
-    f_min_hz: float = 0.0
-    f_max_hz: float | None = None
+    n_mels: integer(1) = 128
+    mel_scale: option(MEL_SCALES) = "htk"
+    f_min_hz: number(0) = 0.0
+    f_max_hz: number() | None = None
     delta: bool = False
     center: bool = False
-    reference: str | float = "max"
-    floor_db: float | None = None
-    clip_below_db: float | None = None
-    scale: str | None = None
+    reference: option(["max"]) | number(0, open_low=True) = "max"
+    clip_below_db: number() | None = None
+    scale: option(["unit"]) | None = None
     transpose: bool = False
 
     def __post_init__(self):
-        check_option("kind", self.kind, KINDS)
-        check_option("mel_scale", self.mel_scale, MEL_SCALES)
-        check_option("scale", self.scale, (None, "unit"))
-        for name in ("power_of_two", "delta", "center", "transpose"):
-            object.__setattr__(self, name, bool(check_option(name, getattr(self, name), (0, 1))))
-        self._number("window_s", low=0, open_low=True)
-        self._number("hop_s", low=0, open_low=True, optional=True)
-        self._number("n_fft", low=2, integer=True, optional=True)
-        self._number("hop_length", low=1, integer=True, optional=True)
-        self._number("n_mels", low=1, integer=True)
-        self._number("f_min_hz", low=0)
-        self._number("f_max_hz", low=self.f_min_hz, open_low=True, optional=True)
-        self._number("floor_db", high=0, optional=True)
-        relative = isinstance(self.reference, str)
-        if relative:
-            check_option("reference", self.reference, ("max",))
-        else:
-            self._number("reference", low=0, open_low=True)
-        self._number("clip_below_db", high=0 if relative else None, optional=True)
-        if not (self.hop_s is None or self.n_fft or self.hop_length or self.hop_s <= self.window_s):
+        check_parameters(self, store=True)
+        if self.f_max_hz is not None:
+            number(self.f_min_hz, open_low=True).check("f_max_hz", self.f_max_hz)
+        if self.clip_below_db is not None and self.reference == "max":
+            number(high=0).check("clip_below_db", self.clip_below_db)
+        if not (self.hop_s is None or self.n_fft or self.hop_s <= self.window_s):
             raise ParameterError(
                 f"hop_s: found {self.hop_s}, expected at most window_s = {self.window_s}"
             )
@@ -143,13 +125,6 @@ class Spectrum:
                     raise ParameterError(
                         f"{field.name}: found {value}, expected {field.default} for kind='chroma'"
                     )
-
-    def _number(self, name, *, optional=False, **bounds):
-        """Check a number and store it as a plain one, so that equal settings are one key."""
-        value = getattr(self, name)
-        if value is not None or not optional:
-            plain = int if bounds.get("integer") else float
-            object.__setattr__(self, name, plain(check_number(name, value, **bounds)))
 
     @classmethod
     def thesis(cls, kind="mel", **changes):
@@ -170,7 +145,7 @@ class Spectrum:
         >>> Spectrum().lengths(16000), Spectrum.deepspectrum().lengths(44100)
         ((256, 128), (2048, 1024))
         """
-        check_number("sr", sr, low=0, open_low=True)
+        number(0, open_low=True).check("sr", sr)
         n_fft = self.n_fft or round(self.window_s * sr)
         if self.power_of_two and self.n_fft is None:
             n_fft = 1 << max(int(self.window_s * sr) - 1, 1).bit_length()
@@ -178,12 +153,10 @@ class Spectrum:
             raise ParameterError(
                 f"window_s: found {self.window_s}, expected at least 2 samples at {sr} Hz"
             )
-        hop_length = self.hop_length
-        if hop_length is None:
-            hop_length = n_fft // 2 if self.hop_s is None else round(self.hop_s * sr)
+        hop_length = n_fft // 2 if self.hop_s is None else round(self.hop_s * sr)
         if not 1 <= hop_length <= n_fft:
             raise ParameterError(
-                f"hop_s, hop_length: found {hop_length} samples, expected at least 1 and at most "
+                f"hop_s: found {hop_length} samples, expected at least 1 and at most "
                 f"a window, {n_fft} at {sr} Hz"
             )
         return n_fft, hop_length
@@ -206,7 +179,7 @@ class Spectrum:
         """Upper frequency limit at a sampling rate: ``f_max_hz`` or half the rate."""
         if self.f_max_hz is None:
             return sr / 2
-        return float(check_number("f_max_hz", self.f_max_hz, high=sr / 2))
+        return number(high=sr / 2).check("f_max_hz", self.f_max_hz)
 
     def _kept_bins(self, sr, n_fft):
         """Slice of the bins whose centre lies in [f_min_hz, f_max_hz]."""
@@ -257,7 +230,7 @@ class Spectrum:
                 power = mel_filters(sr, n_fft, *bands) @ power
             else:
                 power = power[self._kept_bins(sr, n_fft)]
-            S = power_to_db(power, reference=self.reference, floor_db=self.floor_db)
+            S = power_to_db(power, reference=self.reference)
         if self.clip_below_db is not None:
             S = clip_below(S, self.clip_below_db)
         if self.delta:
@@ -267,7 +240,7 @@ class Spectrum:
         return np.ascontiguousarray(S.T) if self.transpose else S
 
 
-def power_to_db(power, *, reference="max", floor_db=None):
+def power_to_db(power, *, reference="max"):
     """Decibels: 10·log10(power / reference), neither taken below 1e-10.
 
     Parameters
@@ -276,8 +249,6 @@ def power_to_db(power, *, reference="max", floor_db=None):
         Non-negative values.
     reference : "max" or float > 0
         Power of 0 dB.
-    floor_db : float <= 0, optional
-        Raise what is further below the greatest value than this.
 
     Returns
     -------
@@ -291,8 +262,8 @@ def power_to_db(power, *, reference="max", floor_db=None):
 
     Examples
     --------
-    >>> power_to_db([1.0, 0.1, 1e-9], floor_db=-60).tolist()
-    [0.0, -10.0, -60.0]
+    >>> power_to_db([1.0, 0.1]).tolist()
+    [0.0, -10.0]
     """
     power = np.asarray(power, dtype=np.float32)
     peak = power.max()
@@ -301,7 +272,7 @@ def power_to_db(power, *, reference="max", floor_db=None):
     one = peak if reference == "max" else np.float32(reference)
     S = np.float32(10) * np.log10(np.maximum(power, _LEAST_POWER))
     S -= np.float32(10) * np.log10(np.maximum(one, _LEAST_POWER))
-    return S if floor_db is None else clip_below(S, S.max() + np.float32(floor_db))
+    return S
 
 
 def clip_below(S, level_db):
