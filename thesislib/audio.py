@@ -213,13 +213,13 @@ def read_audio(path, *, sr=None, channel="mean", start_s=None, end_s=None):
     return resampled, sr
 
 
-def stream_audio(path, *, sr=None, channel="mean", block_s=10.0):
+def stream_audio(path, *, sr=None, block_s=10.0):
     """Read a file block by block, in constant memory.
 
     Parameters
     ----------
-    path, sr, channel
-        As in :func:`read_audio`.
+    path, sr
+        As in :func:`read_audio`, whose channels are averaged.
     block_s : float > 0
         Seconds that are read at a time.
 
@@ -241,7 +241,6 @@ def stream_audio(path, *, sr=None, channel="mean", block_s=10.0):
     >>> [len(block) for block in stream_audio(path, block_s=1.0)]
     [16000, 4000]
     """
-    check_option("channel", channel, CHANNELS)
     check_number("block_s", block_s, low=0, open_low=True)
     path = Path(path)
     with _open(path) as file:
@@ -266,7 +265,7 @@ def stream_audio(path, *, sr=None, channel="mean", block_s=10.0):
             if len(y) < expected:
                 found = f"found {start + len(y)} samples, expected {n_samples}"
                 raise AudioError(f"{path}: truncated: {found}")
-            y = _view(y, channel)
+            y = _view(y, "mean")
             _check_samples(path, y, 2)
             yield y if resample is None else resample(y, last=start + step >= n_samples)
 

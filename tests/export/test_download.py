@@ -107,11 +107,9 @@ def test_an_unexpected_size_is_refused_before_the_transfer(server, tmp_path):
         fetch_file(f"{server.url}/a.bin", tmp_path / "a.bin", sha256=SHA256, size=7)
 
 
-def test_checksums_are_compulsory_and_hexadecimal(tmp_path):
+def test_checksums_are_compulsory(tmp_path):
     with pytest.raises(ParameterError, match="found no checksum"):
         fetch_file("http://127.0.0.1/a", tmp_path / "a")
-    with pytest.raises(ParameterError, match="md5: found 'abc', expected 32 hexadecimal"):
-        fetch_file("http://127.0.0.1/a", tmp_path / "a", md5="abc")
 
 
 def test_no_server_is_said_with_what_is_kept(tmp_path, server, monkeypatch):
@@ -321,8 +319,3 @@ def test_a_disk_too_small_is_said_first(tmp_path):
     rows = [{"name": "a.zip", "md5": MD5, "size": 10**18}]
     with pytest.raises(DownloadError, match="bytes free on disk, expected 10000"):
         fetch_archives(rows, tmp_path, "http://127.0.0.1:9")
-
-
-def test_a_name_with_folders_is_refused(tmp_path):
-    with pytest.raises(ParameterError, match="expected a file name without folders"):
-        fetch_archives([{"name": "../a.zip", "md5": MD5}], tmp_path, "http://127.0.0.1:9")

@@ -177,14 +177,9 @@ def describe_durations(parts):
     times = table.reindex(columns=["onset_s", "offset_s", "duration_s"]).astype(float)
     # Without an annotation the whole file is the event.
     table["length_s"] = times["offset_s"].fillna(times["duration_s"]) - times["onset_s"].fillna(0)
-    rows = []
-    for (event, side), length_s in table.groupby(["event", "partition"])["length_s"]:
-        numbers = {
-            f"{name}_s": round(float(getattr(length_s, name)()), 3)
-            for name in ("mean", "max", "min", "median", "std")
-        }
-        rows.append({"event": event, "partition": side, **numbers, "n_events": len(length_s)})
-    return pd.DataFrame(rows)
+    lengths_s = table.groupby(["event", "partition"])["length_s"]
+    numbers = lengths_s.agg(["mean", "max", "min", "median", "std"]).round(3).add_suffix("_s")
+    return numbers.assign(n_events=lengths_s.size()).reset_index()
 
 
 def rename_classes(sources, names):

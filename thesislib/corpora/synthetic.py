@@ -46,7 +46,7 @@ from thesislib.corpora.domains import write_domains
 from thesislib.corpora.folder import DESCRIPTION
 from thesislib.corpora.recipes import EVENT_DURATIONS_S, RECIPES
 from thesislib.corpora.source_filter import render, vary
-from thesislib.errors import CorpusError, check_number, check_option
+from thesislib.errors import CorpusError, check_number, check_option, integer, number
 from thesislib.store import hash_parameters, make_temporary
 
 #: Raised whenever the same recipe gives other audio than before.
@@ -56,15 +56,35 @@ VERSION = 1
 def identify_corpus(name, *, n_per_class=None, seed=0, size="demo", clip_s=None, n_domains=0):
     """Recipes and plain parameters that determine a corpus, without writing it.
 
-    Takes and raises what :func:`make_corpus` does; equal parameters give equal bytes.
+    Equal parameters give equal bytes.
+
+    Parameters
+    ----------
+    name : str
+        As for :func:`make_corpus`.
+    n_per_class : int >= 2, optional
+        Clips of the largest class: in each partition, or in all folds together. The
+        other classes keep the thesis's proportions, but have at least six clips in
+        each partition. Default: by ``size``.
+    seed : int >= 0
+    size : {"demo", "tiny"}
+        Demo for the notebooks, tiny for tests.
+    clip_s : float > 0, optional
+        Duration of every clip in seconds (of backgrounds in rare_events);
+        default: the recipe's range.
+    n_domains : int >= 0
+        Domains of game_genre or sentiment: see :func:`thesislib.corpora.domains.write_domains`.
+
+    Raises
+    ------
+    ParameterError
+        For an unknown name or an impossible value.
     """
     check_option("name", name, RECIPES)
     check_option("size", size, ("demo", "tiny"))
     check_number("seed", seed, low=0, integer=True)
-    if n_per_class is not None:
-        check_number("n_per_class", n_per_class, low=2, integer=True)
-    if clip_s is not None:
-        check_number("clip_s", clip_s, low=0, open_low=True)
+    (integer(2) | None).check("n_per_class", n_per_class)
+    (number(0, open_low=True) | None).check("clip_s", clip_s)
     check_number("n_domains", n_domains, low=0, integer=True)
     if n_domains:
         check_option("name", name, ("game_genre", "sentiment"))
@@ -80,9 +100,7 @@ def identify_corpus(name, *, n_per_class=None, seed=0, size="demo", clip_s=None,
     return recipes, parameters
 
 
-def make_corpus(
-    name, folder, *, n_per_class=None, seed=0, size="demo", clip_s=None, n_domains=0
-) -> Path:
+def make_corpus(name, folder, *, seed=0, **options) -> Path:
     r"""Write a synthetic corpus: audio files and tables in the real corpus's layout.
 
     Parameters
@@ -93,19 +111,10 @@ def make_corpus(
     folder : str or Path
         Where the corpus shall stand. It is written aside and renamed, so it is whole
         or absent; a folder that holds this very corpus is left as it is.
-    n_per_class : int >= 2, optional
-        Clips of the largest class: in each partition, or in all folds together. The
-        other classes keep the thesis's proportions, but have at least six clips in
-        each partition. Default: by ``size``.
     seed : int >= 0
         The same seed gives the same bytes.
-    size : {"demo", "tiny"}
-        Demo for the notebooks, tiny for tests.
-    clip_s : float > 0, optional
-        Duration of every clip in seconds (of backgrounds in rare_events);
-        default: the recipe's range.
-    n_domains : int >= 0
-        Domains of game_genre or sentiment: see :func:`thesislib.corpora.domains.write_domains`.
+    **options
+        Of :func:`identify_corpus`.
 
     Returns
     -------
@@ -126,9 +135,7 @@ def make_corpus(
     >>> (root / "lab" / "ComParE2018_Heartbeat.tsv").read_text().splitlines()[:2]
     ['file_name\tlabel', 'devel_0001.wav\t2']
     """
-    how = {"n_per_class": n_per_class, "size": size, "clip_s": clip_s}
-    how["n_domains"] = n_domains
-    recipes, parameters = identify_corpus(name, seed=seed, **how)
+    recipes, parameters = identify_corpus(name, seed=seed, **options)
     folder = Path(folder)
     if _is_complete(folder, parameters):
         return folder
@@ -137,7 +144,7 @@ def make_corpus(
     try:
         for part, recipe in recipes.items():
             _LAYOUTS[name](recipe, aside / part, seed)
-            if n_domains:
+            if n_domains := options.get("n_domains"):
                 write_domains(aside / part, n_domains, seed)
             _describe(aside / part, part or name, parameters, departs=recipe.departs)
         if "" not in recipes:
@@ -287,8 +294,8 @@ def _write_rare_events(recipe, folder, seed):
     setup.mkdir(parents=True)
     lists = {partition: {label: [] for label in recipe.classes} for partition in recipe.counts}
     recordings = _plan_partitions(recipe).groupby(["partition", "label", "group"], sort=False)
-    for number, ((partition, label, group), events) in enumerate(recordings, start=30001):
-        path = source / "events" / label / f"{number}.wav"
+    for recording, ((partition, label, group), events) in enumerate(recordings, start=30001):
+        path = source / "events" / label / f"{recording}.wav"
         segments = _write_events(recipe, path, label, len(events), _generator(seed, label, group))
         _write_yaml(path.with_suffix(".yaml"), {"valid_segments": segments})
         lists[partition][label] += [{"audio_filename": path.name, "segment": s} for s in segments]

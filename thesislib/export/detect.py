@@ -5,8 +5,6 @@ they expect, and for each class its networks, whose probabilities are averaged, 
 threshold. A recording is processed block by block: an hour needs the memory of a minute.
 """
 
-import csv
-import io
 import itertools
 import json
 from dataclasses import asdict
@@ -223,14 +221,13 @@ def write_events(audio, model, output=None, *, device="auto"):
     """
     if output is not None:
         check_writable(output)
-    text, table = io.StringIO(), detect_events(audio, load_detectors(model, device=device))
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for onset_s, offset_s, label, peak in table.itertuples(index=False):
-        writer.writerow((f"{onset_s:.3f}", f"{offset_s:.3f}", label, f"{peak:.4f}"))
+    table = detect_events(audio, load_detectors(model, device=device))
+    formats = {"onset_s": "{:.3f}", "offset_s": "{:.3f}", "probability": "{:.4f}"}
+    text = table.assign(**{name: table[name].map(form.format) for name, form in formats.items()})
+    text = text.to_csv(index=False, lineterminator="\n")
     if output is None:
-        print(text.getvalue(), end="")
+        print(text, end="")
     else:
         with write_atomically(output) as temporary:
-            temporary.write_text(text.getvalue(), "utf-8")
+            temporary.write_text(text, "utf-8")
         print(f"{output}: {len(table)} events")

@@ -28,7 +28,7 @@ import requests
 from tqdm.auto import tqdm
 from urllib3.exceptions import HTTPError
 
-from thesislib.errors import CorpusError, ParameterError, StoreError, ThesisError, check_option
+from thesislib.errors import CorpusError, ParameterError, StoreError, ThesisError
 from thesislib.store import lock, make_temporary, write_atomically
 
 _BLOCK = 1 << 16
@@ -98,7 +98,8 @@ def fetch_file(
     sha256, md5, sha256_prefix
     """
     target = Path(target)
-    _check_sums(url, sums, optional=check is not None)
+    if not sums and check is None:
+        raise ParameterError(f"{url}: found no checksum, expected sha256, md5 or sha256_prefix")
     part = target.with_name(f".{target.name}.part")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -122,17 +123,6 @@ def fetch_file(
     except OSError as error:
         raise DownloadError(f"{url}: cannot be written to {target} ({error})") from error
     return target
-
-
-def _check_sums(url, sums, *, optional):
-    lengths = {"sha256": 64, "md5": 32, "sha256_prefix": 8}
-    if not sums and not optional:
-        raise ParameterError(f"{url}: found no checksum, expected {', '.join(lengths)}")
-    for name, value in sums.items():
-        n = lengths[check_option("checksum", name, lengths)]
-        if set(value.lower()) - set("0123456789abcdef") or len(value) < n:
-            what = f"found {value!r}, expected {n} hexadecimal digits"
-            raise ParameterError(f"{url}: {name}: {what}")
 
 
 def _mismatch(path, sums, check):
@@ -392,8 +382,6 @@ def fetch_archives(files, folder, base_url=None, *, is_complete=None, progress=T
             raise DownloadError(f"{folder}: found {free} bytes free on disk, expected {missing}")
         for row, sums, done in rows:
             name, how = row["name"], {"check": row.get("check"), "progress": progress}
-            if Path(name).name != name:
-                raise ParameterError(f"name: found {name!r}, expected a file name without folders")
             url = row.get("url") or f"{(base_url or '').rstrip('/')}/{name}"
             archive = fetch_file(url, notes / name, size=row.get("size") or None, **how, **sums)
             if _is_archive(archive):
