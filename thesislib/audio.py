@@ -17,7 +17,7 @@ import re
 import struct
 import tempfile
 import warnings
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -270,8 +270,9 @@ def stream_audio(path, *, sr=None, block_s=10.0):
             yield y if resample is None else resample(y, last=start + step >= n_samples)
 
 
+@contextmanager
 def _open(path):
-    """Open a file with at least one sample, or say what is wrong with it."""
+    """Open a file with at least one sample for a block, or say what is wrong with it."""
     with ExitStack() as stack:
         try:
             if not path.is_file():
@@ -282,7 +283,7 @@ def _open(path):
             if not (size := raw.seek(0, 2)):
                 raise AudioError(f"{path}: found an empty file (0 bytes), expected audio")
             raw.seek(0)
-            file = stack.enter_context(_File(_check_container(path, raw, size)))
+            file = stack.enter_context(sf.SoundFile(_check_container(path, raw, size)))
         except sf.LibsndfileError as error:
             found = f"no readable audio ({error.error_string})"
             wanted = "a wav, flac, ogg or mp3 file"
@@ -293,8 +294,7 @@ def _open(path):
             found = "a header without a length" if file.frames else "0 samples"
             raise AudioError(f"{path}: found {found}, expected at least 1 sample")
         file.raw = raw
-        stack.pop_all()
-        return file
+        yield file
 
 
 def _decode(path):
@@ -317,17 +317,6 @@ def _decode(path):
     except (av.FFmpegError, IndexError, ValueError) as error:
         raise AudioError(f"{path}: found no readable audio ({error}), expected some") from error
     return raw
-
-
-class _File(sf.SoundFile):
-    """A sound file that closes the file object which it was opened through."""
-
-    raw = None
-
-    def close(self):
-        super().close()
-        if self.raw is not None:
-            self.raw.close()
 
 
 def _read(path, file, start, n_samples):

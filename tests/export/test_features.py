@@ -88,7 +88,7 @@ def test_good_files_are_in_the_table_and_bad_ones_in_the_outcome(mixed, tmp_path
     (remark,) = (remark for remark in outcome.remarks if "mixed sampling rates" in remark)
     assert "(3 at 8000 Hz" in remark and remark.endswith("give --sr 8000")
     assert (table["label"] == table["file"].str.split("/").str[0]).all()
-    spectrum = Spectrum.thesis("mel", hop_s=None, **BANDS)
+    spectrum = Spectrum("mel", hop_s=None, **BANDS)
     for name, *found in table.drop(columns="label").itertuples(index=False):
         y, sr = read_audio(mixed / name)
         expected = LogMelStatistics(8).transform([spectrum(y, sr=sr)])[0]
@@ -161,7 +161,7 @@ def test_deep_spectrum_and_its_plots(few, tmp_path):
     options = {"colour_map": "magma", "kind": "mel", "n_mels": 16, "save_plots": tmp_path / "plots"}
     write_features([few], path, "deep-spectrum", reading=reading, n_jobs=2, **DEEP, **options)
     table = pd.read_parquet(path)
-    plot = AudioPlot(Spectrum.thesis("mel", n_mels=16), colour_map="magma", size_px=64)
+    plot = AudioPlot(Spectrum("mel", n_mels=16), colour_map="magma", size_px=64)
     y, sr = read_audio(few / "2.wav", start_s=0.5)
     with Image.open(tmp_path / "plots" / "2.wav.0001.png") as picture:
         assert np.array_equal(picture, plot(y, sr=sr))

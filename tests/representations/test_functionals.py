@@ -54,10 +54,9 @@ def test_frames_and_their_streams(feature_set, widths):
     assert whole[0].dtype == np.float32
     assert features.stream_widths == widths
     assert len(set(features.get_feature_names_out())) == sum(widths)
-    streams = FrameFeatures(feature_set, streams=True).transform(clips)
+    edges = np.cumsum(widths)[:-1]
+    streams = list(zip(*(np.split(frames, edges, axis=1) for frames in whole)))
     assert len(streams) == len(widths)
-    for i in range(2):
-        np.testing.assert_array_equal(np.hstack([stream[i] for stream in streams]), whole[i])
     side_by_side = BagOfFeatures(5, 2, stream_widths=widths).fit_transform(whole)
     np.testing.assert_array_equal(BagOfFeatures(5, 2).fit_transform(streams), side_by_side)
 

@@ -194,7 +194,6 @@ def test_deepspectrum_windows_are_powers_of_two(sr, expected):
 
 
 def test_presets_take_changes():
-    assert Spectrum.thesis("chroma", delta=True) == Spectrum("chroma", delta=True)
     assert Spectrum.deepspectrum("mel", n_fft=256).lengths(SR) == (256, 128)
 
 

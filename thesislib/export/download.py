@@ -254,23 +254,15 @@ def unpack_archive(path, folder) -> Path:
     return folder
 
 
-class _Tar:
+class _Tar(tarfile.TarFile):
     """A tar archive with those methods of `zipfile.ZipFile` that are used here."""
 
-    def __init__(self, path):
-        self.archive = tarfile.open(path, "r:gz")
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *error):
-        self.archive.close()
+    extraction_filter = staticmethod(tarfile.data_filter)
+    namelist = tarfile.TarFile.getnames
 
     def infolist(self):
-        kinds = {
-            tarfile.DIRTYPE: stat.S_IFDIR,
-            **dict.fromkeys(tarfile.REGULAR_TYPES, stat.S_IFREG),
-        }
+        kinds = {tarfile.DIRTYPE: stat.S_IFDIR}
+        kinds |= dict.fromkeys(tarfile.REGULAR_TYPES, stat.S_IFREG)
         return [
             SimpleNamespace(
                 orig_filename=member.name,
@@ -278,23 +270,17 @@ class _Tar:
                 is_dir=member.isdir,
                 file_size=member.size,
             )
-            for member in self.archive.getmembers()
+            for member in self.getmembers()
         ]
-
-    def namelist(self):
-        return self.archive.getnames()
 
     def testzip(self):
         """Read to the end, which compares gzip's checksum; a damaged one raises."""
-        self.archive.getmembers()
-
-    def extractall(self, folder):
-        self.archive.extractall(folder, filter="data")
+        self.getmembers()
 
 
 def open_archive(path):
     """A zip or gzipped tar archive, with the interface of `zipfile.ZipFile`."""
-    return _Tar(path) if _is_gzip(path) else zipfile.ZipFile(path)
+    return _Tar.open(path, "r:gz") if _is_gzip(path) else zipfile.ZipFile(path)
 
 
 def _is_archive(path):

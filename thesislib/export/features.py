@@ -137,8 +137,8 @@ def write_features(
     folders = {"save_plots": save_plots, "save_audio": save_audio}
     _check_outputs(output, in_shards, recipe, representation, openxbow=openxbow, **folders)
     corpus, labels, errors, remarks = _read(audio, (start_s, end_s), labelling, recipe)
-    if errors and on_error == "raise":
-        raise _join_errors(errors)
+    if on_error == "raise":
+        _raise_any(errors)
     about = {"thesislib": __version__, "representation": representation, **recipe.describe()}
     about["reading"] = asdict(reading) | {"start_s": start_s, "end_s": end_s}
     if recipe.passes_spectra:
@@ -164,8 +164,8 @@ def write_features(
                 part = find_part(path, key)
             if part is None:
                 features = _extract(shard, recipe, None if in_shards else store, keyed, warned, how)
-                if features.errors and on_error == "raise" and not in_shards:
-                    raise _join_errors(_name_errors(shard, features))
+                if on_error == "raise" and not in_shards:
+                    _raise_any(_name_errors(shard, features))
                 counts, table = arrange(shard, shard_labels, features, recipe, reading, types)
                 part = {"key": key, **counts, "about": about}
                 _write(path, table, part, types, in_shards=in_shards, openxbow=openxbow)
@@ -176,8 +176,8 @@ def write_features(
     warn_together(warned)
     for part in parts:
         errors |= part["errors"]
-    if errors and on_error == "raise":
-        raise _join_errors(errors)
+    if on_error == "raise":
+        _raise_any(errors)
     if any(folders.values()):
         good = [name for name in corpus.index["file"] if name not in errors]
         _save_inputs(corpus.root, good, (start_s, end_s), recipe.spectrum, reading, n_jobs, folders)
@@ -351,9 +351,10 @@ def _write(path, table, about, types, *, in_shards, openxbow):
         write_table(path, table, about=about["about"], types=types)
 
 
-def _join_errors(errors):
+def _raise_any(errors):
     listed = [f"{name}: {reason}" for name, reason in errors.items()]
-    return AudioError("\n  - ".join([f"{len(errors)} files cannot be used", *listed]))
+    if listed:
+        raise AudioError("\n  - ".join([f"{len(errors)} files cannot be used", *listed]))
 
 
 def _extract(shard, recipe, store, keyed, warned, how):

@@ -223,15 +223,12 @@ class FrameFeatures(_FromSignals):
     hop_s : float > 0
         Of ``MFCC39`` only; openSMILE's sets have 10 ms. Open in 9.1: the text prints
         "overlap 10 ms", which is a hop of 15 ms; chosen: the customary 10 ms.
-    streams : bool
-        Return one list of arrays for each stream (descriptors, deltas) instead of one list of
-        arrays with both side by side. ``BagOfFeatures`` takes either, the second with
-        ``stream_widths=features.stream_widths``.
 
     Attributes
     ----------
     stream_widths : tuple of int
-        Number of features of each stream.
+        Number of features of each stream (descriptors, deltas), for the parameter of the same
+        name of ``BagOfFeatures``.
 
     Notes
     -----
@@ -254,7 +251,6 @@ class FrameFeatures(_FromSignals):
     feature_set: option(FRAME_STREAMS) = "ComParE_2016"
     sr: RATES | None = None
     hop_s: number(0, open_low=True) = 0.010
-    streams: bool = False
 
     @property
     def stream_widths(self):
@@ -273,7 +269,6 @@ class FrameFeatures(_FromSignals):
         Returns
         -------
         list of ndarray, shape (n_frames, n_features), float32
-            With ``streams``, a list of such lists.
 
         Raises
         ------
@@ -281,11 +276,7 @@ class FrameFeatures(_FromSignals):
             If a clip is too short for one frame, or its samples are not finite; names
             the clip's index.
         """
-        frames = [self._frames(y, sr, index) for index, y, sr in self._signals(X)]
-        if not self.streams:
-            return frames
-        edges = np.cumsum(self.stream_widths)[:-1]
-        return [list(stream) for stream in zip(*(np.split(f, edges, axis=1) for f in frames))]
+        return [self._frames(y, sr, index) for index, y, sr in self._signals(X)]
 
     def _frames(self, y, sr, index):
         if self.feature_set == "MFCC39":

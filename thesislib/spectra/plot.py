@@ -255,7 +255,7 @@ def make_spectrum(style="thesis", **settings):
         raise ParameterError("n_fft: found beside window_s, expected one of them")
     if "n_fft" in settings or "window_s" in settings:
         settings = {"hop_s": None} | settings
-    return (Spectrum.thesis if style == "thesis" else Spectrum.deepspectrum)(**settings)
+    return (Spectrum if style == "thesis" else Spectrum.deepspectrum)(**settings)
 
 
 def plot_file(path, output, *, style="thesis", size_px=None, start_s=None, end_s=None, **settings):

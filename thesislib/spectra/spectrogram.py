@@ -127,11 +127,6 @@ class Spectrum:
                     )
 
     @classmethod
-    def thesis(cls, kind="mel", **changes):
-        """Settings of 4.2.1 and 8.3: Hann 16 ms, hop 8 ms, dB power, 128 HTK mel bands."""
-        return cls(kind, **changes)
-
-    @classmethod
     def deepspectrum(cls, kind="mel", **changes):
         """Settings of DeepSpectrum 0.6.9: 25 ms rounded up, hop half of it, Slaney mel."""
         preset = {"window_s": 0.025, "hop_s": None, "power_of_two": True, "mel_scale": "slaney"}
