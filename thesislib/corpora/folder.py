@@ -134,16 +134,14 @@ def resolve_names(names, root):
     return [found.get(name, name) for name in names], remarks
 
 
-def load(root, *, index="index.csv"):
+def load(root):
     r"""Read a folder's ``index.csv``.
 
     Parameters
     ----------
     root : str or Path
         Folder of the corpus.
-    index : str
-        Name of the index inside it: a table with a header, see
-        `thesislib.corpora.tables.read_table`.
+        The index is a table with a header, see `thesislib.corpora.tables.read_table`.
 
     Returns
     -------
@@ -163,14 +161,14 @@ def load(root, *, index="index.csv"):
     >>> load(root).classes
     ['cat', 'dog']
     """
-    table, licence, remarks = read_index(root, index)
+    table, licence, remarks = read_index(root)
     return describe(table, Path(root), licence=licence, mismatches=None, notes=remarks)
 
 
-def read_index(root, name="index.csv"):
+def read_index(root):
     """Table, licence and remarks of a folder's index; takes and raises what `load` does."""
     root = find_folder(root)
-    path = root / name
+    path = root / "index.csv"
     if not path.is_file():
         raise CorpusError(f"{path}: missing; expected a table with the columns file and label")
     table, remarks = read_table(path)

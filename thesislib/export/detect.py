@@ -29,7 +29,7 @@ DESCRIPTION = "detectors.json"
 VERSION = 2
 
 
-def save_detectors(folder, detectors, *, frames, sr, thresholds, sliding=True):
+def save_detectors(folder, detectors, *, frames, sr, thresholds):
     """Write detectors and what they need to be used.
 
     Parameters
@@ -43,8 +43,6 @@ def save_detectors(folder, detectors, *, frames, sr, thresholds, sliding=True):
         Sampling rate in Hz of that audio.
     thresholds : dict of str to float
         Presence threshold of each class.
-    sliding : bool
-        Whether to average overlapping chunks.
 
     Returns
     -------
@@ -67,7 +65,6 @@ def save_detectors(folder, detectors, *, frames, sr, thresholds, sliding=True):
         "version": VERSION,
         "sr": int(sr),
         "frames": asdict(frames),
-        "sliding": bool(sliding),
         "classes": classes,
     }
     record["sha256"] = hash_parameters(record)
@@ -83,7 +80,7 @@ def load_detectors(folder, *, device="auto"):
     Returns
     -------
     dict
-        ``sr``, ``frames`` (LogMelFrames), ``sliding``, and ``classes``: label to ``detectors`` and
+        ``sr``, ``frames`` (LogMelFrames), and ``classes``: label to ``detectors`` and
         ``threshold``.
 
     Raises
@@ -107,22 +104,20 @@ def load_detectors(folder, *, device="auto"):
             }
             for label, entry in record["classes"].items()
         }
-        sliding = bool(record["sliding"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise WeightsError(
             f"{path}: found no detectors ({error!r}), expected a folder 'models' of a run of "
             "08_2_rare_events"
         ) from error
-    columns = frames.n_mels * (1 + frames.delta)
     for label, entry in classes.items():
         entry["detectors"] = [CRNN.load(name, device=device) for name in entry.pop("networks")]
         widths = {(d.n_columns_, d.n_outputs_) for d in entry["detectors"]}
-        if widths != {(columns, 1)}:
+        if widths != {(frames.n_mels, 1)}:
             raise WeightsError(
                 f"{path}: {label} has networks of (columns, outputs) {sorted(widths)}, expected "
-                f"({columns}, 1)"
+                f"({frames.n_mels}, 1)"
             )
-    return {"sr": sr, "frames": frames, "sliding": sliding, "classes": classes}
+    return {"sr": sr, "frames": frames, "classes": classes}
 
 
 def detect_events(path, model):
@@ -174,7 +169,7 @@ def stream_means(path, detectors, model):
     path : str or Path
     detectors : sequence of CRNN
     model : dict
-        From `load_detectors`: ``sr``, ``frames`` and ``sliding`` are used.
+        From `load_detectors`: ``sr`` and ``frames`` are used.
 
     Yields
     ------
@@ -184,11 +179,7 @@ def stream_means(path, detectors, model):
     frames = model["frames"].stream(blocks, sr=model["sr"])
     # The copies go forward together, so what one is ahead of another is a few pieces.
     streams = [
-        _regroup(
-            stream_probabilities(
-                detector, copy, hop=1 if model["sliding"] else detector.chunk_frames
-            )
-        )
+        _regroup(stream_probabilities(detector, copy))
         for detector, copy in zip(detectors, itertools.tee(frames, len(detectors)), strict=True)
     ]
     for members in zip(*streams, strict=True):

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from thesislib.errors import AudioError
-from thesislib.spectra.spectrogram import DELTA_FRAMES, Spectrum, delta
+from thesislib.errors import AudioError, option
+from thesislib.spectra.spectrogram import Spectrum, delta
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class LogMelFrames:
             If the signal is shorter than a window, or than nine frames with ``delta``.
         """
         S = self._compute(y, sr, center=True)
-        return _join(S, delta(S.T).T) if self.delta else S
+        return np.concatenate([S, delta(S.T).T], axis=1) if self.delta else S
 
     def stream(self, blocks, *, sr):
         """The same frames of a signal that comes in blocks, in constant memory.
@@ -81,12 +81,14 @@ class LogMelFrames:
 
         Yields
         ------
-        ndarray, shape (n_frames, n_mels or 2 * n_mels), float32
-        """
-        frames = self._stream(blocks, sr)
-        return _stream_delta(frames) if self.delta else frames
+        ndarray, shape (n_frames, n_mels), float32
 
-    def _stream(self, blocks, sr):
+        Raises
+        ------
+        ParameterError
+            For frames with deltas, which look ahead.
+        """
+        option([False]).check("delta", self.delta)
         n_fft, hop_length = self._spectrum(center=False).lengths(sr)
         margin = np.zeros(n_fft // 2, np.float32)
         held, n_samples = margin, 0
@@ -118,21 +120,3 @@ class LogMelFrames:
             center=center,
             transpose=True,
         )
-
-
-def _stream_delta(blocks):
-    """Frames and their deltas; four frames are held back, since deltas look ahead."""
-    half = DELTA_FRAMES // 2
-    held, n_out = None, 0  # frames, of which the first n_out went out already
-    for block in blocks:
-        held = block if held is None else np.concatenate([held, block])
-        if len(held) > DELTA_FRAMES:
-            slope = delta(held.T).T
-            yield _join(held[n_out:-half], slope[n_out:-half])
-            # Nine frames stay: the slope at the end of the recording needs them.
-            held, n_out = held[-DELTA_FRAMES:], DELTA_FRAMES - half
-    yield _join(held[n_out:], delta(held.T).T[n_out:])
-
-
-def _join(S, slope):
-    return np.concatenate([S, slope], axis=1, dtype=np.float32)
