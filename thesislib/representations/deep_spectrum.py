@@ -36,14 +36,7 @@ from thesislib.errors import (
     option,
     sequence,
 )
-from thesislib.representations.networks import (
-    PREPROCESSING,
-    build_network,
-    identify_weights,
-    input_convention,
-    input_size,
-    layer_widths,
-)
+from thesislib.representations import networks
 from thesislib.representations.torchvision_guard import torchvision
 from thesislib.training import pick_device
 
@@ -107,7 +100,7 @@ class DeepSpectrum(TransformerMixin, BaseEstimator):
     network: TEXT = "alexnet"
     layer: TEXT | sequence(TEXT) = "fc7"
     weights: PATH = "imagenet"
-    preprocessing: option(PREPROCESSING) = "imagenet"
+    preprocessing: option(networks.PREPROCESSING) = "imagenet"
     batch_size: integer(1) = 16
     device: DEVICE = "auto"
     random_state: SEED = 0
@@ -129,7 +122,8 @@ class DeepSpectrum(TransformerMixin, BaseEstimator):
             If the weights are missing, damaged, or of another network.
         """
         self._check_parameters()
-        size = (input_size(self.network),) * 2 if X is None else _check_images(X).shape[1:3]
+        side = networks.input_size(self.network)
+        size = (side, side) if X is None else _check_images(X).shape[1:3]
         self.n_features_ = sum(self._widths(*size))
         self.image_size_ = tuple(size)
         self._built()
@@ -197,7 +191,7 @@ class DeepSpectrum(TransformerMixin, BaseEstimator):
     def get_feature_names_out(self, input_features=None):
         """``network_layer_index`` of each feature, for the image size of `fit` if it was called."""
         self._check_parameters()
-        size = getattr(self, "image_size_", (input_size(self.network),) * 2)
+        size = getattr(self, "image_size_", (networks.input_size(self.network),) * 2)
         return np.array(
             [
                 f"{self.network}_{layer}_{index}"
@@ -218,7 +212,7 @@ class DeepSpectrum(TransformerMixin, BaseEstimator):
             "version": VERSION,
             "network": self.network,
             "layer": self._layers(),
-            "weights": identify_weights(self.network, self.weights, self.random_state),
+            "weights": networks.identify_weights(self.network, self.weights, self.random_state),
             "preprocessing": self.preprocessing,
             "dtype": self.precision,
             "device": pick_device(self.device).type,
@@ -229,7 +223,7 @@ class DeepSpectrum(TransformerMixin, BaseEstimator):
 
     def _check_parameters(self):
         check_parameters(self)
-        input_convention(self.network, self.preprocessing)
+        networks.input_convention(self.network, self.preprocessing)
         device, layers = pick_device(self.device).type, self._layers()
         if self.precision != "float32" and device == "cpu":
             raise ParameterError(
@@ -243,15 +237,15 @@ class DeepSpectrum(TransformerMixin, BaseEstimator):
         return [self.layer] if isinstance(self.layer, str) else list(self.layer)
 
     def _widths(self, height, width):
-        return layer_widths(self.network, tuple(self._layers()), height, width)
+        return networks.layer_widths(self.network, tuple(self._layers()), height, width)
 
     def _built(self):
         """Return the network; built at the first call and after a parameter has changed."""
         device = pick_device(self.device)
-        weights = identify_weights(self.network, self.weights, self.random_state)
+        weights = networks.identify_weights(self.network, self.weights, self.random_state)
         recipe = (self.network, weights, self.preprocessing, str(device))
         if getattr(self, "_recipe", None) != recipe:
-            network = build_network(
+            network = networks.build_network(
                 self.network,
                 weights=self.weights,
                 preprocessing=self.preprocessing,

@@ -8,6 +8,7 @@ import torch
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from thesislib import training
 from thesislib.errors import (
     DEVICE,
     PATH,
@@ -19,15 +20,6 @@ from thesislib.errors import (
     check_parameters,
     integer,
     sequence,
-)
-from thesislib.training import (
-    checkpoint_file,
-    hash_tensors,
-    pick_device,
-    read_tensors,
-    seeded,
-    train,
-    write_tensors,
 )
 
 #: Constraints on fitted attributes, as files from elsewhere may contain anything.
@@ -59,7 +51,7 @@ class SavedNetwork:
     def _check(self):
         """Check the parameters; a subclass adds what one constraint cannot express."""
         check_parameters(self)
-        pick_device(self.device)
+        training.pick_device(self.device)
 
     def cache_parameters(self):
         """Plain values for a store's key (contract 3).
@@ -73,7 +65,7 @@ class SavedNetwork:
             If it is not fitted and ``random_state`` is no integer, since its features are not
             reproducible.
         """
-        parameters = self._parameters() | {"device": pick_device(self.device).type}
+        parameters = self._parameters() | {"device": training.pick_device(self.device).type}
         key = {
             "estimator": type(self).__name__,
             "version": self._version,
@@ -81,7 +73,7 @@ class SavedNetwork:
             "parameters": parameters,
         }
         if hasattr(self, "network_"):
-            return key | {"weights": hash_tensors(self.network_.state_dict())}
+            return key | {"weights": training.hash_tensors(self.network_.state_dict())}
         if parameters["random_state"] is None:
             raise ParameterError(
                 f"random_state: found {self.random_state!r}, expected an integer for a store's key"
@@ -98,7 +90,7 @@ class SavedNetwork:
             "fitted": {name: getattr(self, name) for name in self._fitted},
             "history": self.history_,
         }
-        write_tensors(path, self.network_.state_dict(), metadata)
+        training.write_tensors(path, self.network_.state_dict(), metadata)
 
     @classmethod
     def load(cls, path, *, device="auto"):
@@ -109,7 +101,7 @@ class SavedNetwork:
         WeightsError
             If the file is missing, damaged or of another estimator; names it.
         """
-        state, metadata = read_tensors(path)
+        state, metadata = training.read_tensors(path)
         try:
             check_option("estimator", metadata["estimator"], [cls.__name__])
             check_option("version", metadata["version"], [cls._version])
@@ -131,7 +123,7 @@ class SavedNetwork:
 
     def _place(self, network, state=None):
         """Set ``network_`` on the device, in evaluation mode."""
-        self.device_ = str(pick_device(self.device))
+        self.device_ = str(training.pick_device(self.device))
         if state is not None:
             network.load_state_dict(state)
         self.network_ = network.to(self.device_).eval()
@@ -149,7 +141,7 @@ class SavedNetwork:
                 f"{type(self).__name__}: found parameters and data that need {n_weights} weights, "
                 f"expected at most {_WEIGHTS_AT_MOST}"
             )
-        with seeded(seed):  # on the CPU: the same first weights on every device
+        with training.seeded(seed):  # on the CPU: the same first weights on every device
             self._place(self._build())
         return seed
 
@@ -162,9 +154,9 @@ class SavedNetwork:
         parameters = self._parameters() | {"random_state": seed, "device": self.device_}
         parameters |= {"version": self._version, "torch": torch.__version__, **(settings or {})}
         name = type(self).__name__.lower()
-        path = checkpoint_file(self.checkpoint, name, parameters, arrays)
+        path = training.checkpoint_file(self.checkpoint, name, parameters, arrays)
         adam = torch.optim.Adam(self.network_.parameters(), self.learning_rate)
-        self.history_ = train(
+        self.history_ = training.train(
             self.network_,
             step,
             batches,
