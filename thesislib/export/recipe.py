@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from sklearn.base import BaseEstimator
 
 from thesislib import representations
 from thesislib.errors import ParameterError, check_option
@@ -19,6 +18,7 @@ from thesislib.export.openxbow import read_codebook, write_codebook
 from thesislib.representations.bag_of_features import BagOfFeatures
 from thesislib.representations.extraction import describe
 from thesislib.representations.functionals import FrameFeatures, Functionals
+from thesislib.representations.stateless import Stateless
 from thesislib.representations.statistics import LogMelStatistics
 from thesislib.spectra.plot import AudioPlot, make_spectrum, own_axis
 from thesislib.store import hash_arrays, hash_parameters
@@ -223,20 +223,15 @@ def make_recipe(representation, settings, *, reading, random_state=0):
     return recipe
 
 
-class _Spectra(BaseEstimator):
+@dataclass(eq=False, repr=False)
+class _Spectra(Stateless):
     """Spectra as they are, for a learner that is fitted on all of them."""
-
-    def fit(self, X=None, y=None):
-        return self
 
     def transform(self, X):
         return X
 
     def get_feature_names_out(self, input_features=None):
         return np.empty(0, dtype=object)
-
-    def cache_parameters(self):
-        return {}
 
 
 def _select(settings, names):

@@ -11,16 +11,15 @@ since its wrapper converts a sample of 1 to -1.
 """
 
 import functools
-import importlib.metadata
 import math
 from dataclasses import dataclass
 
 import numpy as np
 import scipy.fft
 from scipy.ndimage import correlate1d
-from sklearn.base import BaseEstimator, TransformerMixin
 
 from thesislib.errors import AudioError, ParameterError, check_parameters, integer, number, option
+from thesislib.representations.stateless import Stateless
 
 FUNCTIONALS = {"ComParE_2016": 6373, "IS09": 384, "IS10": 1582}
 FRAME_STREAMS = {"ComParE_2016": (65, 65), "IS09": (16, 16), "MFCC39": (39,)}
@@ -102,23 +101,10 @@ def check_signals(X, target=None):
         yield index, y, round(sr)
 
 
-class _FromSignals(TransformerMixin, BaseEstimator):
+class _FromSignals(Stateless):
     """Base of both estimators: checks and resampling."""
 
-    def fit(self, X=None, y=None):
-        """Check the parameters; there is nothing to learn.
-
-        Returns
-        -------
-        self
-
-        Raises
-        ------
-        ParameterError
-            If a parameter is invalid.
-        """
-        check_parameters(self)
-        return self
+    _libraries = ("opensmile", "numpy", "scipy", "librosa", "soxr")
 
     def _signals(self, X):
         check_parameters(self)
@@ -130,17 +116,6 @@ class _FromSignals(TransformerMixin, BaseEstimator):
                     f"{shortest} of one {self.feature_set} frame"
                 )
             yield index, y, sr
-
-    def cache_parameters(self):
-        """All values that the features depend on, except the signals."""
-        names = ("opensmile", "numpy", "scipy", "librosa", "soxr")
-        libraries = {name: importlib.metadata.version(name) for name in names}
-        return {"version": self._version, **self.get_params(), "libraries": libraries}
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.requires_fit = False
-        return tags
 
 
 @dataclass(eq=False, repr=False)
@@ -168,8 +143,6 @@ class Functionals(_FromSignals):
     >>> Functionals("IS09").fit_transform([(tone, 16000)]).shape
     (1, 384)
     """
-
-    _version = 1
 
     feature_set: option(FUNCTIONALS) = "ComParE_2016"
     sr: RATES | None = None
@@ -245,8 +218,6 @@ class FrameFeatures(_FromSignals):
     >>> FrameFeatures("MFCC39").fit_transform([(noise, 16000)])[0].shape
     (48, 39)
     """
-
-    _version = 1
 
     feature_set: option(FRAME_STREAMS) = "ComParE_2016"
     sr: RATES | None = None

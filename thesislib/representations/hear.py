@@ -19,16 +19,16 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, TransformerMixin
 
 from thesislib.errors import DEVICE, PATH, AudioError, ParameterError, check_parameters
 from thesislib.representations.functionals import check_signals
+from thesislib.representations.stateless import Stateless
 from thesislib.store import hash_file, hash_parameters
 from thesislib.training import check_readable, hash_tensors, limit_threads, pick_device
 
 
 @dataclass(eq=False, repr=False)
-class HEAR(TransformerMixin, BaseEstimator):
+class HEAR(Stateless):
     r"""Scene embeddings of a HEAR module: one vector per clip.
 
     Parameters
@@ -60,8 +60,6 @@ class HEAR(TransformerMixin, BaseEstimator):
     >>> HEAR(path).fit_transform([(np.full(800, 0.5), 16000)])
     array([[0.5]], dtype=float32)
     """
-
-    _version = 1
 
     module: PATH = "hearbaseline"
     weights: PATH | None = None
@@ -162,11 +160,6 @@ class HEAR(TransformerMixin, BaseEstimator):
 
     def __sklearn_is_fitted__(self):
         return True
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.requires_fit = False
-        return tags
 
 
 def hear_modules(modules, **parameters):

@@ -5,14 +5,13 @@ or bandwidth. A classifier that sees nothing but these properties shows how far 
 classes apart; a method that is not above it has shown nothing (Sturm 2014).
 """
 
-import importlib.metadata
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.signal import periodogram
-from sklearn.base import BaseEstimator, TransformerMixin
 
 from thesislib.errors import ParameterError, check_parameters, number
+from thesislib.representations.stateless import Stateless
 
 NAMES = ("duration_s", "level_db", "peak", "offset", "noise_floor_db", "loud_share")
 NAMES += ("bandwidth_hz", "median_hz", "lead_in_s", "clipped_share", "sr", "n_channels")
@@ -24,7 +23,7 @@ BLOCK = 2**16
 
 
 @dataclass(eq=False, repr=False)
-class Properties(TransformerMixin, BaseEstimator):
+class Properties(Stateless):
     """Twelve properties of a clip.
 
     Parameters
@@ -51,11 +50,6 @@ class Properties(TransformerMixin, BaseEstimator):
     """
 
     loud_db: number(0, open_low=True) = 20.0
-
-    def fit(self, X=None, y=None):
-        """Check the parameter; there is nothing to learn."""
-        check_parameters(self)
-        return self
 
     def transform(self, X):
         """Signals (n_samples,) or (n_samples, n_channels) with rates → (n, 12), float32."""
@@ -94,11 +88,6 @@ class Properties(TransformerMixin, BaseEstimator):
     def get_feature_names_out(self, input_features=None):
         """`NAMES`."""
         return np.array(NAMES, dtype=object)
-
-    def cache_parameters(self):
-        """All values that the features depend on, except the signals."""
-        libraries = {name: importlib.metadata.version(name) for name in ("numpy", "scipy")}
-        return {"class": "Properties", "version": 1, **self.get_params(), "libraries": libraries}
 
 
 def _to_db(power):

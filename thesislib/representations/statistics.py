@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.base import BaseEstimator, TransformerMixin
 
-from thesislib.errors import ParameterError, check_parameters, integer
+from thesislib.errors import ParameterError, integer
+from thesislib.representations.stateless import Stateless
 
 
 @dataclass(eq=False, repr=False)
-class LogMelStatistics(TransformerMixin, BaseEstimator):
+class LogMelStatistics(Stateless):
     """Mean and standard deviation over time of each band of a spectrum.
 
     A control that is not in the thesis: a representation is worth its cost only if it
@@ -28,11 +28,6 @@ class LogMelStatistics(TransformerMixin, BaseEstimator):
 
     n_bands: integer(1) = 64
 
-    def fit(self, X, y=None):
-        """Check the parameter; there is nothing to learn."""
-        check_parameters(self)
-        return self
-
     def transform(self, X):
         """Spectra (n_bands, n_frames), lengths may differ → (n, 2 * n_bands), float32."""
         features = []
@@ -49,11 +44,6 @@ class LogMelStatistics(TransformerMixin, BaseEstimator):
         """``mean_0`` … then ``deviation_0`` …"""
         names = [f"{what}_{i}" for what in ("mean", "deviation") for i in range(self.n_bands)]
         return np.array(names, dtype=object)
-
-    def cache_parameters(self):
-        """All values that the features depend on, except the spectra."""
-        # The class's earlier name: keys of the store, and features already in it, stay valid.
-        return {"class": "BandStatistics", "n_bands": self.n_bands, "version": 1}
 
 
 def standardise_within(X, domains):
