@@ -146,15 +146,17 @@ def option(options):
     return Constraint(lambda v: isinstance(v, Hashable) and v in options, expected, options)
 
 
-def sequence(item, length=None):
-    """Lists, tuples or arrays of ``length`` values (at least one by default), each an ``item``."""
+def sequence(item, length=None, *, most=None):
+    """Lists, tuples or arrays of ``length`` values, or of 1 to ``most``, each an ``item``."""
 
     def accepts(value):
         if not isinstance(value, list | tuple) and getattr(value, "ndim", 0) == 0:
             return False
-        return len(value) == (length or max(1, len(value))) and all(map(item.accepts, value))
+        low, high = (length, length) if length else (1, most or len(value))
+        return low <= len(value) <= high and all(map(item.accepts, value))
 
-    return Constraint(accepts, f"a list of {length or 'one or more'}, each {item.expected}")
+    expected = length or (f"1 to {most}" if most else "one or more")
+    return Constraint(accepts, f"a list of {expected}, each {item.expected}")
 
 
 BOOLEAN = Constraint(lambda v: type(v).__name__ in ("bool", "bool_"), "true or false", plain=bool)

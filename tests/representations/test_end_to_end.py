@@ -50,12 +50,12 @@ def test_same_seed_same_bits_and_the_global_generator_is_left_alone(rng):
 def test_padding_does_not_reach_a_clip(rng):
     import torch
 
-    from thesislib.representations.end_to_end import _pad
+    from thesislib.representations.autoencoder import pad
 
     X, y = make_clips(rng, 8)
     machine = WaveformClassifier(**SMALL).fit(X, y)
     with torch.inference_mode():
-        together = machine.network_(*_pad(X, "cpu")).softmax(dim=1).numpy()
+        together = machine.network_(*pad(X, "cpu")).softmax(dim=1).numpy()
     assert np.allclose(together, machine.predict_proba(X), atol=1e-5)
 
 

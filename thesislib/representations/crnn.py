@@ -110,9 +110,9 @@ class CRNN(FrameDetector):
     chunk_frames: integer(1) = 50
     _: KW_ONLY
     n_channels: integer(1, 2**14) = 1
-    n_filters: sequence(integer(1, 2**14)) = (32, 64)
-    kernel_sizes: sequence(sequence(integer(1, 999), 2)) = ((5, 5), (9, 1))
-    pool_sizes: sequence(integer(1, 999)) = (4, 8)
+    n_filters: sequence(integer(1, 2**14), most=64) = (32, 64)
+    kernel_sizes: sequence(sequence(integer(1, 999), 2), most=64) = ((5, 5), (9, 1))
+    pool_sizes: sequence(integer(1, 999), most=64) = (4, 8)
     n_recurrent: integer(0, 64) = 2
     n_units: integer(1, 2**14) = 128
     cell: option(CELLS) = "LSTM"
@@ -252,7 +252,7 @@ device, random_state, verbose, checkpoint
 
     context_frames: integer(1, 999) = 5
     _: KW_ONLY
-    n_units: sequence(integer(1, 2**14)) = (50, 50)
+    n_units: sequence(integer(1, 2**14), most=64) = (50, 50)
     dropout: SHARE = 0.2
     decay: number(0) = 0.0
     min_epochs: integer(0) = 0
