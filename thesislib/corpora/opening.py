@@ -119,7 +119,7 @@ def open_corpus(name, root="", *, task=None, labels=None, n_folds=None, by="grou
     return adapt(corpora[task or ""], n_folds or NEEDS[name], by=by, seed=seed).check()
 
 
-def open_own(root="", *, n_folds=5, seed=0):
+def open_own(root="", *, n_folds=5, by="group", seed=0):
     """Open any folder with the split that it brings (``20_own_recordings``).
 
     Parameters
@@ -127,8 +127,9 @@ def open_own(root="", *, n_folds=5, seed=0):
     root : str or Path
         As of :func:`load_any`; empty for a few clips of a synthetic corpus.
     n_folds : int
-        Folds that are drawn by group for a corpus with neither partitions nor folds.
-    seed : int
+        Folds that are drawn for a corpus with neither partitions nor folds.
+    by, seed
+        As in :func:`open_corpus`.
 
     Returns
     -------
@@ -141,15 +142,15 @@ def open_own(root="", *, n_folds=5, seed=0):
         corpus = open_corpus("acoustic_scenes", seed=seed)
         scenes = ["beach", "bus", "home"]
         corpus = take_slice(corpus.select(corpus.index["label"].isin(scenes)), 2)
-    return adapt(corpus, choose_split(corpus) or n_folds, seed=seed).check()
+    return adapt(corpus, choose_split(corpus) or n_folds, by=by, seed=seed).check()
 
 
-def open_tasks(name, root="", *, seed=0, **size):
+def open_tasks(name, root="", *, by="group", seed=0, **size):
     """Open every task of a corpus that consists of several (``vocalisations``, 9.1).
 
     Parameters
     ----------
-    name, root, seed, **size
+    name, root, by, seed, **size
         As in :func:`open_corpus`; the folder of a single task is its only one.
 
     Returns
@@ -157,8 +158,8 @@ def open_tasks(name, root="", *, seed=0, **size):
     dict of str to Corpus
         Checked, in the thesis's order.
     """
-    corpora = read_corpora(name, root or _make_corpus(name, seed, size))
-    return {task: adapt(each, NEEDS[name], seed=seed).check() for task, each in corpora.items()}
+    needs, corpora = NEEDS[name], read_corpora(name, root or _make_corpus(name, seed, size))
+    return {task: adapt(each, needs, by=by, seed=seed).check() for task, each in corpora.items()}
 
 
 def read_corpora(name, root, *, labels=None):
