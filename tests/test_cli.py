@@ -371,14 +371,14 @@ def test_errors_of_the_system_are_one_line(tmp_path, capsys, monkeypatch, error,
     def refuse(*_, **__):
         raise error
 
-    monkeypatch.setattr("thesislib.spectra.plot.plot_file", refuse)
+    monkeypatch.setattr("thesislib.export.plot.plot_file", refuse)
     assert run("plot", tmp_path / "a.wav", "-o", tmp_path / "a.png") == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"thesis plot: {reason}")
 
 
 def test_a_defect_gives_a_traceback(tmp_path, monkeypatch):
-    monkeypatch.setattr("thesislib.spectra.plot.plot_file", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("thesislib.export.plot.plot_file", lambda *_, **__: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         run("plot", tmp_path / "a.wav", "-o", tmp_path / "a.png")
 

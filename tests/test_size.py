@@ -17,15 +17,15 @@ LIBRARY = Path(__file__).resolve().parents[1] / "thesislib"
 BUDGETS = {
     "leaves": 1300,
     "corpora": 2230,
-    "spectra": 465,
+    "spectra": 435,
     "representations": 3460,
-    "evaluation": 1950,
+    "evaluation": 1940,
     "reporting": 2600,
     "compendium": 1430,
-    "export": 1880,
+    "export": 1930,
 }
 #: All packages together, and modules beside the packages at the top level.
-TOTAL, TOP_LEVEL = 15280, 9
+TOTAL, TOP_LEVEL = 15290, 9
 #: Tokens that are no code by themselves.
 LAYOUT = {
     tokenize.COMMENT,

@@ -3,19 +3,17 @@
 import dataclasses
 import json
 import pickle
-import warnings
 from pathlib import Path
 
 import matplotlib
 import numpy as np
 import pytest
-import soundfile as sf
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
 from thesislib.audio import read_audio
-from thesislib.errors import AudioError, ParameterError
+from thesislib.errors import ParameterError
 from thesislib.spectra import (
     THESIS_COLOUR_MAPS,
     AudioPlot,
@@ -23,7 +21,6 @@ from thesislib.spectra import (
     check_colour_map,
     colour_table,
     draw_plot,
-    plot_file,
     write_png,
 )
 
@@ -345,38 +342,3 @@ def test_png_holds_the_pixels(tmp_path, rng):
     with pytest.raises(ParameterError, match=r"plot: found float64 of shape \(2, 2, 3\)"):
         write_png(tmp_path / "bad.png", np.zeros((2, 2, 3)))
     assert not (tmp_path / "bad.png").exists()
-
-
-@pytest.mark.parametrize("style, size_px", [("thesis", 387), ("deepspectrum", 227)])
-def test_a_file_becomes_a_picture_and_an_array(tmp_path, style, size_px):
-    sf.write(tmp_path / "t.wav", 0.5 * tone(1000, 1.0), SR)
-    settings = {"style": style, "kind": "spectrogram", "colour_map": "gray", "end_s": 0.5}
-    for name in ("t.png", "t.npy"):
-        plot_file(tmp_path / "t.wav", tmp_path / name, **settings)
-    array = np.load(tmp_path / "t.npy")
-    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "t.png")), array)
-    assert array.shape == (size_px, size_px, 3)
-    assert brightest_height(array) == pytest.approx(1 / 8, abs=0.01)
-    plot_file(tmp_path / "t.wav", tmp_path / "n.npy", style=style, n_fft=64, size_px=50)
-    assert np.load(tmp_path / "n.npy").shape == (50, 50, 3)
-
-
-@pytest.mark.parametrize("sr", [8000, 16000, 44100, 96000])
-def test_a_mel_plot_has_no_empty_bands_by_default(tmp_path, rng, sr):
-    sf.write(tmp_path / "noise.wav", 0.1 * rng.normal(size=sr), sr)
-    draw = {"kind": "mel", "colour_map": "gray", "size_px": 128}
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        plot_file(tmp_path / "noise.wav", tmp_path / "plot.npy", **draw)
-    assert np.load(tmp_path / "plot.npy").mean(axis=(1, 2)).min() > 30
-    plot_file(tmp_path / "noise.wav", tmp_path / "long.npy", window_s=0.2, **draw)
-    with pytest.raises(ParameterError, match="n_fft: found beside window_s"):
-        plot_file(tmp_path / "noise.wav", tmp_path / "o.npy", window_s=0.2, n_fft=512, **draw)
-
-
-def test_a_file_that_cannot_be_drawn_is_named(tmp_path):
-    sf.write(tmp_path / "short.wav", np.ones(100), SR)
-    with pytest.raises(AudioError, match=r"short\.wav: found 100 samples, expected .* window"):
-        plot_file(tmp_path / "short.wav", tmp_path / "o.png")
-    with pytest.raises(ParameterError, match=r"output: found '.jpg', expected one of .png, .npy"):
-        plot_file(tmp_path / "short.wav", tmp_path / "o.jpg")

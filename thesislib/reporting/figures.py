@@ -445,6 +445,22 @@ def plot_detection(
     return figure
 
 
+def save_figure(figure, path):
+    """Write a figure as PNG, PDF or SVG, whole or not at all, without a date.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+    path : Path
+        Its suffix is the format.
+    """
+    undated = {".png": "Software", ".pdf": "CreationDate", ".svg": "Date"}[path.suffix]
+    with write_atomically(path) as temporary, plt.rc_context({"svg.hashsalt": "thesislib"}):
+        # Constrained layout cuts off labels beside square axes; a tight box does not.
+        tight = {"bbox_inches": "tight", "pad_inches": 0.04}
+        figure.savefig(temporary, format=path.suffix[1:], metadata={undated: None}, **tight)
+
+
 def write_figure(figure, number, folder, *, note=""):
     """Write ``figure_<number>.png`` and ``.pdf``, without dates, so that bytes repeat.
 
@@ -472,12 +488,10 @@ def write_figure(figure, number, folder, *, note=""):
         figure.text(*place, text, ha="center", va="top", fontsize=8, color="0.3")
         set_fonts(figure)
     written = []
-    for suffix, metadata in ((".png", {"Software": None}), (".pdf", {"CreationDate": None})):
-        stem = table_stem(number)
+    stem = table_stem(number)
+    for suffix in (".png", ".pdf"):
         path = folder / f"{'' if stem.startswith('section') else 'figure_'}{stem}{suffix}"
-        with write_atomically(path) as temporary:
-            # Constrained layout cuts off labels beside square axes; a tight box does not.
-            figure.savefig(temporary, metadata=metadata, bbox_inches="tight", pad_inches=0.04)
+        save_figure(figure, path)
         written.append(path)
     # A notebook shows the figure that a cell returns; it would show an open figure twice.
     plt.close(figure)

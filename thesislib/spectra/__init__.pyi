@@ -20,9 +20,6 @@ from .plot import (
     draw_plot as draw_plot,
 )
 from .plot import (
-    plot_file as plot_file,
-)
-from .plot import (
     write_png as write_png,
 )
 from .spectrogram import (

@@ -20,13 +20,11 @@ import io
 import warnings
 from dataclasses import dataclass, field
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 import scipy.sparse
 
-from thesislib.audio import read_audio
-from thesislib.errors import AudioError, ParameterError, check_number, check_option
+from thesislib.errors import ParameterError, check_number, check_option
 from thesislib.spectra.mel import hz_to_mel, mel_points
 from thesislib.spectra.spectrogram import Spectrum
 from thesislib.store import write_atomically
@@ -40,8 +38,6 @@ DRAWN_PX = 387
 
 # What matplotlib has renamed since the thesis.
 _RENAMED = {"vega20b": "tab20b"}
-# The settings of a plot that :func:`plot_file` passes on, as distinct from the spectrum's.
-_DRAWING = ("colour_map", "frequency_axis")
 # Positions of cell borders are rounded to this part of a pixel, as matplotlib's canvas does.
 _SUBPIXELS = 256
 
@@ -256,56 +252,6 @@ def make_spectrum(style="thesis", **settings):
     if "n_fft" in settings or "window_s" in settings:
         settings = {"hop_s": None} | settings
     return (Spectrum if style == "thesis" else Spectrum.deepspectrum)(**settings)
-
-
-def plot_file(path, output, *, style="thesis", size_px=None, start_s=None, end_s=None, **settings):
-    """Draw the audio plot of a recording, or of a segment, into a file.
-
-    Parameters
-    ----------
-    path : str or Path
-        Recording; its channels are averaged.
-    output : str or Path
-        Picture (.png) or array (.npy) to write.
-    style : {"thesis", "deepspectrum"}
-        Of the spectrum and of the plot.
-    size_px : int, optional
-        Side of the picture; None is 387 (thesis) or 227 (deepspectrum).
-    start_s, end_s : float, optional
-        Segment in seconds.
-    **settings
-        ``colour_map`` and ``frequency_axis`` as in :class:`AudioPlot`, all others as in
-        `make_spectrum`. Mel bands of style ``thesis`` have windows of 64 ms and hops of 16 ms
-        by default: with the 16 ms of the thesis some bands hold no bin.
-
-    Raises
-    ------
-    AudioError, ParameterError, StoreError
-        If the recording, an option or the output is no good.
-    """
-    output = Path(output)
-    check_option("output", output.suffix, (".png", ".npy"))
-    drawing = {name: settings.pop(name) for name in _DRAWING if name in settings}
-    if style == "thesis" and settings.get("kind", "mel") == "mel" and "n_fft" not in settings:
-        filled = {"window_s": 0.064, "hop_s": 0.016}
-        settings = settings if "window_s" in settings else filled | settings
-    spectrum = make_spectrum(style, **settings)
-    if size_px is None:
-        size_px = DRAWN_PX if style == "thesis" else 227
-    drawing["frequency_axis"] = own_axis(spectrum.kind, drawing.get("frequency_axis", "linear"))
-    draw = AudioPlot(spectrum, style=style, size_px=size_px, **drawing)
-    y, sr = read_audio(path, start_s=start_s, end_s=end_s)
-    try:
-        plot = draw(y, sr=sr)
-    except AudioError as error:
-        raise AudioError(f"{path}: {error}") from error
-    if output.suffix == ".png":
-        write_png(output, plot)
-    else:
-        data = io.BytesIO()
-        np.save(data, plot)
-        with write_atomically(output) as temporary:
-            temporary.write_bytes(data.getvalue())
 
 
 def own_axis(kind, frequency_axis):
