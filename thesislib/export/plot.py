@@ -32,11 +32,11 @@ def plot_file(
     path : str or Path
         Recording; its channels are averaged.
     output : str or Path
-        Picture (.png) or array (.npy) to write; with axes, .png, .pdf or .svg.
+        Image (.png) or array (.npy) to write; with axes, .png, .pdf or .svg.
     style : {"thesis", "deepspectrum"}
         Of the spectrum and of the plot.
     size_px : int, optional
-        Side of the picture; None is 387 (thesis) or 227 (deepspectrum).
+        Side of the image; None is 387 (thesis) or 227 (deepspectrum).
     start_s, end_s : float, optional
         Segment in seconds.
     axes : bool
