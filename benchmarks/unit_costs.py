@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_limits
 from timing import row, run_script
 
 from thesislib.audio import read_audio
-from thesislib.export.tables import write_table
+from thesislib.export.tables import make_table, write_table
 from thesislib.representations.bag_of_features import BagOfFeatures
 from thesislib.representations.deep_spectrum import DeepSpectrum
 from thesislib.representations.functionals import FrameFeatures, Functionals
@@ -73,8 +73,8 @@ def measure(runs, tiny):
         for name, width in (("256 features", 256), ("4 096 features", 4096)):
             matrix = np.maximum(rng.normal(size=(n, width)), 0).astype(np.float32)
             target = folder / f"{width}.parquet"
-            columns = ({"file": ["a"] * n}, [f"f{i}" for i in range(width)], matrix, {})
-            costs[f"shard, {name}"] = cost_ms(lambda: write_table(target, *columns), runs, n)  # noqa: B023
+            table = make_table({"file": ["a"] * n}, [f"f{i}" for i in range(width)], matrix, {})
+            costs[f"shard, {name}"] = cost_ms(lambda: write_table(target, table), runs, n)  # noqa: B023
             sizes[name] = target.stat().st_size / n
         frame_bytes = descriptors.nbytes
     rows = [
