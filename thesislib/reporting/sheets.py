@@ -117,7 +117,8 @@ def _small(text):
 
 def _show(row, relative_to):
     """Format a result: kind, system, score, origin and link."""
-    row = {key: "" if pd.isna(value) else value for key, value in row.items()}
+    bounds = {key: row[key] for key in ("low", "high")}
+    row = {key: "" if pd.isna(value) else value for key, value in row.items()} | bounds
     without = row["kind"] == NO_CORPUS
     seed = "" if without or not row["seed"] else f"seed {row['seed']}"
     origin = [row["corpus"] or NO_CORPUS, row["weights"], seed, row["source"]]
