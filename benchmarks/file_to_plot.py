@@ -48,7 +48,7 @@ def measure(runs, tiny):
     import warnings
 
     warnings.simplefilter("ignore")  # of mel bands without a bin, both sides
-    plot = AudioPlot(Spectrum("mel", n_fft=WINDOW, hop_length=HOP, n_mels=N_MELS), size_px=227)
+    plot = AudioPlot(Spectrum("mel", n_fft=WINDOW, hop_s=HOP / 16000, n_mels=N_MELS), size_px=227)
     n = 2 if tiny else 20
 
     def draw():

@@ -278,8 +278,8 @@ def test_the_functions_of_all_commands_exist():
 
 def test_an_option_of_another_command_is_reported_by_its_own(capsys):
     with pytest.raises(SystemExit, match="2"):
-        run("plot", "a.wav", "-o", "a.png", "--axes")
-    line = "thesis plot: unrecognized arguments: --axes; see thesis plot --help\n"
+        run("plot", "a.wav", "-o", "a.png", "--axles")
+    line = "thesis plot: unrecognized arguments: --axles; see thesis plot --help\n"
     assert capsys.readouterr().err == line
 
 
