@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -188,3 +190,9 @@ def test_an_extraction_goes_on_when_a_worker_is_killed(cluster, locally, tmp_pat
     found = extract(corpus, network, plot, store, n_jobs=2, progress=False)
     assert not victims
     assert found.matrix.tobytes() == expected.matrix.tobytes()
+
+
+def test_a_process_ends_while_the_store_is_still_being_imported():
+    code = "import sys, types; from thesislib.workers import end_process; "
+    code += "sys.modules['thesislib.store'] = types.ModuleType('store'); end_process(7)"
+    assert subprocess.run([sys.executable, "-P", "-c", code]).returncode == 7

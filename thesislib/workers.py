@@ -458,12 +458,15 @@ def _counts(process):
 
 def end_process(code):
     """Exit at once: children are killed and temporary files removed; nothing else is run."""
-    with contextlib.suppress(Exception):
-        end_children()
-    store = sys.modules.get("thesislib.store")
-    if store is not None:
-        store.remove_temporaries()
-    os._exit(code)
+    try:
+        with contextlib.suppress(Exception):
+            end_children()
+        store = sys.modules.get("thesislib.store")
+        # A module that is still being imported has made no files.
+        if hasattr(store, "remove_temporaries"):
+            store.remove_temporaries()
+    finally:
+        os._exit(code)
 
 
 @contextlib.contextmanager

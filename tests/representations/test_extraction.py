@@ -266,7 +266,7 @@ def test_an_entry_that_is_not_finite_is_computed_again(corpus, tmp_path):
 
 
 def test_impossible_readings_are_refused():
-    with pytest.raises(ParameterError, match="hop_s: found 1.0 without chunk_s"):
+    with pytest.raises(ParameterError, match=r"hop_s: found 1\.0 without chunk_s"):
         Reading(hop_s=1)
     with pytest.raises(ParameterError, match="chunk_s: found 0"):
         Reading(chunk_s=0)

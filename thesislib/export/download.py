@@ -94,7 +94,7 @@ def fetch_file(
     >>> fetch_file("https://example.org/a.zip", "a.zip")
     Traceback (most recent call last):
     ...
-    thesislib.errors.ParameterError: https://example.org/a.zip: found no checksum, expected sha256, md5 or sha256_prefix
+    thesislib.errors.ParameterError: https://example.org/a.zip: found no checksum, ...
     """
     target = Path(target)
     if not sums and check is None:

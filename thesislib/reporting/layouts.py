@@ -73,7 +73,7 @@ def render(table, number, form, *, caption=""):
     >>> print(render(table.assign(uar_test_percent=57.4), "10.5", "md", caption="Ours."))
     **Table 10.5:** Ours.
     <BLANKLINE>
-    | Fusion Model | UAR \\[%\\]: Test: feat. |
+    | Fusion Model | UAR \[%\]: Test: feat. |
     |---|---|
     | CNN Fusion | **57.4** |
     <BLANKLINE>
