@@ -16,7 +16,7 @@ from scipy.stats import rankdata
 
 from thesislib.errors import ParameterError, check_option
 from thesislib.evaluation.metrics import accuracy, score_folds
-from thesislib.evaluation.predictions import FoldResult, Predictions, choose_again
+from thesislib.evaluation.predictions import FoldResult, Predictions, choose_nested
 
 SELECTIONS = ("as published", "nested")
 SCALINGS = {
@@ -184,7 +184,9 @@ def vote_clips(result, clip_of_chunk):
     if not result.inner_votes:
         nested = vote_chunks(result.nested, clip_of_chunk)
         return replace(result, by_complexity=voted, nested=nested)
-    return choose_again(replace(result, by_complexity=voted, inner=result.inner_votes))
+    result = replace(result, by_complexity=voted, inner=result.inner_votes)
+    nested, chosen = choose_nested({None: result})
+    return replace(result, nested=nested, chosen={fold: c for fold, (_, c) in chosen.items()})
 
 
 def fuse_decisions(parts, *, scale="none"):

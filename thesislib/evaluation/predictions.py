@@ -6,7 +6,7 @@ hold the predictions of every setting: the maximum over the reported scores is t
 each training part *nested*.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -143,9 +143,3 @@ def choose_nested(results):
     }
     tied = float(np.average([part.tied for part, _ in parts], weights=[m.sum() for m in masks]))
     return Predictions(**joined, classes=parts[0][0].classes, tied=tied), chosen
-
-
-def choose_again(result):
-    """Result with the nested choice that its inner scores give."""
-    nested, chosen = choose_nested({None: result})
-    return replace(result, nested=nested, chosen={fold: c for fold, (_, c) in chosen.items()})
