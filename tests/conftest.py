@@ -26,7 +26,7 @@ def reference_data():
 
 @pytest.fixture(autouse=True)
 def environment():
-    """Environment variables that a test changes (the command line sets some) end with it."""
+    """Environment variables that a test changes (a run sets some) end with it."""
     before = dict(os.environ)
     yield
     for name in os.environ.keys() - before.keys():

@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import os
 import re
 import shlex
 import subprocess
@@ -268,6 +269,12 @@ def test_without_a_command_it_prints_what_people_do(capsys):
     assert len(examples) == 5
     for example in examples:
         assert build_parser().parse_args(example.split()).command == example.split()[0]
+
+
+def test_a_command_called_from_python_leaves_the_environment(clips):
+    before = dict(os.environ)
+    assert main(["corpus", "check", str(clips)]) in (0, 1, 2)
+    assert dict(os.environ) == before
 
 
 def test_the_functions_of_all_commands_exist():

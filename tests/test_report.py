@@ -220,8 +220,6 @@ def make_project(root):
 
 def run_build(*arguments, root=ROOT):
     environment = {k: v for k, v in os.environ.items() if not k.startswith("THESIS_")}
-    # Set by a command that ran in this process; the builder's modules are beside it.
-    environment.pop("PYTHONSAFEPATH", None)
     return subprocess.run(
         [sys.executable, BUILD, *arguments],
         env={**environment, "THESIS_ROOT": str(root), "OMP_NUM_THREADS": "1"},

@@ -46,18 +46,11 @@ def main(arguments=None):
     SIGINT, SIGTERM and SIGHUP end the process with code 130, 143 and 129. Without arguments this
     is the program, which exits here with all its workers, at once.
     """
-    if arguments is None and sys.getfilesystemencoding() != "utf-8":
-        # Names of files are UTF-8 whatever the locale says; workers inherit the mode.
-        os.environ["PYTHONUTF8"] = "1"
-        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+    if arguments is None:
+        _set_up_process()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
-    # Workers and kernels do not import modules from the working folder, and the processes that
-    # remove the semaphores of killed ones do so without a word.
-    os.environ["PYTHONSAFEPATH"] = "1"
-    filters = filter(None, (os.environ.get("PYTHONWARNINGS"), "ignore:resource_tracker"))
-    os.environ["PYTHONWARNINGS"] = ",".join(dict.fromkeys(filters))
     with end_on_signals("thesis"), warnings.catch_warnings():
         warnings.showwarning = _print_remark
         code = _run_command(build_parser().parse_args(arguments))
@@ -65,6 +58,19 @@ def main(arguments=None):
             sys.stderr.flush()
             end_process(code)
     return code
+
+
+def _set_up_process():
+    """Set what this program and the processes that it starts read from the environment."""
+    if sys.getfilesystemencoding() != "utf-8":
+        # Names of files are UTF-8 whatever the locale says; workers inherit the mode.
+        os.environ["PYTHONUTF8"] = "1"
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+    # Workers and kernels do not import modules from the working folder, and the processes that
+    # remove the semaphores of killed ones do so without a word.
+    os.environ["PYTHONSAFEPATH"] = "1"
+    filters = filter(None, (os.environ.get("PYTHONWARNINGS"), "ignore:resource_tracker"))
+    os.environ["PYTHONWARNINGS"] = ",".join(dict.fromkeys(filters))
 
 
 def _run_command(options):

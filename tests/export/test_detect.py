@@ -96,9 +96,14 @@ def test_a_stream_gives_what_the_whole_recording_gives(folder, recording):
     rows = []
     for label, entry in model["classes"].items():
         whole = predict_ensemble(entry["detectors"], FRAMES(y, sr=SR)[None])[0, :, 0]
+        # Far from all probabilities: a last bit moves none of them across the threshold.
+        values = np.sort(whole)[:-10]
+        widest = np.argmax(np.diff(values))
+        entry["threshold"] = float(values[widest : widest + 2].mean())
         events = stream_events([whole], hop_s=FRAMES.hop(SR), threshold=entry["threshold"])
         rows += [(onset_s, offset_s, label, peak) for onset_s, offset_s, peak in events]
     expected = pd.DataFrame(sorted(rows), columns=["onset_s", "offset_s", "label", "probability"])
+    assert len(expected) >= 2
     pd.testing.assert_frame_equal(detect_events(recording, model), expected, atol=1e-5)
 
 
