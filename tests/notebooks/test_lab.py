@@ -216,6 +216,21 @@ def run_cell(page, cell):
     pytest.fail(f"a cell did not start: {prompt.inner_text()!r}")
 
 
+def run_all(page, panel, name):
+    """Run a notebook's cells one after the other; each has to end without an error."""
+    cells = panel.locator(".jp-CodeCell")
+    notebook = json.loads((ROOT / "notebooks" / f"{name}.ipynb").read_text(encoding="utf-8"))
+    n_cells = [cell["cell_type"] for cell in notebook["cells"]].count("code")
+    cells.nth(n_cells - 1).wait_for(state="attached")
+    for number in range(n_cells):
+        cell = cells.nth(number)
+        run_cell(page, cell)
+        # A cell is given its number when it has ended.
+        cell.locator(".jp-InputPrompt", has_text=f"[{number + 1}]:").wait_for()
+        problems = cell.locator(".jp-OutputArea-output[data-mime-type*='error']")
+        assert problems.count() == 0, problems.first.inner_text()
+
+
 def wait_for_pictures(page, before):
     """Source of the first of the last cell's two pictures, once both are drawn and it is new."""
     page.wait_for_function(
@@ -237,17 +252,7 @@ def test_a_notebook_runs_cell_by_cell_in_a_browser(lab, page):
     panel.wait_for()
     page.wait_for_function("!document.querySelector('.jp-Dialog')")
     page.locator(".jp-NotebookPanel-toolbar [data-status=idle]").first.wait_for()
-    cells = panel.locator(".jp-CodeCell")
-    notebook = json.loads((ROOT / "notebooks" / f"{NOTEBOOK}.ipynb").read_text(encoding="utf-8"))
-    n_cells = [cell["cell_type"] for cell in notebook["cells"]].count("code")
-    cells.nth(n_cells - 1).wait_for(state="attached")
-    for number in range(n_cells):
-        cell = cells.nth(number)
-        run_cell(page, cell)
-        # A cell is given its number when it has ended.
-        cell.locator(".jp-InputPrompt", has_text=f"[{number + 1}]:").wait_for()
-        problems = cell.locator(".jp-OutputArea-output[data-mime-type*='error']")
-        assert problems.count() == 0, problems.first.inner_text()
+    run_all(page, panel, NOTEBOOK)
 
     playing = panel.locator(".jp-CodeCell", has_text="choose(").last
     playing.scroll_into_view_if_needed()
@@ -287,20 +292,15 @@ def watch(page, allowed):
 @pytest.mark.slow
 def test_texts_of_a_corpus_run_nothing_in_jupyterlab_nor_on_its_page(lab, page, folder):
     address, token, port = lab
-    page, path = page.context.browser.new_page(viewport={"width": 1400, "height": 1000}), folder
+    page = page.context.browser.new_page(viewport={"width": 1400, "height": 1000})
     page.set_default_timeout(WAIT_MS)
     events = watch(page, (address, f"ws://127.0.0.1:{port}"))
     page.goto(f"{address}/lab/tree/{OWN}.ipynb?token={token}")
     panel = page.locator(".jp-NotebookPanel:visible")
     panel.wait_for()
-    page.locator(".jp-NotebookPanel-toolbar [data-status=idle]").first.wait_for()
-    page.locator(".lm-MenuBar-itemLabel", has_text=re.compile("^Run$")).click()
-    page.locator("[data-command='runmenu:run-all']").click()
-    path = folder / f"{OWN}.ipynb"
-    n_cells = len([c for c in nbformat.read(path, 4).cells if c.cell_type == "code"])
-    panel.locator(".jp-InputPrompt", has_text=f"[{n_cells}]:").wait_for()
-    assert panel.locator(".jp-OutputArea-output[data-mime-type*='error']").count() == 0
+    run_all(page, panel, OWN)
     shown = panel.inner_text()
+    path = folder / f"{OWN}.ipynb"
     page.keyboard.press("Control+S")
     page.wait_for_function("() => !document.title.startsWith('*')")
     page.wait_for_timeout(1000)
