@@ -204,7 +204,7 @@ def _check_replaced(name, folder, corpus):
     """Reject results of another notebook, or of another corpus, in the folder of a run."""
     record = read_record(folder) or {}
     other, place = record.get("notebook", name), record.get("parameters", {}).get("corpus", corpus)
-    if other == name and name != OVERVIEW and os.path.abspath(place) != os.path.abspath(corpus):
+    if other == name and name != OVERVIEW and os.path.realpath(place) != os.path.realpath(corpus):
         # A corpus may have been moved.
         if Path(place).name != Path(corpus).name or Path(place).exists():
             other = f"the corpus {place}" if place else "the synthetic corpus"
