@@ -259,6 +259,8 @@ def test_results_of_another_corpus_are_not_replaced(project, capsys):
     assert find_results(name, {"corpus": str(project / "demo")}).parent.name == "own-demo"
     record_results(folder, corpus=str(own))
     assert resolve_run(name, parameters={"corpus": str(own)})["corpus"] == str(own)
+    (project / "link").symlink_to(project / "a")  # the same corpus
+    assert resolve_run(name, parameters={"corpus": str(project / "link" / "speech")})
     with pytest.raises(ParameterError, match=f"found results of the corpus {own} in {folder}"):
         resolve_run(name, parameters={"corpus": str(other)})
     own.rename(project / "c")  # moved: no folder is there any more
