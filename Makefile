@@ -31,6 +31,7 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet $(torch_version) -c constraints.txt $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX))
 	$(BIN)/python -m pip install --quiet --no-deps $(torchvision_version) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX))
 	$(BIN)/python -m pip install --quiet -e '.[cluster,dev,explain,formats,report]' -c constraints.txt
+	$(BIN)/python -m pip install --quiet --no-deps hearvalidator -c constraints.txt  # it needs TensorFlow only for models of TensorFlow
 	$(BIN)/python -m ipykernel install --sys-prefix --name thesis --display-name "Python (thesis)" >/dev/null
 	touch $@
 
