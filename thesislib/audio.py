@@ -104,7 +104,6 @@ def probe_audio(path):
     >>> info.sr, info.n_channels, info.n_samples, info.duration_s
     (16000, 2, 8000, 0.5)
     """
-    path = Path(path)
     with _open(path) as file:
         n_samples, sr = _length(path, file), file.samplerate
         # Only these two formats promise a length which libsndfile does not check.
@@ -122,7 +121,7 @@ def read_rate(path):
     AudioError
         As :func:`probe_audio`.
     """
-    with _open(Path(path)) as file:
+    with _open(path) as file:
         return file.samplerate
 
 
@@ -192,7 +191,6 @@ def read_audio(path, *, sr=None, channel="mean", start_s=None, end_s=None):
     check_option("channel", channel, CHANNELS)
     if sr is not None:
         sr = int(check_number("sr", sr, low=1, integer=True))
-    path = Path(path)
     with _open(path) as file:
         if file.channels > 2:
             raise AudioError(f"{path}: found {file.channels} channels, expected 1 or 2")
@@ -242,7 +240,6 @@ def stream_audio(path, *, sr=None, block_s=10.0):
     [16000, 4000]
     """
     check_number("block_s", block_s, low=0, open_low=True)
-    path = Path(path)
     with _open(path) as file:
         if file.channels > 2:
             raise AudioError(f"{path}: found {file.channels} channels, expected 1 or 2")
@@ -273,6 +270,7 @@ def stream_audio(path, *, sr=None, block_s=10.0):
 @contextmanager
 def _open(path):
     """Open a file with at least one sample for a block, or say what is wrong with it."""
+    path = Path(path)
     with ExitStack() as stack:
         try:
             if not path.is_file():

@@ -48,9 +48,6 @@ def main(arguments=None):
     """
     if arguments is None:
         _set_up_process()
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")
     with end_on_signals("thesis"), warnings.catch_warnings():
         warnings.showwarning = _print_remark
         code = _run_command(build_parser().parse_args(arguments))
@@ -66,11 +63,12 @@ def _set_up_process():
         # Names of files are UTF-8 whatever the locale says; workers inherit the mode.
         os.environ["PYTHONUTF8"] = "1"
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+    for stream in filter(None, (sys.stdout, sys.stderr)):  # closed ones are None
+        stream.reconfigure(errors="backslashreplace")
     # Workers and kernels do not import modules from the working folder, and the processes that
     # remove the semaphores of killed ones do so without a word.
     os.environ["PYTHONSAFEPATH"] = "1"
-    filters = filter(None, (os.environ.get("PYTHONWARNINGS"), "ignore:resource_tracker"))
-    os.environ["PYTHONWARNINGS"] = ",".join(dict.fromkeys(filters))
+    os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker")
 
 
 def _run_command(options):
