@@ -277,6 +277,13 @@ def test_a_command_called_from_python_leaves_the_environment(clips):
     assert dict(os.environ) == before
 
 
+@pytest.mark.parametrize(("name", "code"), [("04_1_audio_plots", 0), ("no such", 2)])
+@pytest.mark.parametrize("closed", [">&-", "2>&-"])
+def test_a_closed_stream_is_no_fault(name, code, closed):
+    command = f"{shlex.quote(sys.executable)} -m thesislib show '{name}' {closed}"
+    assert subprocess.run(command, shell=True, capture_output=True).returncode == code
+
+
 def test_the_functions_of_all_commands_exist():
     for name, command in list_commands().items():
         module, _, attribute = command.get_default("function").partition(":")

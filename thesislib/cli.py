@@ -63,7 +63,9 @@ def _set_up_process():
         # Names of files are UTF-8 whatever the locale says; workers inherit the mode.
         os.environ["PYTHONUTF8"] = "1"
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
-    for stream in filter(None, (sys.stdout, sys.stderr)):  # closed ones are None
+    # Closed ones are None.
+    sys.stdout, sys.stderr = (each or open(os.devnull, "w") for each in (sys.stdout, sys.stderr))
+    for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")
     # Workers and kernels do not import modules from the working folder, and the processes that
     # remove the semaphores of killed ones do so without a word.
