@@ -369,7 +369,7 @@ class ScoredClip:
     part: int = 0
 
 
-def draw_examples(corpus, plots, *, reading, partition=None, max_s=None):
+def draw_examples(corpus, plots, *, reading, partition=None, max_s=None, classes=None):
     """Play the first clip of each class, and draw its audio plots.
 
     Parameters
@@ -383,6 +383,8 @@ def draw_examples(corpus, plots, *, reading, partition=None, max_s=None):
         Of the clips.
     max_s : float, optional
         Longer clips are cut.
+    classes : list of str, optional
+        In this order; default: all, sorted.
 
     Returns
     -------
@@ -393,7 +395,7 @@ def draw_examples(corpus, plots, *, reading, partition=None, max_s=None):
     rows = np.arange(len(corpus)) if partition is None else corpus.rows(partition)
     labels = corpus.labels[rows]
     sounds, titles = [], []
-    for name in [name for name in corpus.classes if (labels == name).any()]:
+    for name in [name for name in classes or corpus.classes if (labels == name).any()]:
         alone = corpus.select(np.arange(len(corpus)) == rows[labels == name][0])
         y, sr = read_items(alone, reading=reading)[0][0]
         y = y if max_s is None else y[: round(max_s * sr)]
