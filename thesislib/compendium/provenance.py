@@ -41,7 +41,7 @@ from thesislib.reporting.scores import ScoreTable, compare_planned
 from thesislib.reporting.tables import ResultTable, join_published, table_stem, write_table
 from thesislib.reporting.values import AS_PUBLISHED, OPTIMISTIC
 from thesislib.representations.hear import hear_modules
-from thesislib.store import FeatureStore, hash_file, hash_parameters, write_atomically
+from thesislib.store import FeatureStore, hash_file, write_atomically
 
 
 class Run:
@@ -129,7 +129,8 @@ class Run:
         """
         opened = hear_modules(modules)
         for name, estimator in opened.items():
-            self.add_weights(f"{name} (pre-trained)", hash_parameters(estimator.cache_parameters()))
+            own = estimator.cache_parameters()
+            self.add_weights(f"{name} (pre-trained)", own["weights"] or own.get("state", "its own"))
         return {f"{name}, trained on sound": (each, None) for name, each in opened.items()}
 
     def add_note(self, key, value):
