@@ -355,14 +355,14 @@ def Parallel(n_jobs=1, *, return_as="list"):
     """
     import joblib
 
-    client = connect()
-    if client is not None:
+    if (client := connect()) is not None:
         as_type = list if return_as == "list" else iter
         return lambda calls: as_type(_run_calls(client, calls, return_as != "list"))
-    n_jobs = n_jobs if _can_start_workers() else 1
+    # Workers that had nothing to do for a while end, and are started again.
+    warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)
     # Arguments that compare equal: with others, joblib would start new workers for each call.
     start = {"initializer": start_worker, "initargs": (os.getpid(),)}
-    return joblib.Parallel(n_jobs, return_as=return_as, **start)
+    return joblib.Parallel(n_jobs if _can_start_workers() else 1, return_as=return_as, **start)
 
 
 def _run_calls(client, calls, is_unordered):

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -127,7 +128,9 @@ def test_a_run_says_how_well_properties_of_the_files_tell_the_labels(add_noteboo
     scores = ScoreTable(run.add_corpus(corpus), n_resamples=10)
     scores.add({"features": "all"}, right, system="perfect")
     run.table("90.1", scores, caption="An example.")
+    warnings.warn(f"{corpus.paths[0]} and others: silent signal", UserWarning, stacklevel=1)
     run.finish()
-    (remark,) = json.loads((run.results / "run.json").read_text())["remarks"]
+    named, remark = json.loads((run.results / "run.json").read_text())["remarks"]
+    assert named == f"{files[0]} and others: silent signal"
     assert remark.startswith("properties of the files tell the label: UAR 100.0 % (")
     assert "level_db alone: 100.0 %" in remark

@@ -46,7 +46,7 @@ def test_a_kept_result_is_the_computed_one(clips, tmp_path, monkeypatch):
         assert found.stopped == plain.stopped
         for ours, expected in [
             (found.nested, plain.nested),
-            *zip(found.by_complexity.values(), plain.by_complexity.values()),
+            *zip(found.test.values(), plain.test.values()),
         ]:
             for name in ("rows", "truth", "predicted", "values", "folds"):
                 assert np.array_equal(getattr(ours, name), getattr(expected, name))

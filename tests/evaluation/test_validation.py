@@ -112,8 +112,8 @@ def test_the_published_choice_is_never_below_the_honest_one_of_one_complexity(rn
     rows = np.arange(120)
     folds = {k: (rows[rows // 30 != k], rows[rows // 30 == k]) for k in range(4)}
     found = evaluate_folds(X, y, folds, groups=rows, complexities=[1e-3, 1e-1, 10.0])
-    best = found.by_complexity[found.best()].score()
-    assert best == max(d.score() for d in found.by_complexity.values())
+    best = found.test[found.best()].score()
+    assert best == max(d.score() for d in found.test.values())
     assert set(found.chosen) == set(folds)
     assert set(found.chosen.values()) <= {1e-3, 1e-1, 10.0}
 

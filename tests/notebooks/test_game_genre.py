@@ -63,7 +63,7 @@ def score(games, chunks, folds, labels=None):
         n_inner=2,
         svm=SVM,
     )
-    return vote_chunks(result.by_complexity[1e-2], chunks.rows).score()
+    return vote_chunks(result.test[1e-2], chunks.rows).score()
 
 
 def test_a_game_has_all_its_chunks_in_one_fold(games, chunks):

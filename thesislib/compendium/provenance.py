@@ -283,9 +283,14 @@ class Run:
 
     @property
     def remarks(self):
-        """The run's warnings, each once; fits that had not converged are counted together."""
+        """The run's warnings, each once, with files as the corpus names them.
+
+        Fits that had not converged are counted together.
+        """
         stopped = [each.stopped for each in self._warnings if isinstance(each, StoppedWarning)]
         others = [str(each) for each in self._warnings if not isinstance(each, StoppedWarning)]
+        for corpus in self._corpora.values():
+            others = [text.replace(f"{corpus.root}{os.sep}", "") for text in others]
         text = describe_stopped(add_stopped(stopped))
         return list(dict.fromkeys([*filter(None, [text]), *others]))
 

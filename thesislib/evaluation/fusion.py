@@ -180,11 +180,11 @@ def vote_clips(result, clip_of_chunk):
         Rows are corpus rows. With ``inner_votes``, the nested choice is made by them; otherwise
         it stays the choice by the scores of chunks.
     """
-    voted = {c: vote_chunks(part, clip_of_chunk) for c, part in result.by_complexity.items()}
+    voted = {c: vote_chunks(part, clip_of_chunk) for c, part in result.test.items()}
     if not result.inner_votes:
         nested = vote_chunks(result.nested, clip_of_chunk)
-        return replace(result, by_complexity=voted, nested=nested)
-    result = replace(result, by_complexity=voted, inner=result.inner_votes)
+        return replace(result, test=voted, nested=nested)
+    result = replace(result, test=voted, inner=result.inner_votes)
     nested, chosen = choose_nested({None: result})
     return replace(result, nested=nested, chosen={fold: c for fold, (_, c) in chosen.items()})
 

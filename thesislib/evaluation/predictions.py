@@ -76,7 +76,7 @@ class FoldResult:
 
     Attributes
     ----------
-    by_complexity : dict of float to Predictions
+    test : dict of float to Predictions
         One complexity for all folds; the key is None for a classifier without one.
     nested : Predictions
         Each fold with the complexity of the nested choice.
@@ -95,7 +95,7 @@ class FoldResult:
         As ``inner``, but by the majority vote over the chunks of each clip.
     """
 
-    by_complexity: dict
+    test: dict
     nested: Predictions
     chosen: dict
     inner: dict
@@ -103,11 +103,6 @@ class FoldResult:
     inside: dict = field(default_factory=dict)
     weights: dict = field(default_factory=dict)
     inner_votes: dict = field(default_factory=dict)
-
-    @property
-    def test(self):
-        """Predictions for the reported part by complexity, as in a :class:`PartitionResult`."""
-        return self.by_complexity
 
     def best(self, partition="test"):
         """Complexity with the best UAR on the reported folds, which are the only part."""
@@ -135,7 +130,7 @@ def choose_nested(results):
         settings = [(s, c) for s, result in results.items() for c in result.inner[fold]]
         chosen[fold] = max(settings, key=lambda sc, fold=fold: results[sc[0]].inner[fold][sc[1]])
         setting, complexity = chosen[fold]
-        parts.append((results[setting].by_complexity[complexity], fold))
+        parts.append((results[setting].test[complexity], fold))
     masks = [part.folds == fold for part, fold in parts]
     joined = {
         name: np.concatenate([getattr(part, name)[m] for (part, _), m in zip(parts, masks)])
