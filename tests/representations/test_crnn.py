@@ -426,7 +426,7 @@ def test_learning_rate_search_takes_the_highest_that_falls(data, monkeypatch, lo
     detector = CRNN(10, **SMALL | {"dropout": 0.3, "checkpoint": "never used"})
     table = search_learning_rate(detector, *data, learning_rates=sorted(losses), n_epochs=2)
     assert table.learning_rate.tolist() == sorted(losses, reverse=True)
-    assert table.learning_rate[table.chosen].tolist() == chosen
+    assert table.learning_rate[table.highest_that_falls].tolist() == chosen
     assert detector.dropout == 0.3
 
 

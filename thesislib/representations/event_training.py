@@ -105,7 +105,7 @@ def search_learning_rates(tasks, store, *, learning_rates, n_epochs, n_jobs=1):
     options = {"learning_rates": list(learning_rates), "n_epochs": n_epochs}
     calls = {}
     for label, (detector, data) in tasks.items():
-        parts = {"search": detector.cache_parameters(), "data": [hash_arrays(d) for d in data]}
+        parts = {"rates": detector.cache_parameters(), "data": [hash_arrays(d) for d in data]}
         name = hash_parameters(parts | options)
         calls[label] = (store.path(name), _remember, store, name, _search, detector, data, options)
     entries = _run_all(calls, n_jobs)
@@ -116,7 +116,7 @@ def search_learning_rates(tasks, store, *, learning_rates, n_epochs, n_jobs=1):
 def _search(detector, data, options):
     with limit_threads(1):
         table = search_learning_rate(detector, *data, **options)
-    rows = table.astype({"falls": bool, "chosen": bool}).to_dict("records")
+    rows = table.astype({"falls": bool, "highest_that_falls": bool}).to_dict("records")
     return {"rows": np.array(json.dumps(rows))}
 
 

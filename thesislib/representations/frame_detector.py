@@ -319,8 +319,8 @@ def search_learning_rate(detector, X, y, *, learning_rates=(0.1, 0.01, 0.001, 0.
     -------
     DataFrame
         For each rate, from high to low: ``learning_rate``, ``loss_1`` … (NaN if the loss was not
-        finite), ``falls`` (decreases in each epoch) and ``chosen``: the highest rate whose loss
-        falls, if there is one.
+        finite), ``falls`` (decreases in each epoch) and ``highest_that_falls``: the highest rate
+        whose loss falls, if there is one.
     """
     check_number("n_epochs", n_epochs, low=2, integer=True)
     rows = []
@@ -338,7 +338,7 @@ def search_learning_rate(detector, X, y, *, learning_rates=(0.1, 0.01, 0.001, 0.
         numbered = {f"loss_{i}": loss for i, loss in enumerate(losses, start=1)}
         rows.append({"learning_rate": rate} | numbered | {"falls": falls})
     table = pd.DataFrame(rows)
-    table["chosen"] = table["falls"] & (table["falls"].cumsum() == 1)
+    table["highest_that_falls"] = table["falls"] & (table["falls"].cumsum() == 1)
     return table
 
 
