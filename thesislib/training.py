@@ -328,7 +328,7 @@ def pick_device(device):
         torch.zeros(1, device=tried).cpu()
     except (RuntimeError, TypeError, AssertionError) as error:  # torch without CUDA asserts
         what = f"device: found {named!r}, expected auto, cpu or cuda that works here"
-        reason = str(error).partition("\n")[0]
+        reason = str(error).partition("\n")[0].partition(". ")[0]
         if named != "auto":
             raise ParameterError(f"{what} ({reason})") from error
         warnings.warn(f"device: the GPU does not work ({reason}); the CPU is used", stacklevel=2)
