@@ -45,6 +45,7 @@ def test_votes_of_chunks_keep_the_clips_order():
     voted = vote_chunks(chunks, clips)
     assert voted.rows.tolist() == [5, 2]
     assert voted.predicted.tolist() == voted.truth.tolist() == ["a", "b"]
+    assert voted.votes.tolist() == [[2, 1], [1, 2]]
     assert voted.tied == 0
 
 

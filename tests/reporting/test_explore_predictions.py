@@ -16,6 +16,8 @@ import soundfile
 import torch
 
 from thesislib.corpora.index import Corpus
+from thesislib.evaluation.fusion import vote_chunks
+from thesislib.evaluation.predictions import Predictions
 from thesislib.evaluation.validation import evaluate_partitions
 from thesislib.reporting import explore
 from thesislib.reporting.attribution import SVMOnPlots, read_coefficients
@@ -145,6 +147,24 @@ def test_the_cell_shows_sound_prediction_and_attributions(corpus, table, shown):
     assert bar.get_ylabel() == f"decision value of {first}, a cell"
     assert right.images
     assert plt.get_fignums() == []  # an open figure would be shown twice
+
+
+def test_votes_of_chunks_are_listed_beside_their_scores(corpus, table, shown):
+    clip_of_chunk = np.array([0, 0, 0])
+    decisions = np.array([[1.0, 0.0], [0.0, 0.1], [0.0, 0.1]])
+    of_chunks = Predictions(
+        np.arange(3),
+        np.full(3, "tone"),
+        np.array(["none", "tone", "tone"]),
+        decisions,
+        ("none", "tone"),
+    )
+    voted = vote_chunks(of_chunks, clip_of_chunk)
+    explore_decisions(corpus, voted, lambda clip: [], reading=Reading(), system="the vote")
+    _, text = shown
+    # The class with the most votes is not the one with the largest sum.
+    assert "predicts **tone**" in text.data
+    assert "for each class: none 1, +1.000; tone 2, +0.200)" in text.data
 
 
 def test_without_captum_the_rest_is_shown(corpus, table, shown, monkeypatch):

@@ -161,6 +161,7 @@ def vote_chunks(decisions, clip_of_chunk):
         decisions.classes,
         None if decisions.folds is None else folds[first],
         float(tied.mean()),
+        votes,
     )
 
 

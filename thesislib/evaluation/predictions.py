@@ -31,6 +31,8 @@ class Predictions:
         Fold that tests each row.
     tied : float
         Share of rows in which a vote was tied; 0 for a single classifier.
+    votes : ndarray, shape (n, n_classes), optional
+        Chunks of each clip that were predicted as each class; ``values`` are then their sums.
     """
 
     rows: np.ndarray
@@ -40,6 +42,7 @@ class Predictions:
     classes: tuple
     folds: np.ndarray | None = None
     tied: float = 0.0
+    votes: np.ndarray | None = None
 
     def score(self, metric=unweighted_average_recall):
         """Score of all rows together."""

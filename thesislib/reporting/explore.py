@@ -441,11 +441,14 @@ def explore_decisions(corpus, predictions, draw, *, reading, system, note=""):
         part = max(0, int(np.searchsorted(starts_s, start_s, side="right")) - 1)
         fold = None if predictions.folds is None else predictions.folds[clip]
         scored = ScoredClip(int(row), fold, str(truth), str(predicted), parts, starts_s, part)
-        values = zip(predictions.classes, predictions.values[clip])
-        votes = ", ".join(f"{markdown(name)} {value:+.3f}" for name, value in values)
+        each, what = [f"{value:+.3f}" for value in predictions.values[clip]], "score of each class"
+        if predictions.votes is not None:
+            what = "votes of chunks and sum of their scores for each class"
+            each = [f"{n:.0f}, {value}" for n, value in zip(predictions.votes[clip], each)]
+        listed = "; ".join(f"{markdown(n)} {text}" for n, text in zip(predictions.classes, each))
         text = (
             f"**{markdown(names[row])}**: true class **{markdown(truth)}**; {markdown(system)} "
-            f"predicts **{markdown(predicted)}** ({votes}). *{markdown(note)}*"
+            f"predicts **{markdown(predicted)}** ({what}: {listed}). *{markdown(note)}*"
         )
         _display_and_close(Audio(data=y, rate=sr), Markdown(text), *draw(scored))
 
