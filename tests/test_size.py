@@ -25,7 +25,7 @@ BUDGETS = {
     "export": 1930,
 }
 #: All packages together, and modules beside the packages at the top level.
-TOTAL, TOP_LEVEL = 15294, 9
+TOTAL, TOP_LEVEL = 15296, 9
 #: Tokens that are no code by themselves.
 LAYOUT = {
     tokenize.COMMENT,

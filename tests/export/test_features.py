@@ -1,6 +1,7 @@
 """Tables of features of any recordings: what is in them, what is not, and who is told."""
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +17,12 @@ from thesislib.errors import AudioError, CorpusError, ParameterError, StoreError
 from thesislib.export import features
 from thesislib.export.features import write_features
 from thesislib.export.openxbow import bag_csv
-from thesislib.export.recipe import REPRESENTATIONS
+from thesislib.export.recipe import REPRESENTATIONS, make_recipe
 from thesislib.representations.deep_spectrum import DeepSpectrum
 from thesislib.representations.extraction import Reading
 from thesislib.representations.functionals import FrameFeatures, Functionals
 from thesislib.representations.statistics import LogMelStatistics
-from thesislib.spectra.plot import AudioPlot
+from thesislib.spectra.plot import AudioPlot, make_spectrum
 from thesislib.spectra.spectrogram import Spectrum
 from thesislib.store import FeatureStore
 
@@ -170,6 +171,18 @@ def test_deep_spectrum_and_its_plots(few, tmp_path):
     expected = network.transform(plot(y, sr=sr)[None])[0]
     assert np.array_equal(table.iloc[5, 4:].to_numpy(np.float32), expected)
     assert table.columns[4] == "squeezenet1_1_logits_0"
+
+
+def test_bands_are_by_default_those_of_the_notebooks_control():
+    control = Spectrum("mel", window_s=0.032, hop_s=0.016, n_mels=64)
+    for options, expected in (
+        ({}, control),
+        ({"n_mels": 8}, replace(control, n_mels=8)),
+        ({"window_s": 0.05}, Spectrum("mel", window_s=0.05, hop_s=None, n_mels=64)),
+        ({"style": "deepspectrum"}, make_spectrum("deepspectrum", kind="mel", n_mels=64)),
+    ):
+        recipe = make_recipe("band-statistics", options, reading=Reading())
+        assert recipe.spectrum == expected
 
 
 def test_audio_as_it_was_read(tmp_path):

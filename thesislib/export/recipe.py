@@ -6,7 +6,7 @@ Estimators that need torch are imported when they are used.
 
 import math
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -269,9 +269,11 @@ def _hear(settings, reading, random_state, *, module):
 
 
 def _band_statistics(settings, reading, random_state):
+    if settings.get("kind", "mel") == "mel":  # by default as the control of the notebooks
+        settings = {"n_mels": 64} | settings
+        if {"style", "n_fft", "window_s", "hop_s"}.isdisjoint(settings):
+            settings |= {"window_s": 0.032, "hop_s": 0.016}
     spectrum = _make_spectrum(settings, f_max_hz=settings.get("top_hz"))
-    if spectrum.kind == "mel" and "n_mels" not in settings:  # as the control of the notebooks
-        spectrum = replace(spectrum, n_mels=64)
     if spectrum.kind == "spectrogram" and reading.sr is None:
         raise ParameterError("kind: found spectrogram, whose bands depend on sr: give sr, too")
     n_bands = {"mel": spectrum.n_mels, "chroma": 12}.get(spectrum.kind)
