@@ -22,10 +22,10 @@ BUDGETS = {
     "evaluation": 1940,
     "reporting": 2600,
     "compendium": 1430,
-    "export": 1930,
+    "export": 1937,
 }
 #: All packages together, and modules beside the packages at the top level.
-TOTAL, TOP_LEVEL = 15296, 9
+TOTAL, TOP_LEVEL = 15308, 9
 #: Tokens that are no code by themselves.
 LAYOUT = {
     tokenize.COMMENT,

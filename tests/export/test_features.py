@@ -185,6 +185,16 @@ def test_bands_are_by_default_those_of_the_notebooks_control():
         assert recipe.spectrum == expected
 
 
+def test_a_long_recording_in_one_piece_is_remarked_before_the_work(tmp_path, monkeypatch):
+    write_tone(tmp_path / "in" / "a.wav")
+    monkeypatch.setattr(features, "_SAMPLE_BYTES", 1e6)
+    arguments = ([tmp_path / "in"], tmp_path / "out.csv", "band-statistics")
+    with pytest.warns(UserWarning, match=r"a\.wav: .* h in one piece take up to .* --chunk S"):
+        write_features(*arguments, **BANDS)
+    write_features(*arguments, reading=Reading(chunk_s=0.2), **BANDS)
+    write_features(*arguments, end_s=0.2, **BANDS)
+
+
 def test_audio_as_it_was_read(tmp_path):
     write_tone(tmp_path / "in" / "a.flac", channels=2)
     reading = Reading(sr=4000, channel="left", chunk_s=0.2, last="pad")

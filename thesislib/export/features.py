@@ -6,8 +6,9 @@ options, labels and outputs raise before any computation.
 """
 
 import math
+import warnings
 from collections import Counter
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from scipy.io import wavfile
 from tqdm.auto import tqdm
 
 from thesislib import __version__
-from thesislib.audio import read_rate
+from thesislib.audio import probe_audio, read_rate
 from thesislib.corpora.index import Corpus
 from thesislib.corpora.recordings import find_recordings, read_labels
 from thesislib.errors import AudioError, ParameterError, check_number, check_option
@@ -32,6 +33,8 @@ from thesislib.workers import Parallel, delayed
 
 #: Clips of a shard by default; of a shard of frames, which are many.
 SHARD_CLIPS, FRAME_CLIPS = 1000, 100
+# Bytes that a sample takes in one piece, at most (frames of 39 MFCCs); limit of a remark.
+_SAMPLE_BYTES, _MANY_GB = 44, 2
 #: Options of `read_labels`.
 LABELLING = ("labels", "label", "nominal", "unlabelled")
 
@@ -139,6 +142,8 @@ def write_features(
     corpus, labels, errors, remarks = _read(audio, (start_s, end_s), labelling, recipe)
     if on_error == "raise":
         _raise_any(errors)
+    if reading.chunk_s is None and end_s is None:
+        _warn_of_memory(corpus.paths)
     about = {"thesislib": __version__, "representation": representation, **recipe.describe()}
     about["reading"] = asdict(reading) | {"start_s": start_s, "end_s": end_s}
     if recipe.passes_spectra:
@@ -243,6 +248,17 @@ def _read(audio, segment_s, labelling, recipe):
     if n_unused:
         remarks.append(f"{n_unused} rows of the labels are of files that are not among these")
     return Corpus(pd.DataFrame(rows), root, name=str(root)), labels, errors, remarks
+
+
+def _warn_of_memory(paths):
+    """Warn before the work if the largest recording, read in one piece, takes gigabytes."""
+    with suppress(AudioError, OSError, ValueError):  # reported with all others
+        info = probe_audio(max(paths, key=lambda path: path.stat().st_size))
+        if (most_gb := info.n_samples * _SAMPLE_BYTES / 1e9) > _MANY_GB:
+            what = (
+                f"{info.duration_s / 3600:.1f} h in one piece take up to {most_gb:.0f} GB of memory"
+            )
+            warnings.warn(f"{info.path}: {what}; --chunk S divides it", stacklevel=3)
 
 
 def _list_types(recipe, reading, labels):
