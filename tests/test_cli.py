@@ -405,6 +405,19 @@ def test_it_runs_as_a_module(tmp_path, module):
     assert "found no index.csv" in done.stderr
 
 
+def test_a_home_without_a_place_for_settings_causes_no_message(clips, tmp_path):
+    (tmp_path / "home").touch()
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("MPL", "XDG_"))}
+    command = [sys.executable, "-m", "thesislib", "plot", str(clips / "a" / "0.wav"), "-o"]
+    done = subprocess.run(
+        [*command, str(tmp_path / "plot.png")],
+        capture_output=True,
+        text=True,
+        env=environment | {"HOME": str(tmp_path / "home" / "x")},
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_modules_in_the_working_folder_are_not_imported(clips, tmp_path):
     (tmp_path / "random.py").write_text("raise SystemExit('imported')")
     arguments = ["features", str(clips), "-r", "band-statistics", "--n-mels", "4", "--jobs", "2"]

@@ -15,7 +15,7 @@ LIBRARY = Path(__file__).resolve().parents[1] / "thesislib"
 
 #: Code lines of a package at most; ``leaves`` are the modules of the top level.
 BUDGETS = {
-    "leaves": 1300,
+    "leaves": 1302,
     "corpora": 2230,
     "spectra": 435,
     "representations": 3460,
@@ -25,7 +25,7 @@ BUDGETS = {
     "export": 1937,
 }
 #: All packages together, and modules beside the packages at the top level.
-TOTAL, TOP_LEVEL = 15308, 9
+TOTAL, TOP_LEVEL = 15311, 9
 #: Tokens that are no code by themselves.
 LAYOUT = {
     tokenize.COMMENT,

@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import logging
 import os
 import sys
 import warnings
@@ -67,6 +68,8 @@ def _set_up_process():
     sys.stdout, sys.stderr = (each or open(os.devnull, "w") for each in (sys.stdout, sys.stderr))
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")
+    # A settings folder that cannot be made is no reason for a message.
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
     # Workers and kernels do not import modules from the working folder, and the processes that
     # remove the semaphores of killed ones do so without a word.
     os.environ["PYTHONSAFEPATH"] = "1"

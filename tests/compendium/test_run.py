@@ -19,6 +19,7 @@ from thesislib.reporting.results import read_record
 LOOK = """\
 import json, os, pathlib, random, sys
 import matplotlib
+matplotlib.get_cachedir()
 from thesislib.workers import run_ahead
 text = {
     "python": sys.executable,
@@ -49,6 +50,7 @@ def test_what_the_user_has_set_up_does_not_count(project, add_notebook, tmp_path
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
     monkeypatch.setenv("PYTHONSTARTUP", str(tmp_path / "start.py"))
     monkeypatch.setenv("MATPLOTLIBRC", str(tmp_path / "matplotlibrc"))
+    monkeypatch.setenv("MPLCONFIGDIR", str(tmp_path / "matplotlibrc" / "no folder"))
     (tmp_path / "tmp").mkdir()
     monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
     monkeypatch.setattr("tempfile.tempdir", None)
@@ -62,6 +64,7 @@ def test_what_the_user_has_set_up_does_not_count(project, add_notebook, tmp_path
         "random": "random",
     }
     assert not [name for name in os.listdir(tmp_path / "tmp") if "ipython" in name]
+    assert "no folder" not in (folder / "executed.ipynb").read_text()
 
 
 @pytest.mark.parametrize(

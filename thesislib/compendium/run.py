@@ -40,6 +40,7 @@ from thesislib.workers import end_group
 #: Files that a kernel and its libraries open.
 _FILES = 256
 _START = (
+    "import logging; logging.getLogger('matplotlib').setLevel(logging.ERROR); "
     "from thesislib.workers import follow_parent; follow_parent({}); "
     "from ipykernel.kernelapp import launch_new_instance; launch_new_instance()"
 )
