@@ -21,6 +21,11 @@ from timing import row, run_script
 
 N_DISTINCT, SECONDS = 100, 0.1
 LONG_S, LONG_SR = 3 * 3600, 16000
+LONG = {
+    "band-statistics": [],
+    "deep-spectrum": "--network squeezenet1_1 --layer logits --weights random".split(),
+    "mfcc39": [],
+}
 #: Commands on a folder of clips; OUT is a path that does not exist.
 COMMANDS = {
     "corpus index": ["corpus", "index", "IN", "--overwrite"],
@@ -69,7 +74,9 @@ def measure_counts(folder, counts):
         for n, source in sources.items():
             places = {"IN": source, "OUT": folder / f"out{n}-{len(rows)}"}
             places["OUT"] = places["OUT"].with_suffix("" if "--shards" in arguments else ".csv")
-            seconds[n], peaks[n] = run_command(places.get(part, part) for part in arguments)
+            command = [places.get(part, part) for part in arguments]
+            # The links are copies of one another, which the index and its check report.
+            seconds[n], peaks[n] = run_command(command, check=arguments[0] == "features")
         small, large = counts[-2], counts[-1]
         # What starting the command takes is not a matter of clips.
         per_clip = {n: (seconds[n] - seconds[counts[0]]) / (n - counts[0]) for n in counts[1:]}
@@ -98,17 +105,19 @@ def measure_long(folder, seconds):
         for _ in range(seconds // 10):
             file.write(0.1 * rng.normal(size=10 * LONG_SR))
     rows = []
-    for representation in ("band-statistics", "mfcc39", "deep-spectrum"):
-        target = folder / f"{representation}.csv"
-        options = ["-r", representation, "--store", "none", "-o", target]
-        took_s, peak = run_command(["features", path.parent, *options])
+    for name, options in LONG.items():
+        target = folder / f"{name}.csv"
+        common = ["--chunk", "60", "--store", "none", "-o", target]
+        took_s, peak = run_command(["features", path.parent, "-r", name, *options, *common])
+        # A table of frames holds a million rows.
+        target = None if name == "mfcc39" else 1024
         rows.append(
             row(
-                f"{representation} of a recording of {seconds / 3600:g} h: peak memory",
-                "≤ 1 024 MiB",
+                f"{name} of a recording of {seconds / 3600:g} h, chunks of 60 s: peak memory",
+                f"≤ {target} MiB" if target else "told, not bounded",
                 f"{peak:.0f} MiB",
                 ratio=peak / 1024,
-                passed=peak <= 1024,
+                passed=None if target is None else peak <= target,
                 runs=1,
                 note=f"{took_s:.0f} s",
             )

@@ -3,6 +3,7 @@
 import os
 import struct
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ import soundfile as sf
 from thesislib.audio import CHANNELS, find_peak, probe_audio, read_audio, stream_audio
 from thesislib.errors import AudioError, ParameterError
 from thesislib.export.features import write_features
-from thesislib.representations.reading import chunk
+from thesislib.representations.reading import Reading, chunk
 
 SR = 16000
 FORMATS = ("wav", "flac", "ogg", "mp3")
@@ -577,3 +578,28 @@ def test_without_the_extra_the_error_names_it(tmp_path, monkeypatch):
     path.write_bytes(b"")
     with pytest.raises(AudioError, match=r"memo\.m4a: found an empty file"):
         read_audio(path)
+
+
+@pytest.mark.parametrize("last", ["keep", "pad", "drop"])
+@pytest.mark.parametrize(("chunk_s", "hop_s"), [(1.0, 1.0), (2.5, 0.7), (0.3, 1.1), (60.0, 1.0)])
+def test_chunks_of_a_long_file_are_those_of_its_signal(
+    tmp_path, rng, monkeypatch, chunk_s, hop_s, last
+):
+    path = tmp_path / "long.wav"
+    sf.write(path, rng.uniform(-0.5, 0.5, (25 * 8000 + 17, 2)), 8000)
+    reading = Reading(chunk_s=chunk_s, hop_s=hop_s, last=last, channel="left")
+    if chunk_s > 25 and last == "drop":
+        monkeypatch.setattr("thesislib.representations.reading.LONG_BYTES", 0)
+        with pytest.raises(AudioError, match="shorter than one window"):
+            reading.read(path)
+        return
+    whole = reading.read(path)
+    resampled = replace(reading, sr=5000).read(path)
+    monkeypatch.setattr("thesislib.representations.reading.LONG_BYTES", 0)
+    monkeypatch.setattr("thesislib.representations.reading.read_audio", None)
+    parts = reading.read(path)
+    np.testing.assert_array_equal(parts[1], whole[1])
+    for y, expected in zip(parts[0], whole[0], strict=True):
+        np.testing.assert_array_equal(y, expected)
+    for y, expected in zip(replace(reading, sr=5000).read(path)[0], resampled[0], strict=True):
+        np.testing.assert_allclose(y, expected, atol=1e-5)

@@ -15,17 +15,17 @@ LIBRARY = Path(__file__).resolve().parents[1] / "thesislib"
 
 #: Code lines of a package at most; ``leaves`` are the modules of the top level.
 BUDGETS = {
-    "leaves": 1302,
+    "leaves": 1304,
     "corpora": 2230,
     "spectra": 435,
-    "representations": 3460,
+    "representations": 3475,
     "evaluation": 1940,
     "reporting": 2600,
     "compendium": 1430,
     "export": 1937,
 }
 #: All packages together, and modules beside the packages at the top level.
-TOTAL, TOP_LEVEL = 15311, 9
+TOTAL, TOP_LEVEL = 15330, 9
 #: Tokens that are no code by themselves.
 LAYOUT = {
     tokenize.COMMENT,

@@ -197,8 +197,8 @@ def read_audio(path, *, sr=None, channel="mean", start_s=None, end_s=None):
         native = file.samplerate
         start, stop = _segment(path, _length(path, file), native, start_s, end_s)
         y = _view(_read(path, file, start, stop - start), channel)
-        is_float = file.subtype in ("FLOAT", "DOUBLE")
-    _check_samples(path, y, 2 if channel == "difference" or not is_float else 1)
+        full_scale = _find_full_scale(file, channel)
+    _check_samples(path, y, full_scale)
     if sr is None or sr == native:
         return y, native
     import soxr
@@ -211,13 +211,14 @@ def read_audio(path, *, sr=None, channel="mean", start_s=None, end_s=None):
     return resampled, sr
 
 
-def stream_audio(path, *, sr=None, block_s=10.0):
+def stream_audio(path, *, sr=None, channel="mean", block_s=10.0):
     """Read a file block by block, in constant memory.
 
     Parameters
     ----------
     path, sr
-        As in :func:`read_audio`, whose channels are averaged.
+        As in :func:`read_audio`.
+    channel : {"mean", "left", "right", "difference"}
     block_s : float > 0
         Seconds that are read at a time.
 
@@ -244,7 +245,7 @@ def stream_audio(path, *, sr=None, block_s=10.0):
         if file.channels > 2:
             raise AudioError(f"{path}: found {file.channels} channels, expected 1 or 2")
         n_samples, native = _length(path, file), file.samplerate
-        resample = None
+        full_scale, resample = _find_full_scale(file, channel), None
         if sr is not None and int(check_number("sr", sr, low=1, integer=True)) != native:
             import soxr
 
@@ -262,8 +263,8 @@ def stream_audio(path, *, sr=None, block_s=10.0):
             if len(y) < expected:
                 found = f"found {start + len(y)} samples, expected {n_samples}"
                 raise AudioError(f"{path}: truncated: {found}")
-            y = _view(y, "mean")
-            _check_samples(path, y, 2)
+            y = _view(y, channel)
+            _check_samples(path, y, full_scale)
             yield y if resample is None else resample(y, last=start + step >= n_samples)
 
 
@@ -343,6 +344,10 @@ def _read(path, file, start, n_samples):
         return y
     found = f"found {position + len(y)} samples, expected {file.frames}, as its header says"
     raise AudioError(f"{path}: truncated{reason}: {found}")
+
+
+def _find_full_scale(file, channel):
+    return 1 if file.subtype in ("FLOAT", "DOUBLE") and channel != "difference" else 2
 
 
 def _check_samples(path, y, full_scale):

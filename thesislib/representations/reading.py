@@ -2,14 +2,17 @@
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
-from thesislib.audio import CHANNELS, read_audio
+from thesislib.audio import CHANNELS, read_audio, read_rate, stream_audio
 from thesislib.errors import AudioError, ParameterError, check_parameters, integer, number, option
 
 #: What is done with a last chunk that is too short.
 LAST = ("keep", "pad", "drop")
+#: Bytes of a file above which chunks are read block by block (a WAV of 16 kHz: 9 minutes).
+LONG_BYTES = 2**24
 
 
 @dataclass(frozen=True)
@@ -53,11 +56,28 @@ class Reading:
 
     def read(self, path, start_s=None, end_s=None):
         """Signals of a row and the start of each in the file: ``(list, starts_s, sr)``."""
-        y, sr = read_audio(path, sr=self.sr, channel=self.channel, start_s=start_s, end_s=end_s)
+        signals, starts_s, rates = zip(*self.iterate(path, start_s, end_s))
+        return list(signals), np.array(starts_s), rates[0]
+
+    def iterate(self, path, start_s=None, end_s=None):
+        """Signals of a row one by one: ``(y, start in the file in seconds, sr)``.
+
+        Chunks of a long file are read block by block; at another rate than the file's own, they
+        differ from those of the whole signal in the last bits.
+        """
+        own = {"sr": self.sr, "channel": self.channel}
+        is_whole = self.chunk_s is None or self.channel == "all" or (start_s, end_s) != (None, None)
+        if not is_whole and Path(path).is_file() and Path(path).stat().st_size > LONG_BYTES:
+            blocks, sr = stream_audio(path, **own), self.sr or read_rate(path)
+        else:
+            y, sr = read_audio(path, **own, start_s=start_s, end_s=end_s)
+            blocks = [y]
+        begin_s = start_s or 0.0
         if self.chunk_s is None:
-            return [y], np.array([start_s or 0.0]), sr
-        parts, starts_s = chunk(y, sr=sr, window_s=self.chunk_s, hop_s=self.hop_s, last=self.last)
-        return parts, np.asarray(starts_s) + (start_s or 0.0), sr
+            yield y, begin_s, sr
+            return
+        for start, y in _cut(blocks, sr, self.chunk_s, self.hop_s, self.last):
+            yield y, start / sr + begin_s, sr
 
 
 def chunk(y, *, sr, window_s, hop_s, last="keep"):
@@ -106,24 +126,33 @@ def chunk(y, *, sr, window_s, hop_s, last="keep"):
     for name, value in {"sr": sr, "window_s": window_s, "hop_s": hop_s}.items():
         number(0, open_low=True).check(name, value)
     option(LAST).check("last", last)
-    y = np.asarray(y)
-    n = len(y)
-    if n == 0:
-        raise AudioError("found a signal of 0 samples, expected at least 1 to cut into chunks")
+    starts, chunks = zip(*_cut([np.asarray(y)], sr, window_s, hop_s, last))
+    return list(chunks), np.array(starts, dtype=np.float64) / sr
+
+
+def _cut(blocks, sr, window_s, hop_s, last):
+    """First sample and samples of each chunk of a signal that comes block by block."""
     # Rounded up, so that chunks without overlap leave no sample between them; a window or
     # hop below one sample would stand still.
     width, step = max(math.ceil(window_s * sr - 1e-6), 1), max(hop_s * sr, 1.0)
+    # Samples that are still needed, the number of the first of them, and of the next chunk.
+    kept, first, k = (), 0, 0
+    for block in blocks:
+        kept = np.concatenate([kept, block]) if len(kept) else block
+        while (start := round(k * step)) + width <= first + len(kept):
+            yield start, kept[start - first : start - first + width]
+            k += 1
+        n_done = min(start - first, len(kept))
+        kept, first = kept[n_done:], first + n_done
+    n, start = first + len(kept), round(k * step)
+    if not n:
+        raise AudioError("found a signal of 0 samples, expected at least 1 to cut into chunks")
     if n < width and last == "drop":
         raise AudioError(
             f"found {n / sr:.6g} s, shorter than one window: expected at least {window_s} s, "
             "or last='keep' or 'pad'"
         )
-    full = [s for k in range(math.floor(n / step) + 2) if (s := round(k * step)) + width <= n]
-    starts, chunks = full, [y[s : s + width] for s in full]
-    rest, covered = round(len(full) * step), full[-1] + width if full else 0
-    if last != "drop" and covered < n and rest < n:
-        short = y[rest:]
-        if last == "pad":
-            short = np.pad(short, (0, width - len(short)))
-        starts, chunks = [*full, rest], [*chunks, short]
-    return chunks, np.array(starts, dtype=np.float64) / sr
+    covered = round((k - 1) * step) + width if k else 0
+    if last != "drop" and max(covered, start) < n:
+        short = kept[start - first :]
+        yield start, np.pad(short, (0, width - len(short))) if last == "pad" else short

@@ -118,15 +118,14 @@ def _prepare(row, reading, spectrum, estimator=None):
     """Items of one row, in a worker: (items, starts_s, ends_s, warned), or the error."""
     try:
         with warnings.catch_warnings(record=True) as warned:
-            signals, starts_s, sr = reading.read(row.path, row.start_s, row.end_s)
-            if spectrum is None:
-                items = [(y, sr) for y in signals]
-            else:
-                items = [spectrum(y, sr=sr) for y in signals]
-            if estimator is not None:
-                items = [_as_rows(estimator.transform([item])) for item in items]
+            items, starts_s, ends_s = [], [], []
+            for y, start_s, sr in reading.iterate(row.path, row.start_s, row.end_s):
+                item = (y, sr) if spectrum is None else spectrum(y, sr=sr)
+                items.append(item if estimator is None else _as_rows(estimator.transform([item])))
+                starts_s.append(start_s)
+                ends_s.append(start_s + len(y) / sr)
         warned = {(str(warning.message), warning.category) for warning in warned}
-        return items, starts_s, starts_s + [len(y) / sr for y in signals], warned
+        return items, np.array(starts_s), np.array(ends_s), warned
     except (AudioError, ParameterError) as error:
         # The estimator gets one item at a time, so its index means nothing.
         message = str(error).removeprefix("X[0]: ")
