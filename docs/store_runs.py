@@ -1,4 +1,4 @@
-"""Add finished runs to those stored in ``docs/stand_ins``, or print the README's table.
+"""Add finished runs to those stored in ``docs/stand_ins``, or print the README's tables.
 
 ::
 
@@ -18,6 +18,7 @@ import pandas as pd
 from thesislib.errors import ParameterError, ThesisError
 from thesislib.places import project_root
 from thesislib.reporting.notebooks import read_parameters, read_profile
+from thesislib.reporting.objectives import compare_runs, judge_objectives
 from thesislib.reporting.overview import write_readme_table
 from thesislib.reporting.runs import STORED, load_stored, read_predictions, read_run, score_systems
 from thesislib.store import write_atomically
@@ -135,8 +136,21 @@ def _name_paths(value):
     return value
 
 
+def write_claims_table(runs):
+    """Table of the thesis's objectives for the README, from differences pooled over corpora."""
+    lines = ["| Objective | Claim | Points | Corpora, groups | Verdict |", "|---|---|---|---|---|"]
+    judged = judge_objectives(compare_runs(runs))
+    for row in judged[judged["difference"].notna()].to_dict("records"):
+        interval = "" if pd.isna(row["low"]) else f" [{row['low']}, {row['high']}]"
+        points = f"{row['difference']:+}{interval}".replace("-", "−")
+        cells = [row["objective"], row["claim"], points]
+        cells += [f"{row['n_corpora']:.0f}, {row['n_groups']:.0f}", row["verdict"]]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
 def main(arguments=None):
-    """Add runs to ``docs/stand_ins``, or print the README's table.
+    """Add runs to ``docs/stand_ins``, or print the README's tables.
 
     Returns
     -------
@@ -148,7 +162,7 @@ def main(arguments=None):
         "folders", nargs="*", type=Path, metavar="FOLDER", help="results of a finished run"
     )
     parser.add_argument("-o", "--output", type=Path, help=f"default: {STORED}")
-    parser.add_argument("--readme", action="store_true", help="print the README's table")
+    parser.add_argument("--readme", action="store_true", help="print the README's tables")
     options = parser.parse_args(arguments)
     try:
         stored = load_stored(options.output)
@@ -156,7 +170,8 @@ def main(arguments=None):
             stored = store_runs(options.folders, options.output)
             print(f"{options.output or STORED}: {len(stored)} runs")
         if options.readme:
-            print(write_readme_table(score_systems(stored)), end="")
+            print(write_readme_table(score_systems(stored)))
+            print(write_claims_table(stored), end="")
     except ThesisError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
