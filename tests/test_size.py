@@ -21,11 +21,11 @@ BUDGETS = {
     "representations": 3475,
     "evaluation": 1940,
     "reporting": 2600,
-    "compendium": 1430,
+    "compendium": 1435,
     "export": 1937,
 }
 #: All packages together, and modules beside the packages at the top level.
-TOTAL, TOP_LEVEL = 15330, 9
+TOTAL, TOP_LEVEL = 15335, 9
 #: Tokens that are no code by themselves.
 LAYOUT = {
     tokenize.COMMENT,

@@ -286,3 +286,11 @@ def test_a_corpus_serves_the_notebooks_whose_checks_it_passes(corpus, n_groups):
     parameters = [line for line in others if "(thesis corpus " not in line]
     assert any(": chunk_s: found 1 s, expected at most the shortest" in x for x in parameters)
     assert all(": found" in x and ", expected at most" in x for x in parameters), parameters
+
+
+@pytest.mark.parametrize("how", ["parameter", "variable"])
+def test_a_device_that_does_not_work_is_found_before_a_kernel(project, monkeypatch, how):
+    if how == "variable":
+        monkeypatch.setenv("THESIS_DEVICE", "mps:7")
+    with pytest.raises(ParameterError, match="device: found 'mps:7', expected auto, cpu or cuda"):
+        check_run("10_2_snore", {"device": "mps:7"} if how == "parameter" else {})

@@ -6,7 +6,7 @@ the seconds that finished runs recorded in ``run.json``.
 
 Networks, layers, weights and folders are recognised by the names of the parameters, so a user's
 own notebook is checked too. torch is imported only for a network whose layers are not listed in
-``representations/files/networks.csv``.
+``representations/files/networks.csv``, and for a device that is named.
 """
 
 import math
@@ -63,6 +63,7 @@ def check_run(name, values):
     """
     problems = _Problems()
     _check_networks(values, problems)
+    problems.attempt(_check_device, values.get("device", "auto"))
     _check_folders(name, values, problems)
     _check_corpus(name, values, problems)
     if len(problems) > 1:
@@ -70,6 +71,13 @@ def check_run(name, values):
         raise ThesisError(f"{name}: {len(problems)} things are missing or wrong\n{lines}")
     if problems:
         raise problems[0]
+
+
+def _check_device(device):
+    if {device, os.environ.get("THESIS_DEVICE", "auto")} - {"auto", "cpu"}:
+        from thesislib.training import pick_device
+
+        pick_device(device)
 
 
 def read_needs():
