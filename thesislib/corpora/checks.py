@@ -118,9 +118,12 @@ def _find_shared_recordings(corpus, durations_s, problems):
     """The same recording under two names, in two partitions or folds."""
     index = corpus.index
     columns = sorted({"partition", "fold"} & set(index))
+    sides = {
+        column: index.dropna(subset=column).groupby("file")[column].agg(set) for column in columns
+    }
     for first, second in find_twins(corpus.root, durations_s) if columns else ():
         for column in columns:
-            parts = [set(index.loc[index["file"] == f, column].dropna()) for f in (first, second)]
+            parts = [sides[column].get(file, set()) for file in (first, second)]
             if all(parts) and len(parts[0] | parts[1]) > 1:
                 names = " and ".join(repr(min(part)) for part in parts[::-1])
                 what = (

@@ -64,22 +64,24 @@ def find_twins(root, durations_s):
 
     with ThreadPoolExecutor(8) as pool:
         sketches = np.array(list(pool.map(sketch, names))).reshape(-1, N_BANDS)
-    known = np.flatnonzero(np.isfinite(sketches).all(axis=1))
-    if len(known) < 2:
-        return []
-    k = min(1 + N_NEIGHBOURS, len(known))
-    near = KDTree(sketches[known]).query(sketches[known], k, distance_upper_bound=FARTHEST)[1]
-    pairs = {
-        tuple(sorted((i, j))) for i, row in enumerate(near) for j in row if i != j < len(known)
-    }
-    again = lru_cache(maxsize=64)(read)
-    pairs = [(names[known[i]], names[known[j]]) for i, j in sorted(pairs)]
-    return [
-        (first, second)
-        for first, second in pairs
-        if abs(durations_s[first] - durations_s[second]) <= PADDING_S
-        and _are_copies(again(first), again(second))
-    ]
+    # Files of one spectrum, to the last bit, and one duration need no comparison.
+    alike = {}
+    for i in np.flatnonzero(np.isfinite(sketches).all(axis=1)):
+        alike.setdefault((sketches[i].tobytes(), durations_s[names[i]]), []).append(i)
+    copies = [(first, i) for first, *others in alike.values() for i in others]
+    firsts = np.array([first for first, *_ in alike.values()], int)
+    pairs, again = set(), lru_cache(maxsize=64)(lambda i: read(names[i]))
+    if len(firsts) > 1:
+        tree, k = KDTree(sketches[firsts]), min(1 + N_NEIGHBOURS, len(firsts))
+        near = tree.query(sketches[firsts], k, distance_upper_bound=FARTHEST)[1]
+        pairs = {
+            tuple(sorted((i, j))) for i, row in enumerate(near) for j in row if j < len(firsts)
+        }
+    for i, j in sorted((firsts[i], firsts[j]) for i, j in pairs if i != j):
+        apart_s = abs(durations_s[names[i]] - durations_s[names[j]])
+        if apart_s <= PADDING_S and _are_copies(again(i), again(j)):
+            copies.append((i, j))
+    return [(names[i], names[j]) for i, j in sorted(copies)]
 
 
 def _are_copies(a, b):
