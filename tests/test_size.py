@@ -25,7 +25,7 @@ BUDGETS = {
     "export": 1937,
 }
 #: All packages together, and modules beside the packages at the top level.
-TOTAL, TOP_LEVEL = 15340, 9
+TOTAL, TOP_LEVEL = 15345, 9
 #: Tokens that are no code by themselves.
 LAYOUT = {
     tokenize.COMMENT,

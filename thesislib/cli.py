@@ -73,7 +73,8 @@ def _set_up_process():
     # Workers and kernels do not import modules from the working folder, and the processes that
     # remove the semaphores of killed ones do so without a word.
     os.environ["PYTHONSAFEPATH"] = "1"
-    os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker")
+    filters = filter(None, (os.environ.get("PYTHONWARNINGS"), "ignore:resource_tracker"))
+    os.environ["PYTHONWARNINGS"] = ",".join(dict.fromkeys(filters))
 
 
 def _run_command(options):

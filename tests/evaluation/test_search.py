@@ -104,6 +104,8 @@ def test_votes_are_chosen_by_the_votes_inside_the_training_part(clips, tmp_path)
         voted = vote_clips(result, clip_of_chunk)
         assert voted.inner == result.inner_votes
         assert voted.inner != result.inner
+        n_chunks = np.bincount(clip_of_chunk)[voted.nested.rows]
+        assert voted.nested.votes.sum(axis=1).tolist() == n_chunks.tolist()
         for fold, scores in voted.inner.items():
             assert scores[voted.chosen[fold]] == max(scores.values())
     # Where every chunk is right, so is every vote.

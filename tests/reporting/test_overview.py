@@ -404,6 +404,25 @@ def test_readme_tables_are_those_of_the_stored_runs():
         assert f"<!-- {name} -->\n{table}<!-- /{name} -->" in text
 
 
+def test_the_readme_s_sentences_state_what_is_stored():
+    text = re.sub(r"\s+", " ", (ROOT / "README.md").read_text(encoding="utf-8"))
+    of_corpus = "corpus == 'nonverbal and esc_50'"
+    scores = score_systems(load_stored()).query(f"table == '11.4' and {of_corpus}")
+    scores = scores.set_index("system")["score"]
+    deep = "Deep Spectrum googlenet-bvlc"
+    for system in (deep, f"{deep}, random weights", "Properties of the file"):
+        assert f"{scores[f'{system}, elsewhere']:.1f} %" in text
+    assert f"{scores['Properties of the file, within']:.1f} % within" in text
+    compared = compare_runs(load_stored()).query(f"objective == 'elsewhere' and {of_corpus}")
+    compared = compared.set_index("claim")
+    for claim, unit in {
+        "Deep Spectrum above the same networks with random weights": " points",
+        "networks trained on sound above Deep Spectrum": "",
+    }.items():
+        gain, low, high = 100 * compared.loc[claim, ["difference", "low", "high"]].astype(float)
+        assert f"{gain:.1f}{unit} [{low:.1f}, {high:.1f}]" in text
+
+
 def test_the_ledger_is_shown_whole():
     shown = show_ledger(load_ledger("contradictions"))
     assert shown.count("<tr") == len(load_list("contradictions")) + 1

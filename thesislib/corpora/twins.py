@@ -13,6 +13,7 @@ import numpy as np
 
 from thesislib.audio import read_audio
 from thesislib.errors import AudioError
+from thesislib.store import hash_arrays
 
 #: Seconds of a file that are compared, of the fade at each end, and samples a second.
 LENGTH_S, FADE_S, RATE = 10.0, 0.05, 2000
@@ -58,16 +59,18 @@ def find_twins(root, durations_s):
         return y / np.linalg.norm(y) if np.linalg.norm(y) > 0.1 * level else np.zeros(1)
 
     def sketch(name):
-        power = np.abs(np.fft.rfft(read(name), RATE * int(LENGTH_S))) ** 2
+        y = read(name)
+        power = np.abs(np.fft.rfft(y, RATE * int(LENGTH_S))) ** 2
         bands = np.add.reduceat(power, np.arange(N_BANDS) * len(power) // N_BANDS)
-        return np.sqrt(bands / (bands.sum() or np.nan))
+        return np.sqrt(bands / (bands.sum() or np.nan)), hash_arrays([y])
 
     with ThreadPoolExecutor(8) as pool:
-        sketches = np.array(list(pool.map(sketch, names))).reshape(-1, N_BANDS)
-    # Files of one spectrum, to the last bit, and one duration need no comparison.
+        sketches, hashes = zip(*pool.map(sketch, names)) if names else ((), ())
+    sketches = np.array(sketches).reshape(-1, N_BANDS)
+    # Files of one signal, to the last bit, and one duration need no comparison.
     alike = {}
     for i in np.flatnonzero(np.isfinite(sketches).all(axis=1)):
-        alike.setdefault((sketches[i].tobytes(), durations_s[names[i]]), []).append(i)
+        alike.setdefault((hashes[i], durations_s[names[i]]), []).append(i)
     copies = [(first, i) for first, *others in alike.values() for i in others]
     firsts = np.array([first for first, *_ in alike.values()], int)
     pairs, again = set(), lru_cache(maxsize=64)(lambda i: read(names[i]))

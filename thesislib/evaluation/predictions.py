@@ -135,9 +135,11 @@ def choose_nested(results):
         setting, complexity = chosen[fold]
         parts.append((results[setting].test[complexity], fold))
     masks = [part.folds == fold for part, fold in parts]
+    names = ["rows", "truth", "predicted", "values", "folds"]
+    names += ["votes"] if all(part.votes is not None for part, _ in parts) else []
     joined = {
         name: np.concatenate([getattr(part, name)[m] for (part, _), m in zip(parts, masks)])
-        for name in ("rows", "truth", "predicted", "values", "folds")
+        for name in names
     }
     tied = float(np.average([part.tied for part, _ in parts], weights=[m.sum() for m in masks]))
     return Predictions(**joined, classes=parts[0][0].classes, tied=tied), chosen

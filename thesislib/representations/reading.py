@@ -136,15 +136,15 @@ def _cut(blocks, sr, window_s, hop_s, last):
     # hop below one sample would stand still.
     width, step = max(math.ceil(window_s * sr - 1e-6), 1), max(hop_s * sr, 1.0)
     # Samples that are still needed, the number of the first of them, and of the next chunk.
-    kept, first, k = (), 0, 0
+    buffer, first, k = (), 0, 0
     for block in blocks:
-        kept = np.concatenate([kept, block]) if len(kept) else block
-        while (start := round(k * step)) + width <= first + len(kept):
-            yield start, kept[start - first : start - first + width]
+        buffer = np.concatenate([buffer, block]) if len(buffer) else block
+        while (start := round(k * step)) + width <= first + len(buffer):
+            yield start, buffer[start - first : start - first + width]
             k += 1
-        n_done = min(start - first, len(kept))
-        kept, first = kept[n_done:], first + n_done
-    n, start = first + len(kept), round(k * step)
+        n_done = min(start - first, len(buffer))
+        buffer, first = buffer[n_done:], first + n_done
+    n, start = first + len(buffer), round(k * step)
     if not n:
         raise AudioError("found a signal of 0 samples, expected at least 1 to cut into chunks")
     if n < width and last == "drop":
@@ -154,5 +154,5 @@ def _cut(blocks, sr, window_s, hop_s, last):
         )
     covered = round((k - 1) * step) + width if k else 0
     if last != "drop" and max(covered, start) < n:
-        short = kept[start - first :]
+        short = buffer[start - first :]
         yield start, np.pad(short, (0, width - len(short))) if last == "pad" else short
